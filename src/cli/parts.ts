@@ -1,0 +1,15 @@
+// What `main.ts` hands to a command: the log and the makers of the real parts.
+
+import type { App } from '../app.ts'
+import type { Config, Settings } from '../config.ts'
+import type { Log } from '../observability/log.ts'
+import type { Random } from '../platform/random.ts'
+import type { Database } from '../storage/database.ts'
+
+/** The real parts, not yet made. */
+export interface Parts {
+  readonly log: Log
+  readonly random: Random
+  readonly openDatabase: (settings: Settings) => Promise<Database>
+  readonly createApp: (config: Config, database: Database) => Promise<App>
+}

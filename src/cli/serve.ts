@@ -1,0 +1,24 @@
+// munjigi serve: for production. Nothing is guessed and nothing is made up: what is missing is an error.
+
+import type { Config } from '../config.ts'
+import { serveUntilSignal } from './lifetime.ts'
+import { listen } from './listen.ts'
+import type { Parts } from './parts.ts'
+
+/** Serves until a signal. Throws `PortTaken`. */
+export async function serve(config: Config, parts: Parts): Promise<void> {
+  const { log, openDatabase, createApp } = parts
+  const database = await openDatabase(config)
+  const app = await createApp(config, database)
+  if (app.madeSigningKey) log.info('key.created', { algorithm: config.signingAlgorithm })
+  const publicListener = listen(config.host, config.port)
+  const metricsListener = listen(config.metricsHost, config.metricsPort)
+  await serveUntilSignal({
+    app,
+    database,
+    log,
+    publicListener,
+    metricsListener,
+    drainSeconds: config.drainSeconds,
+  })
+}

@@ -1,0 +1,102 @@
+// Logging in. A client that presents a valid token is told so and nothing else happens: no password is checked, no
+// session opened. Every failure has one code and one message; only the log knows why.
+
+import type { ErrorCode, Language } from '../errors.ts'
+import { AuthError } from '../errors.ts'
+import type { Client, Viewer } from '../graphql/context.ts'
+import type { LoginResult } from '../observability/metrics.ts'
+import { readPassword } from '../passwords/password.ts'
+import type { TokensValue } from '../tokens/graphql.ts'
+import { readEmail } from '../users/email.ts'
+import type { User } from '../users/user.ts'
+import { counted } from './result.ts'
+import type { Services } from './services.ts'
+import { openSession } from './session.ts'
+
+/** Logged in now. */
+export interface LoggedIn {
+  readonly kind: 'LoggedIn'
+  readonly user: User
+  readonly tokens: TokensValue
+}
+
+/** Logged in before: the e-mail is that of the token presented. */
+export interface AlreadyLoggedIn {
+  readonly kind: 'AlreadyLoggedIn'
+  readonly email: string
+  readonly message: string
+}
+
+interface LoginInput {
+  readonly email: string
+  readonly password: string
+  /** The user of the token presented, if there is a valid one. */
+  readonly viewer: Viewer | null
+}
+
+/** Throws `INVALID_CREDENTIALS`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+export function login(
+  services: Services,
+  input: LoginInput,
+  client: Client,
+): Promise<LoggedIn | AlreadyLoggedIn> {
+  return counted<LoggedIn | AlreadyLoggedIn, LoginResult>(
+    services.metrics.countLogin,
+    { returned: resultOf, thrown: RESULTS },
+    async () =>
+      input.viewer
+        ? alreadyLoggedIn(services, input.viewer, client)
+        : await logIn(services, input, client),
+  )
+}
+
+function alreadyLoggedIn(
+  { config, report }: Services,
+  viewer: Viewer,
+  client: Client,
+): AlreadyLoggedIn {
+  report({ type: 'login.already_logged_in', userId: viewer.userId, clientAddress: client.address })
+  const message = alreadyLoggedInMessage(viewer.email, config.messageLanguage)
+  return { kind: 'AlreadyLoggedIn', email: viewer.email, message }
+}
+
+/** The text of the contract, to the character. */
+export function alreadyLoggedInMessage(email: string, language: Language): string {
+  return language === 'en' ? `Already logged in as ${email}.` : `이미 ${email}로 로그인 하였습니다.`
+}
+
+async function logIn(services: Services, input: LoginInput, client: Client): Promise<LoggedIn> {
+  const { users, tokens, random, report, emailDigest } = services
+  const email = readEmail(input.email)
+  const password = readPassword(input.password)
+  // Nobody can have such an e-mail or password: no hash is computed, and the answer is the same.
+  if (typeof email === 'string' || password === null) throw new AuthError('INVALID_CREDENTIALS')
+
+  const { user, ...failure } = await users.authenticate({ email, password })
+  if (user === null) {
+    report({
+      type: 'login.failed',
+      ...failure,
+      emailDigest: emailDigest(email.key),
+      clientAddress: client.address,
+    } as Parameters<typeof report>[0])
+    throw new AuthError('INVALID_CREDENTIALS')
+  }
+  const session = await openSession(tokens, random, user)
+  report({
+    type: 'login.succeeded',
+    userId: user.id,
+    sessionId: session.sessionId,
+    clientAddress: client.address,
+  })
+  return { kind: 'LoggedIn', user, tokens: session.tokens }
+}
+
+function resultOf(value: LoggedIn | AlreadyLoggedIn) {
+  return value.kind === 'LoggedIn' ? 'success' : 'already_logged_in'
+}
+
+const RESULTS = {
+  INVALID_CREDENTIALS: 'invalid_credentials',
+  OVERLOADED: 'overloaded',
+} as const satisfies Partial<Record<ErrorCode, LoginResult>>

@@ -1,0 +1,20 @@
+// What the flows work with: the services of the features, and the ways to tell what happened.
+
+import type { Config } from '../config.ts'
+import type { Report } from '../observability/events.ts'
+import type { Metrics } from '../observability/metrics.ts'
+import type { Random } from '../platform/random.ts'
+import type { AccessTokens } from '../tokens/access-token.ts'
+import type { Users } from '../users/users.ts'
+
+/** Handed to every flow. */
+export interface Services {
+  readonly config: Pick<Config, 'messageLanguage' | 'passwordMinLength'>
+  readonly users: Users
+  readonly tokens: AccessTokens
+  readonly random: Random
+  readonly metrics: Metrics
+  readonly report: Report
+  /** A short keyed digest of a canonical e-mail, for the log. */
+  readonly emailDigest: (emailKey: string) => string
+}

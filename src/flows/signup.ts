@@ -1,0 +1,50 @@
+// Signing up: a new user, logged in at once (one hash, one round trip for the client).
+// Without mail it cannot hide that an address is taken; docs/security.md says so.
+
+import type { ErrorCode } from '../errors.ts'
+import type { Client } from '../graphql/context.ts'
+import type { SignupResult } from '../observability/metrics.ts'
+import { parsePassword } from '../passwords/password.ts'
+import type { TokensValue } from '../tokens/graphql.ts'
+import { parseEmail } from '../users/email.ts'
+import type { User } from '../users/user.ts'
+import { counted } from './result.ts'
+import type { Services } from './services.ts'
+import { openSession } from './session.ts'
+
+/** The new user and the tokens of the first session. */
+export interface SignedUp {
+  readonly user: User
+  readonly tokens: TokensValue
+}
+
+/** Throws `INVALID_EMAIL`, `WEAK_PASSWORD`, `EMAIL_TAKEN`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+export function signup(
+  services: Services,
+  input: { email: string; password: string },
+  client: Client,
+): Promise<SignedUp> {
+  const { config, users, tokens, random, metrics, report } = services
+  return counted<SignedUp, SignupResult>(
+    metrics.countSignup,
+    { returned: () => 'success', thrown: RESULTS },
+    async () => {
+      const email = parseEmail(input.email, { field: 'email' })
+      const password = parsePassword(input.password, {
+        field: 'password',
+        minLength: config.passwordMinLength,
+      })
+      const user = await users.create({ email, password })
+      const session = await openSession(tokens, random, user)
+      report({ type: 'user.signed_up', userId: user.id, clientAddress: client.address })
+      return { user, tokens: session.tokens }
+    },
+  )
+}
+
+const RESULTS = {
+  INVALID_EMAIL: 'invalid_input',
+  WEAK_PASSWORD: 'invalid_input',
+  EMAIL_TAKEN: 'email_taken',
+  OVERLOADED: 'overloaded',
+} as const satisfies Partial<Record<ErrorCode, SignupResult>>

@@ -1,0 +1,30 @@
+// What every resolver can know of a request: who calls, and as whom.
+
+import { AuthError } from '../errors.ts'
+
+/** The software and address that calls. */
+export interface Client {
+  /** As the edge saw it when the peer is trusted, else the socket's peer. */
+  readonly address: string
+  readonly userAgent: string
+  readonly requestId: string
+}
+
+/** The user of a valid access token. */
+export interface Viewer {
+  readonly userId: string
+  readonly email: string
+  readonly sessionId: string
+}
+
+/** The GraphQL context. A bad token gives no viewer rather than an error, so that `login` works with a stale header. */
+export interface Context {
+  readonly client: Client
+  readonly viewer: Viewer | null
+}
+
+/** The viewer. Throws `UNAUTHENTICATED` when there is none. */
+export function requireViewer(context: Context): Viewer {
+  if (!context.viewer) throw new AuthError('UNAUTHENTICATED')
+  return context.viewer
+}

@@ -1,0 +1,93 @@
+// Parsing and validating, within limits, and remembering what was parsed. graphql-js has the limits; Yoga has no options for
+// them, so its parse and validate functions are set here.
+
+import type { DocumentNode, GraphQLSchema, ParseOptions, Source, ValidationRule } from 'graphql'
+import {
+  GraphQLError,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+  specifiedRules,
+  ValuesOfCorrectTypeRule,
+  validate,
+} from 'graphql'
+import { AuthError } from '../errors.ts'
+import { LIMITS, limitsRule, tooComplex } from './limits.ts'
+
+/** Parses within the token limit. Throws coded errors that keep the position and echo nothing. */
+export function parseDocument(source: string | Source, options?: ParseOptions): DocumentNode {
+  try {
+    return parse(source, { ...options, maxTokens: LIMITS.tokens })
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error
+    if (error.message.includes('tokens. Parsing aborted')) throw tooComplex('tokens')
+    throw new GraphQLError('syntax', {
+      source: error.source,
+      positions: error.positions,
+      originalError: new AuthError('GRAPHQL_PARSE_FAILED'),
+    })
+  }
+}
+
+/** A validate function: our limits first, then GraphQL's own rules, the first fault only. */
+export function createValidate(options: {
+  introspection: boolean
+}): (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[] {
+  const rules = [
+    limitsRule,
+    ...(options.introspection ? [] : [NoSchemaIntrospectionCustomRule]),
+    ...specifiedRules.map((rule) => (rule === ValuesOfCorrectTypeRule ? quietValuesRule : rule)),
+  ]
+  return (schema, document) => {
+    const [first] = validate(schema, document, rules, {
+      hideSuggestions: !options.introspection,
+      maxErrors: 1,
+    })
+    if (!first) return []
+    return [
+      first.originalError
+        ? first
+        : new GraphQLError(first.message, {
+            nodes: first.nodes,
+            extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+          }),
+    ]
+  }
+}
+
+/** The rule about literal values, without repeating them: an unquoted password would be one. */
+const quietValuesRule: ValidationRule = (context) =>
+  ValuesOfCorrectTypeRule(
+    new Proxy(context, {
+      get(target, property) {
+        if (property === 'reportError')
+          return (error: GraphQLError) =>
+            target.reportError(
+              new GraphQLError('A value has the wrong type.', { nodes: error.nodes }),
+            )
+        const value: unknown = Reflect.get(target, property, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    }),
+  )
+
+/** Longest text that is remembered, in characters, and how many. */
+const MAX_TEXT = 4_096
+const MAX_TEXTS = 500
+
+/**
+ * Parsed documents by their text, for Yoga's cache. Texts with string literals are not kept: they may hold a
+ * password, and they rarely come twice.
+ */
+export function createDocumentCache() {
+  let young = new Map<string, DocumentNode>()
+  let old = new Map<string, DocumentNode>()
+  return {
+    get: (text: string) => young.get(text) ?? old.get(text),
+    set(text: string, document: DocumentNode) {
+      if (text.length > MAX_TEXT || text.includes('"')) return
+      young.set(text, document)
+      // Two generations: dropping the older one at once is cheaper than finding the least used text each time.
+      if (young.size >= MAX_TEXTS) [young, old] = [new Map(), young]
+    },
+  }
+}

@@ -1,0 +1,119 @@
+// How large and how tangled an operation may be (contract §6), decided before anything is executed.
+// Fragments are measured once each: ten that contain each other twice would expand to a thousand.
+
+import type {
+  DocumentNode,
+  FragmentDefinitionNode,
+  GraphQLSchema,
+  OperationDefinitionNode,
+  SelectionSetNode,
+  ValidationRule,
+} from 'graphql'
+import { GraphQLError, Kind, visit } from 'graphql'
+import { AuthError } from '../errors.ts'
+
+export const LIMITS = { tokens: 1_000, depth: 8, aliases: 15, credentialFields: 1 } as const
+
+/** A name from the table, as `extensions.limit` shows it. */
+export type LimitName = keyof typeof LIMITS
+
+/** Refuses documents beyond the limits with `QUERY_TOO_COMPLEX`. Tokens are the parser's business. */
+export const limitsRule: ValidationRule = (context) => ({
+  Document(document) {
+    const exceeded = exceededLimit(document, context.getSchema())
+    if (exceeded) context.reportError(tooComplex(exceeded))
+    return exceeded ? false : undefined
+  },
+})
+
+/** The error for one limit. */
+export function tooComplex(limit: LimitName): GraphQLError {
+  return new GraphQLError(limit, { originalError: new AuthError('QUERY_TOO_COMPLEX', { limit }) })
+}
+
+function exceededLimit(document: DocumentNode, schema: GraphQLSchema): LimitName | null {
+  const measure = createMeasure(document, schema)
+  const operations = document.definitions.filter(
+    (d): d is OperationDefinitionNode => d.kind === Kind.OPERATION_DEFINITION,
+  )
+  if (countAliases(document) > LIMITS.aliases) return 'aliases'
+  if (operations.some((operation) => measure.depth(operation.selectionSet) > LIMITS.depth))
+    return 'depth'
+  if (
+    operations.some(
+      (operation) => measure.credentialFields(operation.selectionSet) > LIMITS.credentialFields,
+    )
+  )
+    return 'credentialFields'
+  return null
+}
+
+/** In the text, not in its expansion: an alias costs what its field costs, which depth and tokens bound. */
+function countAliases(document: DocumentNode): number {
+  let count = 0
+  visit(document, {
+    Field(field) {
+      if (field.alias) count += 1
+    },
+  })
+  return count
+}
+
+function createMeasure(document: DocumentNode, schema: GraphQLSchema) {
+  const fragments = new Map<string, FragmentDefinitionNode>()
+  for (const d of document.definitions)
+    if (d.kind === Kind.FRAGMENT_DEFINITION) fragments.set(d.name.value, d)
+  const mutations = schema.getMutationType()?.getFields() ?? {}
+
+  // Introspection has a rule of its own (MaxIntrospectionDepthRule), so that the queries of tools pass.
+  const depth = folded((selections) =>
+    Math.max(
+      0,
+      ...selections.map(({ name, below }) =>
+        name === undefined ? below : name.startsWith('__') ? 0 : 1 + below,
+      ),
+    ),
+  )
+  // Only fields of the root are of this kind, so what is below a field does not count.
+  const credentialFields = folded((selections) =>
+    selections.reduce(
+      (sum, { name, below }) =>
+        sum +
+        (name === undefined
+          ? below
+          : Number(mutations[name]?.extensions['checksCredentials'] === true)),
+      0,
+    ),
+  )
+  return { depth, credentialFields }
+
+  /** Folds a selection set from its leaves; each fragment once, a cycle as nothing (validation refuses it). */
+  function folded(
+    combine: (selections: Array<{ name: string | undefined; below: number }>) => number,
+  ) {
+    const known = new Map<string, number>()
+    return function measure(set: SelectionSetNode): number {
+      return combine(
+        set.selections.map((selection) => {
+          if (selection.kind === Kind.FIELD)
+            return {
+              name: selection.name.value,
+              below: selection.selectionSet ? measure(selection.selectionSet) : 0,
+            }
+          if (selection.kind === Kind.INLINE_FRAGMENT)
+            return { name: undefined, below: measure(selection.selectionSet) }
+          return { name: undefined, below: fragment(selection.name.value) }
+        }),
+      )
+
+      function fragment(name: string): number {
+        const definition = fragments.get(name)
+        if (!known.has(name)) {
+          known.set(name, 0)
+          if (definition) known.set(name, measure(definition.selectionSet))
+        }
+        return known.get(name) ?? 0
+      }
+    }
+  }
+}

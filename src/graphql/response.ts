@@ -1,0 +1,101 @@
+// Answers as GraphQL over HTTP: which status, which type, which headers go with which errors (contract §1).
+// A client that names `application/graphql-response+json` gets statuses; all others get 200 with the same errors.
+
+import type { ErrorCode, ErrorDetails, Language } from '../errors.ts'
+import { ERRORS, messageOf } from '../errors.ts'
+
+/** The two types that answers have. */
+export type AnswerType = 'application/graphql-response+json' | 'application/json'
+
+/** An error as clients see it. */
+export interface WireError {
+  readonly message: string
+  readonly locations?: unknown
+  readonly path?: unknown
+  readonly extensions: { readonly code: ErrorCode; readonly requestId: string } & ErrorDetails
+}
+
+/** A result as clients see it: `data` is absent if nothing was executed. */
+export interface WireResult {
+  readonly data?: unknown
+  readonly errors?: readonly WireError[]
+}
+
+/** What an answer depends on beside its result. */
+export interface AnswerTo {
+  readonly type: AnswerType
+  /** Whether the request carried an `Authorization` header (RFC 6750 §3.1). */
+  readonly tokenSent: boolean
+}
+
+/** The type that the `Accept` header asks for, weights honoured (RFC 9110 §12.5.1). Whoever allows neither gets JSON. */
+export function answerType(accept: string | null): AnswerType {
+  const response = weight(accept, 'application/graphql-response+json')
+  return response > 0 && response >= weight(accept, 'application/json')
+    ? 'application/graphql-response+json'
+    : 'application/json'
+}
+
+function weight(accept: string | null, type: string): number {
+  const ranges = (accept ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((range) => range.trim().split(/\s*;\s*/))
+  const range = ranges.find(([name]) => name === type)
+  if (!range) return 0
+  const q = Number(range.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1)
+  return Number.isNaN(q) ? 0 : q
+}
+
+/** The answer to a well-formed GraphQL request. */
+export function answer(result: WireResult, to: AnswerTo): Response {
+  const codes = (result.errors ?? []).map((error) => error.extensions.code)
+  const failing = result.data == null ? codes.find((code) => ERRORS[code].status >= 400) : undefined
+  const status =
+    failing && (to.type === 'application/graphql-response+json' || MALFORMED.has(failing))
+      ? ERRORS[failing].status
+      : 200
+  // GraphQL over HTTP: an answer with 4xx or 5xx has no `data` entry.
+  const body = status >= 400 ? { errors: result.errors } : result
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: headersFor(result.errors ?? [], to),
+  })
+}
+
+/** A refusal before or outside GraphQL, in the same shape. Typed so that Apollo shows its code, whatever was asked for. */
+export function refuse(error: WireError): Response {
+  const { status } = ERRORS[error.extensions.code]
+  const to: AnswerTo = { type: 'application/graphql-response+json', tokenSent: false }
+  return new Response(JSON.stringify({ errors: [error] }), {
+    status: status === 200 ? 400 : status,
+    headers: headersFor([error], to),
+  })
+}
+
+/** An error without a place in the document. */
+export function wireError(
+  code: ErrorCode,
+  details: ErrorDetails,
+  context: { language: Language; requestId: string },
+): WireError {
+  return {
+    message: messageOf(code, context.language),
+    extensions: { code, ...details, requestId: context.requestId },
+  }
+}
+
+/** Faults of the envelope are 400 for every client: nothing about them depends on GraphQL. */
+const MALFORMED: ReadonlySet<ErrorCode> = new Set(['BAD_USER_INPUT'])
+
+function headersFor(errors: readonly WireError[], { type, tokenSent }: AnswerTo): Headers {
+  const headers = new Headers({ 'content-type': `${type}; charset=utf-8` })
+  for (const { extensions } of errors) {
+    if (extensions.retryAfter !== undefined)
+      headers.set('retry-after', String(extensions.retryAfter))
+    if (extensions.code === 'UNAUTHENTICATED')
+      headers.set('www-authenticate', tokenSent ? 'Bearer error="invalid_token"' : 'Bearer')
+    if (extensions.code === 'METHOD_NOT_ALLOWED') headers.set('allow', 'POST')
+  }
+  return headers
+}

@@ -1,0 +1,49 @@
+// Whose request this is: the address and the request id. What a client could write itself is believed only from the edge.
+
+import type { BlockList } from 'node:net'
+import { isIP } from 'node:net'
+import type { Client } from '../graphql/context.ts'
+import type { Random } from '../platform/random.ts'
+
+/** Who may speak for others, and in which header. */
+export interface ClientRules {
+  readonly trustedPeers: BlockList
+  readonly clientAddressHeader: string | undefined
+}
+
+/** Reads the client of a request that came from the socket address `peer`. */
+export function readClient(
+  headers: Headers,
+  peer: string,
+  rules: ClientRules,
+  random: Random,
+): Client {
+  const address = plainAddress(peer)
+  const trusted = isTrusted(address, rules.trustedPeers)
+  return {
+    address: (trusted && reportedAddress(headers, rules.clientAddressHeader)) || address,
+    userAgent: headers.get('user-agent') ?? '',
+    requestId: (trusted && reportedId(headers)) || random.id('req'),
+  }
+}
+
+/** `::ffff:192.0.2.1` and `192.0.2.1` are one address. */
+function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
+}
+
+function isTrusted(address: string, peers: BlockList): boolean {
+  const family = isIP(address)
+  return family !== 0 && peers.check(address, family === 4 ? 'ipv4' : 'ipv6')
+}
+
+function reportedAddress(headers: Headers, name: string | undefined): string | undefined {
+  const address = plainAddress((name && headers.get(name)?.trim()) || '')
+  return isIP(address) === 0 ? undefined : address
+}
+
+/** Bounded and plain: it is repeated in a header and in every log line. */
+function reportedId(headers: Headers): string | undefined {
+  const id = headers.get('x-request-id') ?? ''
+  return /^[\w.-]{8,128}$/.test(id) ? id : undefined
+}

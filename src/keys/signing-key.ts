@@ -1,0 +1,75 @@
+// A signing key: made here, named by its RFC 7638 thumbprint, published without its private members (RFC 7517).
+
+import { createHash } from 'node:crypto'
+import type { SigningAlgorithm } from '../config.ts'
+
+/** A public key as others see it in the JWKS. */
+export interface PublicJwk {
+  readonly kty: string
+  readonly kid: string
+  readonly alg: SigningAlgorithm
+  readonly use: 'sig'
+  readonly crv?: string
+  readonly x?: string
+  readonly y?: string
+  readonly n?: string
+  readonly e?: string
+}
+
+/** Both halves. The private one never leaves this process unsealed. */
+export interface SigningKey {
+  readonly kid: string
+  readonly algorithm: SigningAlgorithm
+  readonly publicJwk: PublicJwk
+  readonly privateJwk: JsonWebKey
+  /** Milliseconds since 1970. */
+  readonly createdAt: number
+}
+
+/** 128-bit strength at least (ASVS 11.2.3): P-256, Ed25519, RSA of 3072 bits. */
+const PARAMETERS = {
+  ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+  EdDSA: { name: 'Ed25519' },
+  RS256: {
+    name: 'RSASSA-PKCS1-v1_5',
+    hash: 'SHA-256',
+    modulusLength: 3072,
+    publicExponent: new Uint8Array([1, 0, 1]),
+  },
+} as const
+
+/** The members that make a thumbprint, in the order RFC 7638 §3.2 and RFC 8037 §2 prescribe. */
+const THUMBPRINT_MEMBERS = {
+  ES256: ['crv', 'kty', 'x', 'y'],
+  EdDSA: ['crv', 'kty', 'x'],
+  RS256: ['e', 'kty', 'n'],
+} as const
+
+/** Makes a new key. */
+export async function generateSigningKey(
+  algorithm: SigningAlgorithm,
+  createdAt: number,
+): Promise<SigningKey> {
+  const pair = await crypto.subtle.generateKey(PARAMETERS[algorithm], true, ['sign', 'verify'])
+  if (!('privateKey' in pair)) throw new Error('an asymmetric algorithm gives a pair')
+  const [exported, privateJwk] = await Promise.all([
+    crypto.subtle.exportKey('jwk', pair.publicKey),
+    crypto.subtle.exportKey('jwk', pair.privateKey),
+  ])
+  const kid = thumbprint(exported, algorithm)
+  const members = pick(exported, THUMBPRINT_MEMBERS[algorithm])
+  // Only the members named are copied: nothing private can slip into what is published.
+  const publicJwk = { ...members, kid, alg: algorithm, use: 'sig' } as unknown as PublicJwk
+  return { kid, algorithm, publicJwk, privateJwk, createdAt }
+}
+
+/** The RFC 7638 thumbprint (SHA-256, base64url) of a public key. */
+export function thumbprint(jwk: JsonWebKey, algorithm: SigningAlgorithm): string {
+  return createHash('sha256')
+    .update(JSON.stringify(pick(jwk, THUMBPRINT_MEMBERS[algorithm])))
+    .digest('base64url')
+}
+
+function pick(jwk: JsonWebKey, members: readonly (keyof JsonWebKey)[]): Partial<JsonWebKey> {
+  return Object.fromEntries(members.map((member) => [member, jwk[member]]))
+}

@@ -1,0 +1,89 @@
+// One JSON object per line on standard output. Fields are named by the caller, never dumped; what looks like a
+// secret is removed all the same, and no value can break a line or fill a disk.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Logger, LogRecord, Sink } from '@logtape/logtape'
+import { configureSync, getLogger, withContext } from '@logtape/logtape'
+import { redactByField } from '@logtape/redaction'
+
+/** The log that is handed to everybody: `log.info('login.failed', { userId })`. The message is the event's name. */
+export type Log = Logger
+
+export type LogFormat = 'json' | 'pretty'
+
+/** Configures logging for the process and returns its log. Lines go to standard output, each written before the next. */
+export function startLog(options: { level: LogRecord['level']; format: LogFormat }): Log {
+  configureLog(options.level, (record) => console.log(formatRecord(record, options.format)))
+  return getLogger(['munjigi'])
+}
+
+/** Sends all that is logged, with secrets removed, to `sink`. Once per process. */
+export function configureLog(level: LogRecord['level'], sink: Sink): void {
+  configureSync({
+    reset: true,
+    contextLocalStorage: new AsyncLocalStorage(),
+    sinks: { lines: redactByField(sink, { fieldPatterns: SECRET_NAMES }) },
+    loggers: [
+      { category: ['munjigi'], lowestLevel: level, sinks: ['lines'] },
+      { category: ['logtape', 'meta'], lowestLevel: 'error', sinks: ['lines'] },
+    ],
+  })
+}
+
+/** Runs `work` so that every line logged in it carries these fields (the request id). */
+export function withLogContext<T>(fields: Record<string, string>, work: () => T): T {
+  return withContext(fields, work)
+}
+
+/** What may be said of an unexpected error: its kind and where it came from. Its message could hold anything. */
+export function describeError(error: unknown): Record<string, string> {
+  if (!(error instanceof Error)) return { error: typeof error }
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  return {
+    error: error.name,
+    at: frames
+      .slice(0, 6)
+      .map((line) => line.trim())
+      .join(' < '),
+  }
+}
+
+/** One line, without its line break. */
+export function formatRecord(record: LogRecord, format: LogFormat): string {
+  const time = new Date(record.timestamp).toISOString()
+  const event = String(record.rawMessage)
+  if (format === 'json') return toJson({ time, level: record.level, event, ...record.properties })
+  const fields = Object.entries(record.properties).map(
+    ([name, value]) => `${name}=${toJson(value)}`,
+  )
+  return [time.slice(11, 23), record.level.padEnd(7), event, ...fields].join(' ')
+}
+
+/** Fields that must not exist; if one does by mistake, it is dropped rather than printed. */
+const SECRET_NAMES = [
+  /password/i,
+  /token/i,
+  /secret/i,
+  /^hash$|Hash$/,
+  /authorization/i,
+  /cookie/i,
+  /^email$/i,
+  /private/i,
+]
+
+const LONGEST_VALUE = 300
+
+function toJson(value: unknown): string {
+  const text = JSON.stringify(value, (_, v) =>
+    typeof v === 'string' && v.length > LONGEST_VALUE ? `${v.slice(0, LONGEST_VALUE)}…` : v,
+  )
+  return escapeLineBreaks(text ?? 'null')
+}
+
+/** JSON leaves these raw, but some terminals and log collectors break or act on them. */
+function escapeLineBreaks(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}

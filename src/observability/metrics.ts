@@ -1,0 +1,168 @@
+// The Prometheus registry: HTTP by @hono/prometheus, the rest our own. Every label value is known beforehand and
+// starts at 0, so that rate() sees the first error and no client can create a series.
+
+import { prometheus } from '@hono/prometheus'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+const SIGNUP_RESULTS = [
+  'success',
+  'email_taken',
+  'invalid_input',
+  'rate_limited',
+  'overloaded',
+  'error',
+] as const
+const LOGIN_RESULTS = [
+  'success',
+  'already_logged_in',
+  'invalid_credentials',
+  'rate_limited',
+  'overloaded',
+  'error',
+] as const
+const OPERATION_OUTCOMES = ['ok', 'refused', 'failed'] as const
+const STATEMENT_KINDS = ['read', 'write'] as const
+
+export type SignupResult = (typeof SIGNUP_RESULTS)[number]
+export type LoginResult = (typeof LOGIN_RESULTS)[number]
+/** `refused`: the client's fault, the right answer. `failed`: ours; what a service level counts. */
+export type OperationOutcome = (typeof OPERATION_OUTCOMES)[number]
+export type StatementKind = (typeof STATEMENT_KINDS)[number]
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** A fresh registry with all series of the contract. */
+export function createMetrics(build: {
+  version: string
+  bun: string
+  securityEvents: readonly string[]
+}) {
+  const registry = new Registry()
+  const http = prometheus({ registry, collectDefaultMetrics: true })
+  const registers = [registry]
+
+  // What is asked at each scrape; the parts that know the answers declare them.
+  let hashing: { engine: string; running: () => number; waiting: () => number } | undefined
+  let keyAgeSeconds = () => 0
+
+  const signups = new Counter({
+    name: 'munjigi_signups_total',
+    help: 'Signups by result.',
+    labelNames: ['result'],
+    registers,
+  })
+  const logins = new Counter({
+    name: 'munjigi_logins_total',
+    help: 'Logins by result.',
+    labelNames: ['result'],
+    registers,
+  })
+  const securityEvents = new Counter({
+    name: 'munjigi_security_events_total',
+    help: 'Security events by name, as in the log.',
+    labelNames: ['event'],
+    registers,
+  })
+  const operations = new Histogram({
+    name: 'munjigi_graphql_operation_seconds',
+    help: 'GraphQL operations by root field and outcome.',
+    labelNames: ['type', 'field', 'outcome'],
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 8],
+    registers,
+  })
+  const hashSeconds = new Histogram({
+    name: 'munjigi_password_hash_seconds',
+    help: 'Time of one password hash or verification, waiting excluded.',
+    labelNames: ['engine'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers,
+  })
+  const hashRunning: Gauge = new Gauge({
+    name: 'munjigi_password_hash_running',
+    help: 'Password hashes at work.',
+    labelNames: ['engine'],
+    registers,
+    collect: () => void (hashing && hashRunning.set({ engine: hashing.engine }, hashing.running())),
+  })
+  const hashWaiting: Gauge = new Gauge({
+    name: 'munjigi_password_hash_waiting',
+    help: 'Password hashes waiting for their turn.',
+    labelNames: ['engine'],
+    registers,
+    collect: () => void (hashing && hashWaiting.set({ engine: hashing.engine }, hashing.waiting())),
+  })
+  const hashRefused = new Counter({
+    name: 'munjigi_password_hash_refused_total',
+    help: 'Password hashes refused because too many were waiting.',
+    labelNames: ['engine'],
+    registers,
+  })
+  const statementSeconds = new Histogram({
+    name: 'munjigi_database_statement_seconds',
+    help: 'Database work, waiting and retries included.',
+    labelNames: ['kind'],
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2],
+    registers,
+  })
+  const statementRetries = new Counter({
+    name: 'munjigi_database_retries_total',
+    help: 'Database work repeated because the database was busy.',
+    labelNames: ['kind'],
+    registers,
+  })
+  const keyAge: Gauge = new Gauge({
+    name: 'munjigi_signing_key_age_seconds',
+    help: 'Age of the key that signs.',
+    registers,
+    collect: () => keyAge.set(keyAgeSeconds()),
+  })
+  const buildInfo = new Gauge({
+    name: 'munjigi_build_info',
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'bun'],
+    registers,
+  })
+
+  for (const result of SIGNUP_RESULTS) signups.inc({ result }, 0)
+  for (const result of LOGIN_RESULTS) logins.inc({ result }, 0)
+  for (const event of build.securityEvents) securityEvents.inc({ event }, 0)
+  for (const kind of STATEMENT_KINDS) {
+    statementSeconds.zero({ kind })
+    statementRetries.inc({ kind }, 0)
+  }
+  buildInfo.set({ version: build.version, bun: build.bun }, 1)
+
+  return {
+    countSignup: (result: SignupResult) => signups.inc({ result }),
+    countLogin: (result: LoginResult) => logins.inc({ result }),
+    countSecurityEvent: (event: string) => securityEvents.inc({ event }),
+    /** Gives every root field of the schema its series. */
+    declareOperations(fields: ReadonlyArray<{ type: string; field: string }>) {
+      for (const { type, field } of fields)
+        for (const outcome of OPERATION_OUTCOMES) operations.zero({ type, field, outcome })
+    },
+    observeOperation: (
+      labels: { type: string; field: string; outcome: OperationOutcome },
+      seconds: number,
+    ) => operations.observe(labels, seconds),
+    /** Series for one hashing engine, and its running and waiting counts at each scrape. */
+    declareHashing(engine: string, counts: { running: () => number; waiting: () => number }) {
+      hashSeconds.zero({ engine })
+      hashRefused.inc({ engine }, 0)
+      hashing = { engine, ...counts }
+    },
+    observeHash: (engine: string, seconds: number) => hashSeconds.observe({ engine }, seconds),
+    countHashRefused: (engine: string) => hashRefused.inc({ engine }),
+    observeStatement: (kind: StatementKind, seconds: number) =>
+      statementSeconds.observe({ kind }, seconds),
+    countRetry: (kind: StatementKind) => statementRetries.inc({ kind }),
+    declareKeyAge(seconds: () => number) {
+      keyAgeSeconds = seconds
+    },
+    /** Hono middleware that counts and times each request by route pattern. */
+    httpMiddleware: http.registerMetrics,
+    /** The text that Prometheus scrapes. */
+    print: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}

@@ -1,0 +1,152 @@
+// The database: open, migrate, read, write, close. Writes pass one gate per process; a busy database is asked again,
+// off the event loop, until a deadline; what the driver throws leaves as a StorageFault or a coded error.
+
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Client } from '@libsql/client'
+import { createClient } from '@libsql/client'
+import type { LibSQLDatabase } from 'drizzle-orm/libsql'
+import { drizzle } from 'drizzle-orm/libsql'
+import { AuthError } from '../errors.ts'
+import type { Log } from '../observability/log.ts'
+import type { Metrics, StatementKind } from '../observability/metrics.ts'
+import type { Clock } from '../platform/clock.ts'
+import { createGate, GateFull } from '../platform/gate.ts'
+import type { Random } from '../platform/random.ts'
+import { toFault } from './faults.ts'
+import { migrate } from './migrate.ts'
+
+/** What store functions take. */
+export type Db = LibSQLDatabase
+
+/** The two ways to use a database. Both throw `SERVICE_UNAVAILABLE` when it cannot be reached in time. */
+export interface Database {
+  /** Runs a query. */
+  read<T>(query: (db: Db) => Promise<T>): Promise<T>
+  /** Runs one statement or batch that changes rows. Throws `StorageFault('conflict')` when a unique index says no. */
+  write<T>(statement: (db: Db) => Promise<T>): Promise<T>
+  close(): void
+}
+
+/** Where the database is and who watches over it. */
+export interface DatabaseOptions {
+  /** `file:path`, `:memory:`, `http(s)://…` or `libsql://…`. */
+  readonly url: string
+  readonly authToken?: string | undefined
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+/** The binding waits inside SQLite and blocks the event loop while it does: keep that wait imperceptible. */
+const BUSY_TIMEOUT_MS = 50
+/** All tries of one statement together. */
+const DEADLINE_MS = 1_500
+const MIGRATION_DEADLINE_MS = 20_000
+const WAITING_WRITES = 1_000
+
+/** Opens the database and brings it to the newest schema. Several processes may do so at once. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const client = connect(options)
+  try {
+    if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
+    await patiently(
+      options,
+      MIGRATION_DEADLINE_MS,
+      () => {},
+      () => migrate(client),
+    )
+  } catch (error) {
+    client.close()
+    throw error
+  }
+  return createDatabase(client, options)
+}
+
+function connect({ url, authToken }: DatabaseOptions): Client {
+  if (url.startsWith('file:')) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
+  return createClient({
+    url,
+    ...(authToken ? { authToken } : {}),
+    timeout: BUSY_TIMEOUT_MS,
+    // A server that does not answer must not hold a request for ever.
+    fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(DEADLINE_MS) }),
+  })
+}
+
+/** The path of a `file:` URL: relative ones are allowed, which WHATWG URLs do not know. */
+export function fileOf(url: string): string {
+  return url.startsWith('file://')
+    ? fileURLToPath(url)
+    : (url.slice('file:'.length).split('?')[0] ?? '')
+}
+
+function createDatabase(client: Client, options: DatabaseOptions): Database {
+  const { clock, metrics } = options
+  const db = drizzle(client)
+  // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
+  const writes = createGate({ running: 1, waiting: WAITING_WRITES })
+
+  return {
+    read: (query) => timed('read', (deadline) => attempt('read', deadline, () => query(db))),
+    write: (statement) =>
+      timed('write', (deadline) =>
+        writes.run(() => attempt('write', deadline, () => statement(db))),
+      ),
+    close: () => client.close(),
+  }
+
+  /** The deadline counts from here, waiting in line included: what is late is not begun. */
+  async function timed<T>(kind: StatementKind, run: (deadline: number) => Promise<T>): Promise<T> {
+    const started = clock.elapsed()
+    try {
+      return await run(started + DEADLINE_MS)
+    } catch (error) {
+      throw error instanceof GateFull ? new AuthError('OVERLOADED', { retryAfter: 1 }) : error
+    } finally {
+      metrics.observeStatement(kind, (clock.elapsed() - started) / 1_000)
+    }
+  }
+
+  async function attempt<T>(
+    kind: StatementKind,
+    deadline: number,
+    run: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await patiently(
+        options,
+        deadline - clock.elapsed(),
+        () => metrics.countRetry(kind),
+        run,
+      )
+    } catch (error) {
+      const fault = toFault(error)
+      if (fault.code === 'conflict') throw fault
+      options.log.error('database.fault', { kind, fault: fault.code, detail: fault.detail })
+      if (fault.code === 'other') throw fault
+      throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+    }
+  }
+}
+
+/** Repeats what the database was too busy for (and therefore did not execute), with growing, uneven pauses. */
+async function patiently<T>(
+  { clock, random }: DatabaseOptions,
+  patience: number,
+  onRetry: () => void,
+  run: () => Promise<T>,
+): Promise<T> {
+  const deadline = clock.elapsed() + patience
+  for (let pause = 2; ; pause = Math.min(pause * 2, 100)) {
+    try {
+      return await run()
+    } catch (error) {
+      if (toFault(error).code !== 'busy' || clock.elapsed() >= deadline) throw error
+    }
+    onRetry()
+    await Bun.sleep(pause * (0.5 + random.fraction()))
+  }
+}

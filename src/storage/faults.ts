@@ -1,0 +1,56 @@
+// Driver failures, reduced to a code at the door: their messages hold the statement and its parameters.
+
+/** What a failed statement means to us. `conflict`: a unique index said no. `busy`: not executed, may be repeated. */
+export type FaultCode = 'conflict' | 'busy' | 'unreachable' | 'full' | 'other'
+
+/** A database failure without its statement and parameters. `detail` is a code of SQLite or of the network. */
+export class StorageFault extends Error {
+  override readonly name = 'StorageFault'
+  readonly code: FaultCode
+  readonly detail: string
+
+  constructor(code: FaultCode, detail: string) {
+    super(`${code} (${detail})`)
+    this.code = code
+    this.detail = detail
+  }
+}
+
+/** Reduces whatever the driver or Drizzle threw. */
+export function toFault(error: unknown): StorageFault {
+  const causes = chainOf(error)
+  const messages = causes.map((cause) => cause.message).join('\n')
+  const detail = causes.map(codeOf).find((code) => code !== '') ?? 'unknown'
+  if (/UNIQUE constraint failed/.test(messages)) return new StorageFault('conflict', 'unique')
+  if (/database (?:table )?is locked|SQLITE_BUSY/.test(messages) || detail === 'SQLITE_BUSY')
+    return new StorageFault('busy', detail)
+  if (/database or disk is full|SQLITE_FULL/.test(messages)) return new StorageFault('full', detail)
+  if (isNetwork(causes, detail)) return new StorageFault('unreachable', detail)
+  return new StorageFault('other', detail)
+}
+
+function chainOf(error: unknown): Error[] {
+  const chain: Error[] = []
+  for (let cause = error; cause instanceof Error && chain.length < 8; cause = cause.cause)
+    chain.push(cause)
+  return chain
+}
+
+/** Only words in capitals are codes; anything else could be a piece of a message. */
+function codeOf(error: Error): string {
+  const code = 'code' in error ? String(error.code) : ''
+  return /^[A-Z][A-Z0-9_]{1,60}$/.test(code) ? code : ''
+}
+
+function isNetwork(causes: readonly Error[], detail: string): boolean {
+  const names = causes.map((cause) => cause.name)
+  if (names.includes('TimeoutError') || names.includes('AbortError')) return true
+  return (
+    /^(?:ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|CLIENT_CLOSED|HRANA_|SERVER_ERROR|SQLITE_CANTOPEN|SQLITE_IOERR|SQLITE_READONLY|PROXY_ERROR)|^Connection/.test(
+      detail,
+    ) ||
+    causes.some((cause) =>
+      /fetch failed|Unable to connect|socket connection was closed/i.test(cause.message),
+    )
+  )
+}

@@ -1,0 +1,57 @@
+// The background write that readiness rests on: `/readyz` itself never waits for the database.
+
+import type { Clock } from '../platform/clock.ts'
+import type { Database } from './database.ts'
+import { heartbeats } from './table.ts'
+
+/** Whether the database took a write lately. */
+export interface Heartbeat {
+  /** Writes once; never throws. */
+  beat(): Promise<void>
+  /** True if a write succeeded in the last three seconds. */
+  alive(): boolean
+  /** Beats every second until stopped. */
+  start(): void
+  stop(): void
+}
+
+const INTERVAL_MS = 1_000
+const FRESH_MS = 3_000
+
+/** Makes a heartbeat on a database; it has not beaten yet. */
+export function createHeartbeat(database: Database, clock: Clock): Heartbeat {
+  let lastSuccess = Number.NEGATIVE_INFINITY
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let stopped = false
+
+  return {
+    beat,
+    alive: () => clock.elapsed() - lastSuccess <= FRESH_MS,
+    start: () => schedule(),
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+
+  async function beat(): Promise<void> {
+    const at = clock.now()
+    try {
+      await database.write((db) =>
+        db
+          .insert(heartbeats)
+          .values({ id: 1, at })
+          .onConflictDoUpdate({ target: heartbeats.id, set: { at } }),
+      )
+      lastSuccess = clock.elapsed()
+    } catch {
+      // Reported where it happened; here only the absence of success counts.
+    }
+  }
+
+  /** The next beat is planned after the last one ended, so that a slow database is never asked twice at once. */
+  function schedule(): void {
+    if (stopped) return
+    timer = setTimeout(() => void beat().then(schedule), INTERVAL_MS)
+  }
+}

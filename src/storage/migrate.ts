@@ -1,0 +1,44 @@
+// The migrator: brings the schema forward, in one transaction that is also the lock. The stock one reads its journal
+// outside the transaction, so that of several processes starting at once all but one die.
+
+import { fileURLToPath } from 'node:url'
+import type { Client } from '@libsql/client'
+import { readMigrationFiles } from 'drizzle-orm/migrator'
+
+const MIGRATIONS = fileURLToPath(new URL('./migrations', import.meta.url))
+
+/** Applies what is missing, or nothing. Returns how many. Throws the driver's error and leaves the old schema. */
+export async function migrate(client: Client, migrationsFolder = MIGRATIONS): Promise<number> {
+  const migrations = readMigrationFiles({ migrationsFolder })
+  if ((await newest(client)) >= Math.max(...migrations.map((m) => m.folderMillis))) return 0
+  const transaction = await client.transaction('write')
+  try {
+    await transaction.execute(
+      'CREATE TABLE IF NOT EXISTS __drizzle_migrations (id INTEGER PRIMARY KEY, hash text NOT NULL, created_at numeric)',
+    )
+    const applied = await newest(transaction)
+    const missing = migrations.filter((migration) => migration.folderMillis > applied)
+    for (const migration of missing) {
+      for (const statement of migration.sql)
+        if (statement.trim()) await transaction.execute(statement)
+      await transaction.execute({
+        sql: 'INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)',
+        args: [migration.hash, migration.folderMillis],
+      })
+    }
+    await transaction.commit()
+    return missing.length
+  } finally {
+    transaction.close()
+  }
+}
+
+/** When the newest applied migration was written; 0 on an empty database. */
+async function newest(client: Pick<Client, 'execute'>): Promise<number> {
+  const table = await client.execute(
+    "SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'",
+  )
+  if (table.rows.length === 0) return 0
+  const result = await client.execute('SELECT max(created_at) AS newest FROM __drizzle_migrations')
+  return Number(result.rows[0]?.['newest'] ?? 0)
+}

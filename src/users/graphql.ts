@@ -1,0 +1,48 @@
+// The type `User` and the field `me`.
+
+import type { Builder } from '../graphql/builder.ts'
+import { requireViewer } from '../graphql/context.ts'
+import type { UserId } from './user.ts'
+import { toUserId } from './user.ts'
+import type { Users } from './users.ts'
+
+/** A user, or as much of one as a token says: the rest is read when asked for. */
+export interface UserValue {
+  readonly id: UserId
+  readonly email: string
+  readonly createdAt?: Date
+}
+
+/** Adds `User` and `Query.me`; returns the ref of the type. */
+export function addUsers(builder: Builder, users: Users) {
+  const User = builder.objectRef<UserValue>('User').implement({
+    description: "A person's record with this service.",
+    fields: (t) => ({
+      id: t.exposeID('id', { description: 'Opaque and permanent; the `sub` of every token.' }),
+      email: t.exposeString('email', {
+        description: 'As typed at signup. Not verified: do not take it for proof of identity.',
+      }),
+      createdAt: t.field({
+        type: 'DateTime',
+        description: 'When the user signed up.',
+        resolve: ({ id, createdAt }) =>
+          createdAt ?? users.require(id).then((user) => user.createdAt),
+      }),
+    }),
+  })
+
+  builder.queryField('me', (t) =>
+    t.field({
+      type: User,
+      description: 'The user of the access token. `UNAUTHENTICATED` without a valid one.',
+      resolve: (_, __, context) => userOf(requireViewer(context)),
+    }),
+  )
+
+  return User
+}
+
+/** Straight from the token: `me { id email }` needs no database. */
+function userOf(viewer: { userId: string; email: string }): UserValue {
+  return { id: toUserId(viewer.userId), email: viewer.email }
+}

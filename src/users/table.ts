@@ -1,0 +1,14 @@
+// The users. The unique index on the canonical e-mail decides about duplicates, between replicas too.
+
+import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+
+export const users = sqliteTable('users', {
+  id: text('id').primaryKey(),
+  /** As typed, less outer spaces. */
+  email: text('email').notNull(),
+  /** Canonical: lower case, domain in A-labels. What addresses are compared by. */
+  emailKey: text('email_key').notNull().unique(),
+  passwordHash: text('password_hash').notNull(),
+  /** Milliseconds since 1970. */
+  createdAt: integer('created_at').notNull(),
+})

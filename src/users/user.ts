@@ -1,0 +1,18 @@
+// A user: a person's record with this service. The password hash is not part of it and never leaves the service.
+
+declare const id: unique symbol
+/** Opaque and permanent: the `sub` of every token. */
+export type UserId = string & { readonly [id]: 'UserId' }
+
+/** What others may see of a user. */
+export interface User {
+  readonly id: UserId
+  /** As typed, less outer spaces. */
+  readonly email: string
+  readonly createdAt: Date
+}
+
+/** Names a border: the text comes from a token that we signed or a row that we wrote. */
+export function toUserId(text: string): UserId {
+  return text as UserId
+}
