@@ -73,3 +73,220 @@ describe('login', () => {
     expect(again.data.login.__typename).toBe('LoggedIn')
   })
 })
+
+describe('a login that fails tells a stranger nothing', () => {
+  test.each([
+    ['an unknown e-mail', { ...KIM, email: 'lee@example.com' }, 1, 'unknown_user'],
+    ['a wrong password', { ...KIM, password: 'wrong horse battery' }, 1, 'wrong_password'],
+    ['a malformed e-mail', { ...KIM, email: 'kim' }, 0, undefined],
+    [
+      'an e-mail of 300 characters',
+      { ...KIM, email: `${'k'.repeat(300)}@example.com` },
+      0,
+      undefined,
+    ],
+    ['a password of 1,025 characters', { ...KIM, password: 'x'.repeat(1_025) }, 0, undefined],
+    ['a password that is not well-formed', { ...KIM, password: 'correct \uD800' }, 0, undefined],
+    ['an empty password', { ...KIM, password: '' }, 0, undefined],
+    ['SQL', { ...KIM, password: "' OR 1=1 --" }, 1, 'wrong_password'],
+  ])('%s: one answer', async (_, input, hashes, reason) => {
+    const app = await createTestApp()
+    await app.run(SIGNUP, KIM)
+    const before = await hashCount(app)
+    const { code, data, errors, response } = await app.run(LOGIN, input)
+    expect({ code, data }).toEqual({ code: 'INVALID_CREDENTIALS', data: null })
+    expect(errors?.map(({ message, extensions }) => [message, Object.keys(extensions)])).toEqual([
+      ['이메일 또는 비밀번호가 올바르지 않습니다.', ['code', 'requestId']],
+    ])
+    expect(response.status).toBe(200)
+    expect((await hashCount(app)) - before).toBe(hashes)
+    const failed = app.events.filter((event) => event.type === 'login.failed')
+    expect(failed.map((event) => event.reason as string)).toEqual(reason ? [reason] : [])
+  })
+
+  test('the log tells repeated attempts on one e-mail apart from others, without the e-mail', async () => {
+    const app = await createTestApp()
+    for (const email of ['lee@example.com', 'LEE@example.com', 'park@example.com'])
+      await app.run(LOGIN, { ...KIM, email })
+    const digests = app.events.map((event) =>
+      event.type === 'login.failed' ? event.emailDigest : '',
+    )
+    expect(digests[0]).toBe(digests[1] ?? '')
+    expect(digests[0]).not.toBe(digests[2] ?? '')
+    expect(app.logLines.join()).not.toMatch(/lee|park/i)
+  })
+})
+
+describe('input that is refused at signup', () => {
+  test.each([
+    ['an e-mail without a domain', { ...KIM, email: 'kim' }, 'INVALID_EMAIL', 'email', 'malformed'],
+    [
+      'an e-mail with a NUL',
+      { ...KIM, email: 'kim\0@example.com' },
+      'INVALID_EMAIL',
+      'email',
+      'malformed',
+    ],
+    [
+      'an e-mail with a lone surrogate',
+      { ...KIM, email: 'kim\uD800@example.com' },
+      'INVALID_EMAIL',
+      'email',
+      'malformed',
+    ],
+    [
+      'an e-mail with a second header',
+      { ...KIM, email: 'kim@example.com\r\nBcc: lee@example.com' },
+      'INVALID_EMAIL',
+      'email',
+      'malformed',
+    ],
+    [
+      'an e-mail that is too long',
+      { ...KIM, email: `${'k'.repeat(65)}@example.com` },
+      'INVALID_EMAIL',
+      'email',
+      'too_long',
+    ],
+    ['a short password', { ...KIM, password: '1234567' }, 'WEAK_PASSWORD', 'password', 'too_short'],
+    [
+      'a long password',
+      { ...KIM, password: 'x'.repeat(1_025) },
+      'WEAK_PASSWORD',
+      'password',
+      'too_long',
+    ],
+    [
+      'a password that is not well-formed',
+      { ...KIM, password: 'correct \uD800' },
+      'WEAK_PASSWORD',
+      'password',
+      'malformed',
+    ],
+  ])('%s', async (_, input, code, field, reason) => {
+    const app = await createTestApp()
+    const { data, errors } = await app.run(SIGNUP, input)
+    expect(data).toBeNull()
+    expect(errors?.map((error) => error.extensions)).toMatchObject([{ code, field, reason }])
+    expect(app.events).toEqual([])
+    expect((await app.run(SIGNUP, KIM)).data.signup.user.id).toBe('usr_1')
+  })
+})
+
+test('a hundred signups of one address at once make one user', async () => {
+  const app = await createTestApp()
+  const spellings = ['kim@example.com', 'KIM@example.com', ' kim@EXAMPLE.com', 'kim@ｅxample.com']
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, (_, i) =>
+      app.run(SIGNUP, { ...KIM, email: spellings[i % spellings.length] }),
+    ),
+  )
+  expect(answers.filter(({ data }) => data?.signup)).toHaveLength(1)
+  expect(answers.filter(({ code }) => code === 'EMAIL_TAKEN')).toHaveLength(99)
+  expect(app.events).toHaveLength(1)
+})
+
+test('more passwords at once than may wait are refused at once, and the others are served', async () => {
+  const app = await createTestApp()
+  const answers = await Promise.all(Array.from({ length: 300 }, () => app.run(LOGIN, KIM)))
+  const codes = new Set(answers.map(({ code }) => code))
+  expect(codes).toEqual(new Set(['INVALID_CREDENTIALS', 'OVERLOADED']))
+  const refused = answers.filter(({ code }) => code === 'OVERLOADED')
+  expect(refused[0]?.errors?.[0]?.extensions).toMatchObject({ retryAfter: 1 })
+  expect(refused[0]?.response.headers.get('retry-after')).toBe('1')
+  expect(app.events.filter((event) => event.type === 'hash.refused')).toHaveLength(refused.length)
+  expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
+})
+
+describe('me', () => {
+  test('needs no statement for id and email, and reads the row for createdAt', async () => {
+    const app = await createTestApp()
+    const { data } = await app.run(SIGNUP, KIM)
+    const token = data.signup.tokens.accessToken
+    const statements = async () =>
+      /munjigi_database_statement_seconds_count\{kind="read"\} (\d+)/.exec(
+        await app.metrics.print(),
+      )?.[1]
+    const before = await statements()
+    expect((await app.run('{ me { id email } }', {}, token)).data.me).toEqual({
+      id: 'usr_1',
+      email: KIM.email,
+    })
+    expect(await statements()).toBe(before)
+    expect((await app.run('{ me { createdAt } }', {}, token)).data.me).toEqual({
+      createdAt: '2026-01-01T00:00:00.000Z',
+    })
+    expect(await statements()).not.toBe(before)
+  })
+
+  test('with a token of a user who is gone knows nobody once the row is asked for', async () => {
+    const [app, other] = [await createTestApp(), await createTestApp()]
+    const { data } = await app.run(SIGNUP, KIM)
+    expect((await other.run(ME, {}, data.signup.tokens.accessToken)).code).toBe('UNAUTHENTICATED')
+  })
+})
+
+describe('what operators see', () => {
+  test('every label value of our series is there from the start, at 0', async () => {
+    const text = await (await createTestApp()).metrics.print()
+    const expected = [
+      'munjigi_signups_total{result="email_taken"} 0',
+      'munjigi_logins_total{result="error"} 0',
+      'munjigi_security_events_total{event="login.failed"} 0',
+      'munjigi_graphql_operation_seconds_count{type="mutation",field="login",outcome="failed"} 0',
+      'munjigi_graphql_operation_seconds_bucket{le="1",type="query",field="me",outcome="ok"} 0',
+      'munjigi_password_hash_seconds_count{engine="bun"} 0',
+      'munjigi_password_hash_running{engine="bun"} 0',
+      'munjigi_password_hash_waiting{engine="bun"} 0',
+      'munjigi_password_hash_refused_total{engine="bun"} 0',
+      'munjigi_database_retries_total{kind="write"} 0',
+      'munjigi_signing_key_age_seconds 0',
+    ]
+    expect(expected.filter((series) => !text.includes(`${series}\n`))).toEqual([])
+  })
+
+  test('each story is counted once, by its result', async () => {
+    const app = await createTestApp()
+    const { data } = await app.run(SIGNUP, KIM)
+    await app.run(SIGNUP, KIM)
+    await app.run(SIGNUP, { ...KIM, email: 'x' })
+    await app.run(LOGIN, KIM)
+    await app.run(LOGIN, { ...KIM, password: 'wrong horse' })
+    await app.run(LOGIN, KIM, data.signup.tokens.accessToken)
+    const text = await app.metrics.print()
+    const expected = [
+      'munjigi_signups_total{result="success"} 1',
+      'munjigi_signups_total{result="email_taken"} 1',
+      'munjigi_signups_total{result="invalid_input"} 1',
+      'munjigi_logins_total{result="success"} 1',
+      'munjigi_logins_total{result="invalid_credentials"} 1',
+      'munjigi_logins_total{result="already_logged_in"} 1',
+      'munjigi_security_events_total{event="user.signed_up"} 1',
+      'munjigi_graphql_operation_seconds_count{type="mutation",field="signup",outcome="ok"} 1',
+      'munjigi_graphql_operation_seconds_count{type="mutation",field="signup",outcome="refused"} 2',
+      'http_requests_total{method="POST",route="/graphql",status="200",ok="true"} 6',
+    ]
+    expect(expected.filter((series) => !text.includes(`${series}\n`))).toEqual([])
+  })
+
+  test('names that clients choose create no series', async () => {
+    const app = await createTestApp()
+    const series = async () => (await app.metrics.print()).split('\n').length
+    await app.post({ query: 'query Zero { __typename }' })
+    await app.fetch(new Request('http://munjigi.test/zero'), '')
+    const before = await series()
+    for (let i = 0; i < 50; i += 1) {
+      await app.post({ query: `query Q${i} { a${i}: __typename }` }, { 'user-agent': `agent-${i}` })
+      await app.fetch(new Request(`http://munjigi.test/path-${i}`), '')
+    }
+    expect(await series()).toBe(before)
+  })
+})
+
+async function hashCount(app: { metrics: { print(): Promise<string> } }): Promise<number> {
+  return Number(
+    /munjigi_password_hash_seconds_count\{engine="bun"\} (\d+)/.exec(
+      await app.metrics.print(),
+    )?.[1],
+  )
+}

@@ -50,22 +50,17 @@ function classify(error: GraphQLError): Classified {
     return { code: 'GRAPHQL_VALIDATION_FAILED', details: {}, hint: error.message }
   if (error.extensions['code'] === 'OPERATION_RESOLUTION_FAILURE')
     return { code: 'BAD_USER_INPUT', details: { field: 'operationName' } }
-  if (cause !== error) return { code: 'INTERNAL_SERVER_ERROR', details: {} }
-  return badValue(error)
+  return badValue(error) ?? { code: 'INTERNAL_SERVER_ERROR', details: {} }
 }
 
 /** graphql-js itself refused a variable or an argument at execution. Its message has the value, its node the name. */
-function badValue(error: GraphQLError): Classified {
+function badValue(error: GraphQLError): Classified | null {
   const node = error.nodes?.[0]
   if (node?.kind === Kind.VARIABLE_DEFINITION)
     return { code: 'BAD_USER_INPUT', details: { field: node.variable.name.value } }
   if (node?.kind === Kind.ARGUMENT || node?.kind === Kind.VARIABLE)
-    return { code: 'BAD_USER_INPUT', details: { field: nameOf(node.name) } }
-  return { code: 'INTERNAL_SERVER_ERROR', details: {} }
-}
-
-function nameOf(name: { value: string }): string {
-  return name.value
+    return { code: 'BAD_USER_INPUT', details: { field: node.name.value } }
+  return null
 }
 
 /** The error that was thrown first, however often GraphQL wrapped it. */

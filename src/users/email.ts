@@ -47,7 +47,8 @@ export function readEmail(text: string): Email | InputFault {
   if (at < 1 || NEVER.test(address) || !LOCAL_PART.test(local) || NOT_IN_DOMAIN.test(domain))
     return 'malformed'
   const ascii = domainToASCII(domain)
-  if (ascii.length > 253 || !A_LABELS.test(ascii)) return 'malformed'
+  if (ascii.length > 253) return 'too_long'
+  if (!A_LABELS.test(ascii)) return 'malformed'
   const key = `${local.toLowerCase()}@${ascii}`
   if (
     local.length > MAX_LOCAL_OCTETS ||

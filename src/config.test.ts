@@ -1,0 +1,196 @@
+// The settings: what is read, what is refused, and that every fault is told at once without a value.
+
+import { describe, expect, test } from 'bun:test'
+import type { Mode, Settings } from './config.ts'
+import { ConfigFaults, readSettings } from './config.ts'
+
+const SECRET = 'Zm9yIHRlc3RzIG9ubHksIG5vdCBhIHNlY3JldA'
+const SERVE = { MUNJIGI_SECRET: SECRET, MUNJIGI_ISSUER_URL: 'https://auth.example.com' }
+
+function read(
+  mode: Mode,
+  environment: Record<string, string>,
+  files: Record<string, string> = {},
+): Settings {
+  const readFile = (path: string) => {
+    const text = files[path]
+    if (text === undefined)
+      throw Object.assign(new Error(`no such file ${path}`), { code: 'ENOENT' })
+    return text
+  }
+  return readSettings(mode, { environment, readFile, onTerminal: false })
+}
+
+function faults(
+  mode: Mode,
+  environment: Record<string, string>,
+  files: Record<string, string> = {},
+): readonly string[] {
+  try {
+    read(mode, environment, files)
+    return []
+  } catch (error) {
+    if (error instanceof ConfigFaults) return error.faults
+    throw error
+  }
+}
+
+describe('defaults', () => {
+  test('dev needs nothing', () => {
+    expect(read('dev', {})).toMatchObject({
+      host: '127.0.0.1',
+      port: 3000,
+      metricsPort: 9464,
+      databaseUrl: 'file:./data/munjigi.db',
+      accessTokenTtl: 600,
+      messageLanguage: 'ko',
+      graphiql: true,
+      introspection: true,
+      drainSeconds: 0,
+      corsOrigins: ['http://localhost:*'],
+    })
+  })
+  test('serve needs a secret and an issuer, and shows nothing by default', () => {
+    expect(faults('serve', {})).toEqual([
+      'MUNJIGI_SECRET: is required by serve',
+      'MUNJIGI_ISSUER_URL: is required by serve',
+    ])
+    expect(read('serve', SERVE)).toMatchObject({
+      graphiql: false,
+      introspection: false,
+      drainSeconds: 6,
+      corsOrigins: [],
+      logFormat: 'json',
+    })
+  })
+  test('an empty variable counts as not set', () => {
+    expect(read('dev', { MUNJIGI_PORT: '', MUNJIGI_LOG_LEVEL: '' })).toMatchObject({
+      port: 3000,
+      logLevel: 'info',
+    })
+  })
+  test('the metrics host follows the host', () => {
+    expect(read('dev', { MUNJIGI_HOST: '0.0.0.0' }).metricsHost).toBe('0.0.0.0')
+  })
+  test('PORT without prefix is honoured, and loses against the one with it', () => {
+    expect(read('dev', { PORT: '4000' }).port).toBe(4000)
+    expect(read('dev', { PORT: '4000', MUNJIGI_PORT: '5000' }).port).toBe(5000)
+  })
+  test('dev on a terminal speaks to people unless told otherwise', () => {
+    const onTerminal = (environment: Record<string, string>) =>
+      readSettings('dev', { environment, readFile: () => '', onTerminal: true }).logFormat
+    expect(onTerminal({})).toBe('pretty')
+    expect(onTerminal({ MUNJIGI_LOG_FORMAT: 'json' })).toBe('json')
+  })
+})
+
+describe('values', () => {
+  test.each([
+    ['ACCESS_TOKEN_TTL', '90s', 'accessTokenTtl', 90],
+    ['ACCESS_TOKEN_TTL', '1h', 'accessTokenTtl', 3600],
+    ['ISSUER_URL', 'https://auth.example.com/', 'issuerUrl', 'https://auth.example.com'],
+    [
+      'CORS_ORIGINS',
+      'https://a.example, https://b.example',
+      'corsOrigins',
+      ['https://a.example', 'https://b.example'],
+    ],
+    ['GRAPHIQL', 'false', 'graphiql', false],
+    ['PORT', '0', 'port', 0],
+  ] as const)('MUNJIGI_%s=%s', (name, text, key, expected) => {
+    expect(read('dev', { [`MUNJIGI_${name}`]: text })[key]).toEqual(expected as never)
+  })
+
+  test.each([
+    ['PORT', '65536', /whole number from 0 to 65535/],
+    ['PORT', '3000x', /whole number/],
+    ['PORT', '-1', /whole number/],
+    ['PORT', '1e3', /whole number/],
+    ['ACCESS_TOKEN_TTL', '600', /duration such as/],
+    ['ACCESS_TOKEN_TTL', '10M', /duration such as/],
+    ['ACCESS_TOKEN_TTL', '2d', /duration such as/],
+    ['ACCESS_TOKEN_TTL', '1s', /duration such as/],
+    ['SIGNING_ALGORITHM', 'HS256', /one of ES256, EdDSA, RS256/],
+    ['MESSAGE_LANGUAGE', 'fr', /one of ko, en/],
+    ['GRAPHIQL', 'yes', /true or false/],
+    ['PASSWORD_MIN_LENGTH', '7', /from 8 to 64/],
+    ['DATABASE_URL', 'postgres://x', /must start with file:/],
+    ['ISSUER_URL', 'auth.example.com', /http\(s\) URL/],
+    ['ISSUER_URL', 'https://auth.example.com/?a=b', /http\(s\) URL/],
+    ['CORS_ORIGINS', '*', /exact origins/],
+    ['CORS_ORIGINS', 'https://a.example/', /exact origins/],
+    ['CORS_ORIGINS', 'null', /exact origins/],
+    ['TRUSTED_PEERS', '10.0.0.0/33', /addresses or networks/],
+    ['TRUSTED_PEERS', 'edge', /addresses or networks/],
+    ['SECRET', 'short', /at least 32 bytes/],
+    ['SECRET', 'a'.repeat(64), /must be random/],
+    ['CLIENT_ADDRESS_HEADER', 'x-real-ip', /needs MUNJIGI_TRUSTED_PEERS/],
+  ])('MUNJIGI_%s=%s is refused', (name, text, expected) => {
+    const found = faults('dev', { [`MUNJIGI_${name}`]: text })
+    expect(found).toHaveLength(1)
+    expect(found[0]).toMatch(expected)
+    expect(found[0]).toStartWith(`MUNJIGI_${name}:`)
+  })
+})
+
+describe('a secret from a file', () => {
+  test('is read without its last line break', () => {
+    expect(
+      read(
+        'serve',
+        { MUNJIGI_SECRET_FILE: '/run/s', MUNJIGI_ISSUER_URL: SERVE.MUNJIGI_ISSUER_URL },
+        { '/run/s': `${SECRET}\n` },
+      ).secret,
+    ).toBe(SECRET)
+  })
+  test('that cannot be read is a fault that names the setting', () => {
+    expect(faults('dev', { MUNJIGI_SECRET_FILE: '/nope' })).toEqual([
+      'MUNJIGI_SECRET_FILE: cannot read the file it names (ENOENT)',
+    ])
+  })
+  test('beside the variable itself is one too many', () => {
+    expect(
+      faults(
+        'dev',
+        { MUNJIGI_SECRET_FILE: '/run/s', MUNJIGI_SECRET: SECRET },
+        { '/run/s': SECRET },
+      )[0],
+    ).toMatch(/not both/)
+  })
+  test('is only for secrets', () => {
+    expect(faults('dev', { MUNJIGI_PORT_FILE: '/run/port' })[0]).toMatch(/unknown setting/)
+  })
+})
+
+describe('unknown names', () => {
+  test.each([
+    ['MUNJIGI_ACESS_TOKEN_TTL', 'MUNJIGI_ACCESS_TOKEN_TTL'],
+    ['MUNJIGI_SECRET_FIEL', 'MUNJIGI_SECRET_FILE'],
+    ['MUNJIGI_PROT', 'MUNJIGI_PORT'],
+  ])('%s: did you mean %s?', (wrong, right) => {
+    expect(faults('dev', { [wrong]: 'x' })).toEqual([
+      `${wrong}: unknown setting (did you mean ${right}?)`,
+    ])
+  })
+  test('far from all others: no guess', () => {
+    expect(faults('dev', { MUNJIGI_SOMETHING_ELSE: 'x' })).toEqual([
+      'MUNJIGI_SOMETHING_ELSE: unknown setting',
+    ])
+  })
+  test('of other programs are none of our business', () => {
+    expect(faults('dev', { MUNJI: 'x', PATH: '/bin' })).toEqual([])
+  })
+})
+
+test('all faults are told at once, one line each, and no value of a secret', () => {
+  const wrong = {
+    MUNJIGI_PORT: 'x',
+    MUNJIGI_SECRET: 'sentinel',
+    MUNJIGI_GRAPHIQL: 'sentinel',
+    MUNJIGI_FOO: 'sentinel',
+  }
+  const found = faults('dev', wrong)
+  expect(found).toHaveLength(4)
+  expect(found.join('\n')).not.toContain('sentinel')
+  expect(new ConfigFaults(found).message).toStartWith('Configuration has 4 problem(s):\n  MUNJIGI_')
+})

@@ -1,0 +1,94 @@
+// The log: one parsable line per entry, whatever its values hold, and no field that could be a secret.
+
+import { describe, expect, test } from 'bun:test'
+import { createTestLog } from '../testing/log.ts'
+import { describeError, formatRecord, withLogContext } from './log.ts'
+
+const written = (fields: Record<string, unknown>) => {
+  const { log, lines } = createTestLog()
+  log.info('something.happened', fields)
+  return lines
+}
+
+test('a line says when, how serious, what, and the fields it was given', () => {
+  const [line = ''] = written({ userId: 'usr_1', count: 2 })
+  const { time, ...rest } = JSON.parse(line)
+  expect(rest).toEqual({ level: 'info', event: 'something.happened', userId: 'usr_1', count: 2 })
+  expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+})
+
+test('the request id is on every line of a request, across awaits, and not on those of another', async () => {
+  const { log, lines } = createTestLog()
+  const story = (requestId: string) =>
+    withLogContext({ requestId }, async () => {
+      await Promise.resolve()
+      log.info(requestId)
+    })
+  await Promise.all([story('req_1'), story('req_2')])
+  for (const line of lines) expect(JSON.parse(line).requestId).toBe(JSON.parse(line).event)
+})
+
+describe('no value breaks a line (log injection)', () => {
+  test.each([
+    '\r\n{"level":"info"}',
+    '\u001b[31mred',
+    'a\u2028b\u2029c',
+    '\u0085\u009b31m',
+    '\0',
+    '\ud800',
+    '"}{"',
+    '문지기 🚪',
+  ])('%j', (value) => {
+    const lines = written({ userAgent: value })
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u)
+    expect(JSON.parse(lines[0] ?? '').userAgent).toBe(value)
+  })
+})
+
+test('a long value is cut', () => {
+  const [line = ''] = written({ userAgent: 'x'.repeat(1_000_000) })
+  expect(line.length).toBeLessThan(500)
+})
+
+describe('a field that could hold a secret is dropped, at any depth', () => {
+  test.each([
+    'password',
+    'newPassword',
+    'accessToken',
+    'refresh_token',
+    'secret',
+    'MUNJIGI_SECRET',
+    'passwordHash',
+    'authorization',
+    'cookie',
+    'email',
+    'privateJwk',
+  ])('%s', (name) => {
+    expect(
+      written({ [name]: 'hunter2', deep: { list: [{ [name]: 'hunter2' }] } }).join(),
+    ).not.toContain('hunter2')
+  })
+})
+
+test('an unexpected error is described by its kind and its place, never by its message', () => {
+  const described = describeError(new TypeError('the password is hunter2'))
+  expect(described['error']).toBe('TypeError')
+  expect(described['at']).toContain('log.test.ts')
+  expect(JSON.stringify(described)).not.toContain('hunter2')
+  expect(describeError('hunter2')).toEqual({ error: 'string' })
+})
+
+test('for people a line begins with the time of day and names its fields', () => {
+  const record = {
+    category: ['munjigi'],
+    level: 'warning',
+    message: [],
+    rawMessage: 'login.failed',
+    timestamp: 0,
+    properties: { reason: 'wrong\npassword' },
+  } as const
+  expect(formatRecord(record, 'pretty')).toBe(
+    '00:00:00.000 warning login.failed reason="wrong\\npassword"',
+  )
+})

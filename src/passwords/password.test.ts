@@ -1,0 +1,119 @@
+// Passwords: what may be one, what stays different, what becomes the same.
+
+import { describe, expect, test } from 'bun:test'
+import { AuthError } from '../errors.ts'
+import { createTestRandom } from '../testing/random.ts'
+import { createBunHasher, DEFAULT_COST } from './hasher.ts'
+import type { Password } from './password.ts'
+import { parsePassword, readPassword } from './password.ts'
+
+const rules = { minLength: 8, field: 'password' }
+const hasher = createBunHasher({ memoryKib: 8, passes: 1 }, createTestRandom())
+
+function refusal(text: string): unknown {
+  try {
+    parsePassword(text, rules)
+    return 'accepted'
+  } catch (error) {
+    return (
+      error instanceof AuthError &&
+      [error.code, error.details.reason, error.details.field].join(' ')
+    )
+  }
+}
+
+describe('length is counted in code points after NFC (ASVS 6.2.1, 6.2.9)', () => {
+  test.each([
+    ['1234567', 'WEAK_PASSWORD too_short password'],
+    ['12345678', 'accepted'],
+    ['', 'WEAK_PASSWORD too_short password'],
+    ['🚪'.repeat(7), 'WEAK_PASSWORD too_short password'],
+    ['🚪'.repeat(8), 'accepted'],
+    ['é'.normalize('NFD').repeat(7), 'WEAK_PASSWORD too_short password'],
+    ['é'.normalize('NFD').repeat(8), 'accepted'],
+    ['문지기를위한암호'.normalize('NFD'), 'accepted'],
+    ['x'.repeat(1_024), 'accepted'],
+    ['🚪'.repeat(1_024), 'accepted'],
+    ['x'.repeat(1_025), 'WEAK_PASSWORD too_long password'],
+  ])('%#', (text, expected) => {
+    expect(refusal(text)).toBe(expected)
+  })
+})
+
+test('there are no rules about composition (ASVS 6.2.5)', () => {
+  for (const text of [
+    'aaaaaaaaaaaaaaaaaaaa',
+    '12345678901234567890',
+    'สวัสดีชาวโลกทั้งหลาย',
+    'four words with spaces',
+  ])
+    expect(refusal(text)).toBe('accepted')
+})
+
+test('text that is not well-formed is refused: lone surrogates would all be one password', () => {
+  expect(refusal('long enough \uD800')).toBe('WEAK_PASSWORD malformed password')
+  expect(readPassword('long enough \uD801')).toBeNull()
+})
+
+test('a password that nobody can have is not even read', () => {
+  expect(readPassword('')).toBeNull()
+  expect(readPassword('x'.repeat(1_025))).toBeNull()
+  expect(readPassword('short')).not.toBeNull()
+})
+
+describe('what verifies', () => {
+  const verifies = async (chosen: string, tried: string) => {
+    const attempt = readPassword(tried)
+    return (
+      attempt !== null &&
+      (await hasher.verify(attempt, await hasher.hash(parsePassword(chosen, rules))))
+    )
+  }
+  test.each([
+    ['the same', 'correct horse', 'correct horse', true],
+    ['the same in another normal form', 'caf\u00e9 ole ole', 'cafe\u0301 ole ole', true],
+    ['not a compatible character', 'ﬁsh and chips', 'fish and chips', false],
+    ['not another case', 'Correct Horse', 'correct horse', false],
+    ['not without its outer spaces', ' correct horse ', 'correct horse', false],
+    ['not what differs after a NUL', 'abcdefg\0one', 'abcdefg\0two', false],
+    ['not what differs after 72 bytes', `${'a'.repeat(72)}1`, `${'a'.repeat(72)}2`, false],
+    ['not what differs after 255 bytes', `${'a'.repeat(255)}1`, `${'a'.repeat(255)}2`, false],
+    [
+      'not what differs in the last of 1,024',
+      `${'a'.repeat(1_023)}1`,
+      `${'a'.repeat(1_023)}2`,
+      false,
+    ],
+  ])('%s', async (_, chosen, tried, expected) => {
+    expect(await verifies(chosen, tried)).toBe(expected)
+  })
+})
+
+describe('the hash', () => {
+  test('is argon2id at the cost that OWASP names, with a salt and a digest of 32 bytes (ASVS 11.4.2)', async () => {
+    const hash = await createBunHasher(DEFAULT_COST, createTestRandom()).hash(
+      'correct horse' as Password,
+    )
+    expect(hash).toMatch(
+      /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{43}\$[A-Za-z0-9+/]{43}$/,
+    )
+  })
+
+  test('of one password is never the same twice', async () => {
+    const hashes = await Promise.all(
+      Array.from({ length: 100 }, () => hasher.hash('correct horse' as Password)),
+    )
+    expect(new Set(hashes).size).toBe(100)
+  })
+
+  test('that is a decoy has the form and the cost of a real one, and matches nothing', async () => {
+    const [real, decoy] = [await hasher.hash('correct horse' as Password), hasher.decoy()]
+    const shape = (hash: string) => hash.replace(/[A-Za-z0-9+/]{43}/g, '#')
+    expect(shape(decoy)).toBe(shape(real))
+    expect(await hasher.verify('correct horse' as Password, decoy)).toBe(false)
+  })
+
+  test('that cannot be read is no match rather than an error', async () => {
+    expect(await hasher.verify('correct horse' as Password, 'not a hash' as never)).toBe(false)
+  })
+})

@@ -1,0 +1,42 @@
+// The printed schema, the settings table and the descriptions are what the code says.
+
+import { describe, expect, test } from 'bun:test'
+import { isEnumType, isObjectType } from 'graphql'
+import type { Services } from './flows/services.ts'
+import { createSchema } from './schema.ts'
+import { generatedDocuments, read } from './testing/documents.ts'
+
+describe('what is generated is up to date (npm run generate)', async () => {
+  for (const { path, text } of await generatedDocuments())
+    test(path, async () => {
+      expect(await read(path)).toBe(text)
+    })
+})
+
+test('every type, field, argument and value of an enum has a description', () => {
+  const own = Object.values(createSchema({} as Services).getTypeMap()).filter(
+    (type) => !type.name.startsWith('__'),
+  )
+  const silent = own.flatMap((type) => [
+    ...(type.description ? [] : [type.name]),
+    ...(isEnumType(type)
+      ? type
+          .getValues()
+          .filter((v) => !v.description)
+          .map((v) => `${type.name}.${v.name}`)
+      : []),
+    ...(isObjectType(type)
+      ? Object.values(type.getFields()).flatMap((field) => [
+          ...(field.description ? [] : [`${type.name}.${field.name}`]),
+          ...field.args
+            .filter((arg) => !arg.description)
+            .map((arg) => `${type.name}.${field.name}(${arg.name})`),
+        ])
+      : []),
+  ])
+  expect(silent).toEqual([])
+})
+
+test('no field offers a hint or a secret question (ASVS 6.4.2)', async () => {
+  expect(await read('src/schema.graphql')).not.toMatch(/\b(hint|question|passwordHash)\b/i)
+})
