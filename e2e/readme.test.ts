@@ -1,0 +1,64 @@
+// The READMEs are true: their commands, exactly as printed, run in a shell against the real server. Only the one line that
+// sets the URL is replaced.
+
+import { describe, expect, test } from 'bun:test'
+import { existsSync, readFileSync } from 'node:fs'
+import { walk } from '../src/cli/welcome.ts'
+import { startServer } from './server.ts'
+
+const READMES = ['README.md', 'README.ko.md']
+const ROOT = new URL('../', import.meta.url)
+
+/** The shell blocks of a README's walk: from the URL to the last command, in order. */
+function walkOf(readme: string): string[] {
+  const text = readFileSync(new URL(readme, ROOT), 'utf8')
+  const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim())
+  const begin = blocks.findIndex((block) => block.startsWith('URL='))
+  return blocks.slice(begin, begin + 5)
+}
+
+describe.each(READMES)('%s', (readme) => {
+  test('has the walk that dev prints', () => {
+    expect(walkOf(readme).slice(1)).toEqual(walk('$URL').map(({ command }) => command))
+  })
+
+  test('its walk ends with the text of the contract', async () => {
+    await using server = await startServer({ mode: 'dev' })
+    const script = walkOf(readme)
+      .map((line) => (line.startsWith('URL=') ? `URL=${server.url}/graphql` : line))
+      .join('\necho\n')
+    const shell = Bun.spawnSync(['bash', '-eu', '-c', script])
+    const [signup = '', me = '', again = ''] = shell.stdout
+      .toString()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+    expect(JSON.parse(signup)).toMatchObject({
+      data: { signup: { user: { email: 'kim@example.com' }, tokens: { expiresIn: 600 } } },
+    })
+    expect(JSON.parse(me)).toMatchObject({ data: { me: { email: 'kim@example.com' } } })
+    expect(JSON.parse(again)).toEqual({
+      data: {
+        login: {
+          __typename: 'AlreadyLoggedIn',
+          message: '이미 kim@example.com로 로그인 하였습니다.',
+        },
+      },
+    })
+    expect(shell.exitCode).toBe(0)
+  })
+
+  test('links only to files that exist', () => {
+    const text = readFileSync(new URL(readme, ROOT), 'utf8')
+    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = '']) => path)
+    expect(links.filter((path) => !existsSync(new URL(path, ROOT)))).toEqual([])
+  })
+})
+
+test('what dev prints can be pasted as it is', async () => {
+  await using server = await startServer({ mode: 'dev' })
+  const script = walk(`${server.url}/graphql`)
+    .map(({ command }) => command)
+    .join('\necho\n')
+  const output = Bun.spawnSync(['bash', '-eu', '-c', script]).stdout.toString()
+  expect(output).toContain('이미 kim@example.com로 로그인 하였습니다.')
+})
