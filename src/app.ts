@@ -16,8 +16,12 @@ import { createBunHasher } from './passwords/hasher.ts'
 import { createPasswords } from './passwords/passwords.ts'
 import type { Clock } from './platform/clock.ts'
 import { deriveKey, shortDigest } from './platform/digest.ts'
+import { createLoop } from './platform/loop.ts'
 import type { Random } from './platform/random.ts'
 import { createSchema } from './schema.ts'
+import { createEndedSessions } from './sessions/ended.ts'
+import { createRefreshTokens } from './sessions/refresh-token.ts'
+import { createSessions } from './sessions/sessions.ts'
 import type { Database } from './storage/database.ts'
 import { createHeartbeat } from './storage/heartbeat.ts'
 import { createAccessTokens } from './tokens/access-token.ts'
@@ -45,6 +49,8 @@ export interface App {
   start(): Promise<void>
   /** Says in every answer, and in `/readyz`, that this replica is going away. */
   drain(): void
+  /** Deletes what nobody needs any more; part of the background work. */
+  sweep(): Promise<void>
   /** Ends the background work. */
   stop(): void
   /** True if this start made the signing key. */
@@ -53,6 +59,8 @@ export interface App {
 
 /** How many hashes may wait for a core. */
 const WAITING_HASHES = 100
+/** How often rows that nobody needs any more are deleted. */
+const SWEEP_MS = 60_000
 
 /** Wires the parts. Throws `WrongSecret`, and `SERVICE_UNAVAILABLE` when the database cannot be reached. */
 export async function createApp(dependencies: Dependencies): Promise<App> {
@@ -86,7 +94,38 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
 
   const logKey = deriveKey(config.secret, 'log digest v1')
   const emailDigest = (emailKey: string) => shortDigest(logKey, emailKey)
-  const services: Services = { config, users, tokens, random, metrics, report, emailDigest }
+  const ended = createEndedSessions({
+    database,
+    clock,
+    random,
+    metrics,
+    lifetime: config.accessTokenTtl + 60,
+  })
+  const sessions = createSessions({
+    database,
+    tokens: createRefreshTokens([config.secret], random),
+    ended,
+    clock,
+    random,
+    metrics,
+    report,
+    idleTtl: config.sessionIdleTtl,
+    maxTtl: config.sessionMaxTtl,
+    grace: config.refreshGrace,
+    maxSessions: config.maxSessions,
+  })
+  const services: Services = {
+    config,
+    clock,
+    database,
+    users,
+    passwords,
+    sessions,
+    tokens,
+    metrics,
+    report,
+    emailDigest,
+  }
   const schema = createSchema(services)
   const graphql = createGraphQLServer({
     schema,
@@ -97,11 +136,13 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     metrics,
   })
 
-  const heartbeat = createHeartbeat(database, clock)
+  const heartbeat = createHeartbeat(database, clock, random)
+  const sweeping = createLoop(SWEEP_MS, random, sessions.sweep)
   let draining = false
   const failing = () => [
     ...(draining ? ['draining'] : []),
     ...(heartbeat.alive() ? [] : ['database']),
+    ...(ended.current() ? [] : ['ended_sessions']),
   ]
   const graphiql = config.graphiql
     ? createGraphiql({ language: config.messageLanguage })
@@ -114,6 +155,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     metrics,
     keys,
     tokens,
+    ended,
     graphql,
     health: { failing },
     draining: () => draining,
@@ -130,13 +172,20 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
       })
     },
     async start() {
-      await heartbeat.beat()
+      await Promise.all([heartbeat.beat(), ended.follow()])
       heartbeat.start()
+      ended.start()
+      sweeping.start()
     },
     drain() {
       draining = true
     },
-    stop: () => heartbeat.stop(),
+    sweep: sessions.sweep,
+    stop() {
+      heartbeat.stop()
+      ended.stop()
+      sweeping.stop()
+    },
     madeSigningKey: keys.isNew,
   }
 }

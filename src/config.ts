@@ -21,6 +21,10 @@ export interface Settings {
   readonly tokenAudience: string
   readonly signingAlgorithm: SigningAlgorithm
   readonly accessTokenTtl: number
+  readonly sessionIdleTtl: number
+  readonly sessionMaxTtl: number
+  readonly refreshGrace: number
+  readonly maxSessions: number
   readonly messageLanguage: Language
   readonly passwordMinLength: number
   readonly clientAddressHeader: string | undefined
@@ -111,6 +115,26 @@ const SETTINGS = {
     'How long an access token is valid: `90s`, `10m`, `1h`.',
     '10m',
   ),
+  SESSION_IDLE_TTL: setting(
+    duration(60, 365 * 86_400),
+    'A session that is not refreshed for so long expires.',
+    '30d',
+  ),
+  SESSION_MAX_TTL: setting(
+    duration(60, 365 * 86_400),
+    'No session lives longer, however often it is refreshed.',
+    '90d',
+  ),
+  REFRESH_GRACE: setting(
+    duration(0, 300),
+    'How long the refresh token used last may be used again, for the same successor: lost answers, two tabs.',
+    '30s',
+  ),
+  MAX_SESSIONS: setting(
+    integer(1, 10_000),
+    'Sessions a user may hold; one more ends the oldest.',
+    '100',
+  ),
   MESSAGE_LANGUAGE: setting(oneOf('ko', 'en'), 'The language of messages: ko or en.', 'ko'),
   PASSWORD_MIN_LENGTH: setting(
     integer(8, 64),
@@ -178,6 +202,10 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
     tokenAudience: read('TOKEN_AUDIENCE'),
     signingAlgorithm: read('SIGNING_ALGORITHM'),
     accessTokenTtl: read('ACCESS_TOKEN_TTL'),
+    sessionIdleTtl: read('SESSION_IDLE_TTL'),
+    sessionMaxTtl: read('SESSION_MAX_TTL'),
+    refreshGrace: read('REFRESH_GRACE'),
+    maxSessions: read('MAX_SESSIONS'),
     messageLanguage: read('MESSAGE_LANGUAGE'),
     passwordMinLength: read('PASSWORD_MIN_LENGTH'),
     clientAddressHeader: read('CLIENT_ADDRESS_HEADER'),

@@ -15,6 +15,7 @@ import { createMetrics } from './observability/metrics.ts'
 import { DEFAULT_COST } from './passwords/hasher.ts'
 import { systemClock } from './platform/clock.ts'
 import { systemRandom } from './platform/random.ts'
+import { END_REASONS } from './sessions/session.ts'
 import { openDatabase } from './storage/database.ts'
 
 // Database, secret and their temporary files: whatever this process writes is its owner's alone.
@@ -71,6 +72,7 @@ function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
     version: VERSION,
     bun: Bun.version,
     securityEvents: SECURITY_EVENTS,
+    endReasons: END_REASONS,
   })
   const shared = { clock, random, log, metrics }
   return {

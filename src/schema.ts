@@ -5,6 +5,7 @@ import { lexicographicSortSchema, printSchema } from 'graphql'
 import { addFlows } from './flows/graphql.ts'
 import type { Services } from './flows/services.ts'
 import { createBuilder } from './graphql/builder.ts'
+import { addSessions } from './sessions/graphql.ts'
 import { addTokens } from './tokens/graphql.ts'
 import { addUsers } from './users/graphql.ts'
 
@@ -13,7 +14,8 @@ export function createSchema(services: Services): GraphQLSchema {
   const builder = createBuilder()
   const Tokens = addTokens(builder)
   const User = addUsers(builder, services.users)
-  addFlows(builder, services, { User, Tokens })
+  const { LoggedOut } = addSessions(builder, services.sessions)
+  addFlows(builder, services, { User, Tokens, LoggedOut })
   return builder.toSchema()
 }
 

@@ -1,10 +1,15 @@
-// The mutations that cross features: `signup` and `login`, and the types that only they return.
+// The mutations that cross features, and the types that only they return.
 
 import type { Builder } from '../graphql/builder.ts'
+import { requireViewer } from '../graphql/context.ts'
+import type { addSessions } from '../sessions/graphql.ts'
 import type { addTokens } from '../tokens/graphql.ts'
 import type { addUsers } from '../users/graphql.ts'
+import { changePassword } from './change-password.ts'
+import { deleteMe } from './delete-me.ts'
 import type { AlreadyLoggedIn, LoggedIn } from './login.ts'
 import { login } from './login.ts'
+import { refresh } from './refresh.ts'
 import type { Services } from './services.ts'
 import type { SignedUp } from './signup.ts'
 import { signup } from './signup.ts'
@@ -12,10 +17,15 @@ import { signup } from './signup.ts'
 interface Refs {
   readonly User: ReturnType<typeof addUsers>
   readonly Tokens: ReturnType<typeof addTokens>
+  readonly LoggedOut: ReturnType<typeof addSessions>['LoggedOut']
 }
 
 /** Adds the mutations. */
-export function addFlows(builder: Builder, services: Services, { User, Tokens }: Refs): void {
+export function addFlows(
+  builder: Builder,
+  services: Services,
+  { User, Tokens, LoggedOut }: Refs,
+): void {
   const SignedUpRef = builder.objectRef<SignedUp>('SignedUp').implement({
     description: 'A new user, logged in.',
     fields: (t) => ({
@@ -79,6 +89,50 @@ export function addFlows(builder: Builder, services: Services, { User, Tokens }:
         password: t.arg.string({ required: true, description: 'The password.' }),
       },
       resolve: (_, input, { client, viewer }) => login(services, { ...input, viewer }, client),
+    }),
+  )
+
+  builder.mutationField('refresh', (t) =>
+    t.field({
+      type: Tokens,
+      description:
+        'The successor of a refresh token, and a new access token. Works once; the token used last gives the same successor again for a short while. `INVALID_REFRESH_TOKEN` for every reason alike.',
+      extensions: { checksCredentials: true },
+      args: {
+        refreshToken: t.arg.string({
+          required: true,
+          description: 'The newest one of the session.',
+        }),
+      },
+      resolve: (_, { refreshToken }, { client }) => refresh(services, refreshToken, client),
+    }),
+  )
+
+  builder.mutationField('changePassword', (t) =>
+    t.field({
+      type: Tokens,
+      description:
+        'Ends all sessions and opens a new one; no earlier token works. `INVALID_CREDENTIALS`, `WEAK_PASSWORD`.',
+      extensions: { checksCredentials: true },
+      args: {
+        currentPassword: t.arg.string({ required: true, description: 'The password until now.' }),
+        newPassword: t.arg.string({ required: true, description: 'The password from now on.' }),
+      },
+      resolve: (_, input, context) =>
+        changePassword(services, { ...input, viewer: requireViewer(context) }, context.client),
+    }),
+  )
+
+  builder.mutationField('deleteMe', (t) =>
+    t.field({
+      type: LoggedOut,
+      description:
+        'Deletes the user and everything kept about them; ends all sessions. `INVALID_CREDENTIALS`.',
+      extensions: { checksCredentials: true },
+      args: { password: t.arg.string({ required: true, description: 'The password.' }) },
+      resolve: async (_, { password }, context) => ({
+        sessions: await deleteMe(services, { password, viewer: requireViewer(context) }),
+      }),
     }),
   )
 }

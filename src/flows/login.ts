@@ -11,7 +11,7 @@ import { readEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
-import { openSession } from './session.ts'
+import { tokensOf } from './session.ts'
 
 /** Logged in now. */
 export interface LoggedIn {
@@ -66,30 +66,28 @@ export function alreadyLoggedInMessage(email: string, language: Language): strin
 }
 
 async function logIn(services: Services, input: LoginInput, client: Client): Promise<LoggedIn> {
-  const { users, tokens, random, report, emailDigest } = services
+  const { users, sessions, tokens, report, emailDigest } = services
   const email = readEmail(input.email)
   const password = readPassword(input.password)
   // Nobody can have such an e-mail or password: no hash is computed, and the answer is the same.
   if (typeof email === 'string' || password === null) throw new AuthError('INVALID_CREDENTIALS')
 
-  const { user, ...failure } = await users.authenticate({ email, password })
-  if (user === null) {
-    report({
-      type: 'login.failed',
-      ...failure,
-      emailDigest: emailDigest(email.key),
-      clientAddress: client.address,
-    } as Parameters<typeof report>[0])
+  const outcome = await users.authenticate({ email, password })
+  if (outcome.kind === 'refused') {
+    const { reason, userId } = outcome
+    const who = { ...(userId ? { userId } : {}), emailDigest: emailDigest(email.key) }
+    report({ type: 'login.failed', reason, ...who, clientAddress: client.address })
     throw new AuthError('INVALID_CREDENTIALS')
   }
-  const session = await openSession(tokens, random, user)
+  const { user } = outcome
+  const session = await sessions.open(outcome, client)
   report({
     type: 'login.succeeded',
     userId: user.id,
     sessionId: session.sessionId,
     clientAddress: client.address,
   })
-  return { kind: 'LoggedIn', user, tokens: session.tokens }
+  return { kind: 'LoggedIn', user, tokens: await tokensOf(tokens, user, session) }
 }
 
 function resultOf(value: LoggedIn | AlreadyLoggedIn) {

@@ -3,7 +3,10 @@
 import type { Config } from '../config.ts'
 import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
-import type { Random } from '../platform/random.ts'
+import type { Passwords } from '../passwords/passwords.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import type { Database } from '../storage/database.ts'
 import type { AccessTokens } from '../tokens/access-token.ts'
 import type { Users } from '../users/users.ts'
 
@@ -12,7 +15,11 @@ export interface Services {
   readonly config: Pick<Config, 'messageLanguage' | 'passwordMinLength'>
   readonly users: Users
   readonly tokens: AccessTokens
-  readonly random: Random
+  readonly passwords: Passwords
+  readonly sessions: Sessions
+  /** For the batches that cross features; a feature's own statements are its service's. */
+  readonly database: Database
+  readonly clock: Clock
   readonly metrics: Metrics
   readonly report: Report
   /** A short keyed digest of a canonical e-mail, for the log. */

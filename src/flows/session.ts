@@ -1,22 +1,15 @@
-// Opening a session: the tokens that a client gets when it has signed up or logged in.
+// The tokens that a client gets with a session: an access token beside the refresh token.
 
-import type { Random } from '../platform/random.ts'
+import type { OpenedSession } from '../sessions/sessions.ts'
 import type { AccessTokens } from '../tokens/access-token.ts'
-import type { User } from '../users/user.ts'
+import type { TokensValue } from '../tokens/graphql.ts'
 
-/** A new session's id and its tokens. */
-export interface OpenedSession {
-  readonly sessionId: string
-  readonly tokens: { readonly accessToken: string; readonly expiresIn: number }
-}
-
-/** Opens a session for a user. */
-export async function openSession(
+/** Both tokens of a session. */
+export async function tokensOf(
   tokens: AccessTokens,
-  random: Random,
-  user: User,
-): Promise<OpenedSession> {
-  const sessionId = random.id('ses')
-  const subject = { userId: user.id, email: user.email, sessionId }
-  return { sessionId, tokens: await tokens.issue(subject) }
+  user: { readonly id: string; readonly email: string },
+  { sessionId, refreshToken, refreshExpiresIn }: OpenedSession,
+): Promise<TokensValue> {
+  const access = await tokens.issue({ userId: user.id, email: user.email, sessionId })
+  return { ...access, refreshToken, refreshExpiresIn }
 }

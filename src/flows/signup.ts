@@ -10,7 +10,7 @@ import { parseEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
-import { openSession } from './session.ts'
+import { tokensOf } from './session.ts'
 
 /** The new user and the tokens of the first session. */
 export interface SignedUp {
@@ -24,7 +24,7 @@ export function signup(
   input: { email: string; password: string },
   client: Client,
 ): Promise<SignedUp> {
-  const { config, users, tokens, random, metrics, report } = services
+  const { config, users, sessions, tokens, metrics, report } = services
   return counted<SignedUp, SignupResult>(
     metrics.countSignup,
     { returned: () => 'success', thrown: RESULTS },
@@ -34,10 +34,11 @@ export function signup(
         field: 'password',
         minLength: config.passwordMinLength,
       })
-      const user = await users.create({ email, password })
-      const session = await openSession(tokens, random, user)
+      const created = await users.create({ email, password })
+      const { user } = created
+      const session = await sessions.open(created, client)
       report({ type: 'user.signed_up', userId: user.id, clientAddress: client.address })
-      return { user, tokens: session.tokens }
+      return { user, tokens: await tokensOf(tokens, user, session) }
     },
   )
 }

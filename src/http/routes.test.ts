@@ -282,14 +282,20 @@ describe('health', () => {
   }
   test('is ready only after a write succeeded, and for three seconds after the last one', async () => {
     const app = await createTestApp()
-    expect(await ready(app)).toEqual([503, { status: 'unavailable', failing: ['database'] }])
+    expect(await ready(app)).toEqual([
+      503,
+      { status: 'unavailable', failing: ['database', 'ended_sessions'] },
+    ])
     await app.start()
     app.stop()
     expect(await ready(app)).toEqual([200, { status: 'ready' }])
     app.clock.advance('3s')
     expect((await ready(app))[0]).toBe(200)
     app.clock.advance('1s')
-    expect(await ready(app)).toEqual([503, { status: 'unavailable', failing: ['database'] }])
+    expect(await ready(app)).toEqual([
+      503,
+      { status: 'unavailable', failing: ['database', 'ended_sessions'] },
+    ])
   })
   test('is not ready while draining, but alive', async () => {
     const app = await createTestApp()

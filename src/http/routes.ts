@@ -21,6 +21,7 @@ import { describeError, withLogContext } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
+import type { EndedSessions } from '../sessions/ended.ts'
 import type { AccessTokens } from '../tokens/access-token.ts'
 import { readClient } from './client.ts'
 import type { Health } from './health.ts'
@@ -36,6 +37,7 @@ export interface RouteOptions {
   readonly metrics: Metrics
   readonly keys: KeyRing
   readonly tokens: AccessTokens
+  readonly ended: EndedSessions
   readonly graphql: GraphQLServer
   readonly health: Health
   /** Whether SIGTERM was received: every answer then tells client and edge to go elsewhere. */
@@ -61,7 +63,7 @@ const SECURITY_HEADERS = {
 
 /** The app of the public port. */
 export function createRoutes(options: RouteOptions): Hono<Env> {
-  const { config, metrics, keys, tokens, graphql, health, graphiql, log } = options
+  const { config, metrics, keys, tokens, ended, graphql, health, graphiql, log } = options
   const app = new Hono<Env>()
   app.use(observe(options))
   app.use(metrics.httpMiddleware)
@@ -87,7 +89,7 @@ export function createRoutes(options: RouteOptions): Hono<Env> {
     )
       return await graphiql(request)
     const params = await readGraphQLRequest(request)
-    const viewer = await readViewer(request.headers, tokens)
+    const viewer = await readViewer(request.headers, tokens, ended)
     const answerTo = {
       type: answerType(request.headers.get('accept')),
       tokenSent: request.headers.has('authorization'),

@@ -14,6 +14,14 @@ interface Fields {
     clientAddress: string
   }
   'login.already_logged_in': { userId: string; clientAddress: string }
+  'session.refreshed': {
+    userId: string
+    sessionId: string
+    repeated: boolean
+    clientAddress: string
+  }
+  'session.reuse_detected': { userId: string; sessionId: string; generation: number }
+  'session.ended': { userId: string; sessionId: string; reason: string }
   'hash.refused': { running: number; waiting: number }
 }
 
@@ -23,6 +31,9 @@ export const SECURITY_EVENTS = [
   'login.succeeded',
   'login.failed',
   'login.already_logged_in',
+  'session.refreshed',
+  'session.reuse_detected',
+  'session.ended',
   'hash.refused',
 ] as const satisfies ReadonlyArray<keyof Fields>
 
@@ -41,4 +52,8 @@ export function createReport(log: Log, metrics: Metrics): Report {
   }
 }
 
-const WORTH_A_WARNING: ReadonlySet<string> = new Set(['login.failed', 'hash.refused'])
+const WORTH_A_WARNING: ReadonlySet<string> = new Set([
+  'login.failed',
+  'session.reuse_detected',
+  'hash.refused',
+])

@@ -20,11 +20,20 @@ const LOGIN_RESULTS = [
   'overloaded',
   'error',
 ] as const
+const REFRESH_RESULTS = [
+  'success',
+  'repeated',
+  'reused',
+  'invalid',
+  'rate_limited',
+  'error',
+] as const
 const OPERATION_OUTCOMES = ['ok', 'refused', 'failed'] as const
 const STATEMENT_KINDS = ['read', 'write'] as const
 
 export type SignupResult = (typeof SIGNUP_RESULTS)[number]
 export type LoginResult = (typeof LOGIN_RESULTS)[number]
+export type RefreshResult = (typeof REFRESH_RESULTS)[number]
 /** `refused`: the client's fault, the right answer. `failed`: ours; what a service level counts. */
 export type OperationOutcome = (typeof OPERATION_OUTCOMES)[number]
 export type StatementKind = (typeof STATEMENT_KINDS)[number]
@@ -36,6 +45,7 @@ export function createMetrics(build: {
   version: string
   bun: string
   securityEvents: readonly string[]
+  endReasons: readonly string[]
 }) {
   const registry = new Registry()
   const http = prometheus({ registry, collectDefaultMetrics: true })
@@ -44,6 +54,7 @@ export function createMetrics(build: {
   // What is asked at each scrape; the parts that know the answers declare them.
   let hashing: { engine: string; running: () => number; waiting: () => number } | undefined
   let keyAgeSeconds = () => 0
+  let endedSessions = { known: () => 0, lagSeconds: () => 0 }
 
   const signups = new Counter({
     name: 'munjigi_signups_total',
@@ -56,6 +67,30 @@ export function createMetrics(build: {
     help: 'Logins by result.',
     labelNames: ['result'],
     registers,
+  })
+  const refreshes = new Counter({
+    name: 'munjigi_refreshes_total',
+    help: 'Refreshes by result.',
+    labelNames: ['result'],
+    registers,
+  })
+  const sessionsEnded = new Counter({
+    name: 'munjigi_sessions_ended_total',
+    help: 'Sessions ended by decision, by reason.',
+    labelNames: ['reason'],
+    registers,
+  })
+  const endedKnown: Gauge = new Gauge({
+    name: 'munjigi_ended_sessions_known',
+    help: 'Ended sessions whose access tokens this replica refuses.',
+    registers,
+    collect: () => endedKnown.set(endedSessions.known()),
+  })
+  const endedLag: Gauge = new Gauge({
+    name: 'munjigi_ended_sessions_lag_seconds',
+    help: 'Seconds since this replica last learned which sessions ended.',
+    registers,
+    collect: () => endedLag.set(endedSessions.lagSeconds()),
   })
   const securityEvents = new Counter({
     name: 'munjigi_security_events_total',
@@ -125,6 +160,8 @@ export function createMetrics(build: {
 
   for (const result of SIGNUP_RESULTS) signups.inc({ result }, 0)
   for (const result of LOGIN_RESULTS) logins.inc({ result }, 0)
+  for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
+  for (const reason of build.endReasons) sessionsEnded.inc({ reason }, 0)
   for (const event of build.securityEvents) securityEvents.inc({ event }, 0)
   for (const kind of STATEMENT_KINDS) {
     statementSeconds.zero({ kind })
@@ -135,6 +172,11 @@ export function createMetrics(build: {
   return {
     countSignup: (result: SignupResult) => signups.inc({ result }),
     countLogin: (result: LoginResult) => logins.inc({ result }),
+    countRefresh: (result: RefreshResult) => refreshes.inc({ result }),
+    countSessionEnded: (reason: string) => sessionsEnded.inc({ reason }),
+    declareEndedSessions(counts: { known: () => number; lagSeconds: () => number }) {
+      endedSessions = counts
+    },
     countSecurityEvent: (event: string) => securityEvents.inc({ event }),
     /** Gives every root field of the schema its series. */
     declareOperations(fields: ReadonlyArray<{ type: string; field: string }>) {

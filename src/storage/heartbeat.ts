@@ -1,6 +1,8 @@
 // The background write that readiness rests on: `/readyz` itself never waits for the database.
 
 import type { Clock } from '../platform/clock.ts'
+import { createLoop } from '../platform/loop.ts'
+import type { Random } from '../platform/random.ts'
 import type { Database } from './database.ts'
 import { heartbeats } from './table.ts'
 
@@ -19,19 +21,15 @@ const INTERVAL_MS = 1_000
 const FRESH_MS = 3_000
 
 /** Makes a heartbeat on a database; it has not beaten yet. */
-export function createHeartbeat(database: Database, clock: Clock): Heartbeat {
+export function createHeartbeat(database: Database, clock: Clock, random: Random): Heartbeat {
   let lastSuccess = Number.NEGATIVE_INFINITY
-  let timer: ReturnType<typeof setTimeout> | undefined
-  let stopped = false
+  const loop = createLoop(INTERVAL_MS, random, beat)
 
   return {
     beat,
     alive: () => clock.elapsed() - lastSuccess <= FRESH_MS,
-    start: () => schedule(),
-    stop() {
-      stopped = true
-      clearTimeout(timer)
-    },
+    start: loop.start,
+    stop: loop.stop,
   }
 
   async function beat(): Promise<void> {
@@ -47,11 +45,5 @@ export function createHeartbeat(database: Database, clock: Clock): Heartbeat {
     } catch {
       // Reported where it happened; here only the absence of success counts.
     }
-  }
-
-  /** The next beat is planned after the last one ended, so that a slow database is never asked twice at once. */
-  function schedule(): void {
-    if (stopped) return
-    timer = setTimeout(() => void beat().then(schedule), INTERVAL_MS)
   }
 }

@@ -9,6 +9,7 @@ import { createReport, SECURITY_EVENTS } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createMetrics } from '../observability/metrics.ts'
 import type { Random } from '../platform/random.ts'
+import { END_REASONS } from '../sessions/session.ts'
 import type { Database } from '../storage/database.ts'
 import { openDatabase } from '../storage/database.ts'
 import type { TestClock } from './clock.ts'
@@ -62,6 +63,10 @@ export const TEST_CONFIG: Config = Object.freeze({
   tokenAudience: 'munjigi',
   signingAlgorithm: 'ES256',
   accessTokenTtl: 600,
+  sessionIdleTtl: 30 * 86_400,
+  sessionMaxTtl: 90 * 86_400,
+  refreshGrace: 30,
+  maxSessions: 100,
   messageLanguage: 'ko',
   passwordMinLength: 8,
   clientAddressHeader: undefined,
@@ -91,6 +96,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     version: 'test',
     bun: Bun.version,
     securityEvents: SECURITY_EVENTS,
+    endReasons: END_REASONS,
   })
   const database =
     options.database ??
@@ -144,9 +150,9 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
 }
 
 export const SIGNUP =
-  'mutation Signup($email: String!, $password: String!) { signup(email: $email, password: $password) { user { id email createdAt } tokens { accessToken expiresIn } } }'
+  'mutation Signup($email: String!, $password: String!) { signup(email: $email, password: $password) { user { id email createdAt } tokens { accessToken expiresIn refreshToken refreshExpiresIn } } }'
 export const LOGIN =
-  'mutation Login($email: String!, $password: String!) { login(email: $email, password: $password) { __typename ... on LoggedIn { user { id email } tokens { accessToken expiresIn } } ... on AlreadyLoggedIn { email message } } }'
+  'mutation Login($email: String!, $password: String!) { login(email: $email, password: $password) { __typename ... on LoggedIn { user { id email } tokens { accessToken expiresIn refreshToken refreshExpiresIn } } ... on AlreadyLoggedIn { email message } } }'
 export const ME = '{ me { id email } }'
 
 /** A user who has just signed up, and a token of theirs. */

@@ -29,7 +29,7 @@ export interface Expectations {
 /** How far the clocks of two replicas may differ, in seconds. */
 export const LEEWAY = 5
 /** No token of ours lives longer, whatever it says. The setting is bounded by the same day. */
-const LONGEST_LIFE = 86_400
+export const LONGEST_LIFE = 86_400
 
 /** The claims if every one is there, of its type, and in force; else null. Unknown claims are ignored (RFC 7519 §4). */
 export function checkClaims(

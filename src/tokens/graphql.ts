@@ -2,10 +2,12 @@
 
 import type { Builder } from '../graphql/builder.ts'
 
-/** The value behind the type. `expiresIn`: seconds. */
+/** The value behind the type. Times: seconds. */
 export interface TokensValue {
   readonly accessToken: string
   readonly expiresIn: number
+  readonly refreshToken: string
+  readonly refreshExpiresIn: number
 }
 
 /** Adds `Tokens` and returns its ref. */
@@ -18,6 +20,12 @@ export function addTokens(builder: Builder) {
       }),
       expiresIn: t.exposeInt('expiresIn', {
         description: 'Seconds until the access token expires.',
+      }),
+      refreshToken: t.exposeString('refreshToken', {
+        description: 'Opaque. Works once: `refresh` returns its successor.',
+      }),
+      refreshExpiresIn: t.exposeInt('refreshExpiresIn', {
+        description: 'Seconds until the refresh token expires if it is not used.',
       }),
     }),
   })

@@ -3,6 +3,7 @@
 import { AuthError } from '../errors.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Password } from '../passwords/password.ts'
+import { readPassword } from '../passwords/password.ts'
 import type { Passwords } from '../passwords/passwords.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
@@ -17,20 +18,35 @@ import { toUserId } from './user.ts'
 /** The rules about users. */
 export interface Users {
   /** Makes a user. Throws `EMAIL_TAKEN`; the unique index decides, so two at once make one. */
-  create(input: { email: Email; password: Password }): Promise<User>
+  create(input: { email: Email; password: Password }): Promise<Confirmed>
   /** The user whom e-mail and password belong to, or why not. One hash is computed in either case. */
-  authenticate(input: { email: Email; password: Password }): Promise<Authentication>
+  authenticate(input: {
+    email: Email
+    password: Password
+  }): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
+  /** The user of an id whose password this is, for what needs more than a token. Throws `INVALID_CREDENTIALS`. */
+  confirm(id: UserId, password: string): Promise<Confirmed>
   /** The user, or null. */
   find(id: UserId): Promise<User | null>
   /** The user of a token. Throws `UNAUTHENTICATED` when there is none any more. */
   require(id: UserId): Promise<User>
 }
 
+/**
+ * A user whose password was shown, and the hash it was checked against: what follows is written only if the hash is
+ * still the same, so that no session outlives a change of password that happened in between.
+ */
+export interface Confirmed {
+  readonly user: User
+  readonly passwordHash: PasswordHash
+}
+
 /** The reasons are for the log; the client learns none. */
-export type Authentication =
-  | { readonly user: User }
-  | { readonly user: null; readonly reason: 'unknown_user' }
-  | { readonly user: null; readonly reason: 'wrong_password'; readonly userId: UserId }
+export interface Refused {
+  readonly kind: 'refused'
+  readonly reason: 'unknown_user' | 'wrong_password'
+  readonly userId?: UserId
+}
 
 /** What the service is made from. */
 export interface UsersOptions {
@@ -44,12 +60,13 @@ export interface UsersOptions {
 export function createUsers({ database, passwords, clock, random }: UsersOptions): Users {
   return {
     async create({ email, password }) {
+      // Hashed before the index is asked: a taken address takes as long as a free one.
+      const passwordHash = await passwords.hash(password)
       const row: UserRow = {
         id: random.id('usr'),
         email: email.address,
         emailKey: email.key,
-        // Hashed before the index is asked: a taken address takes as long as a free one.
-        passwordHash: await passwords.hash(password),
+        passwordHash,
         createdAt: clock.now(),
       }
       try {
@@ -59,16 +76,27 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
           throw new AuthError('EMAIL_TAKEN', { field: 'email' })
         throw error
       }
-      return toUser(row)
+      return { user: toUser(row), passwordHash }
     },
 
     async authenticate({ email, password }) {
       const row = await database.read((db) => selectUserByEmail(db, email.key))
-      if (!row) return { user: await nobody(password), reason: 'unknown_user' }
-      const matches = await passwords.verify(password, row.passwordHash as PasswordHash)
-      return matches
-        ? { user: toUser(row) }
-        : { user: null, reason: 'wrong_password', userId: toUserId(row.id) }
+      if (!row) {
+        await passwords.verifyNobody(password)
+        return { kind: 'refused', reason: 'unknown_user' }
+      }
+      const confirmed = await matching(row, password)
+      return confirmed
+        ? { kind: 'confirmed', ...confirmed }
+        : { kind: 'refused', reason: 'wrong_password', userId: toUserId(row.id) }
+    },
+
+    async confirm(id, text) {
+      const password = readPassword(text)
+      const row = password && (await database.read((db) => selectUser(db, id)))
+      const confirmed = row && (await matching(row, password))
+      if (!confirmed) throw new AuthError('INVALID_CREDENTIALS')
+      return confirmed
     },
 
     find,
@@ -85,9 +113,10 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
     return row ? toUser(row) : null
   }
 
-  async function nobody(password: Password): Promise<null> {
-    await passwords.verifyNobody(password)
-    return null
+  async function matching(row: UserRow, password: Password): Promise<Confirmed | null> {
+    const passwordHash = row.passwordHash as PasswordHash
+    const matches = await passwords.verify(password, passwordHash)
+    return matches ? { user: toUser(row), passwordHash } : null
   }
 }
 

@@ -1,0 +1,38 @@
+// Refreshing: a new access token and the next refresh token for the last one. Every refusal is alike for the client.
+
+import { AuthError } from '../errors.ts'
+import type { Client } from '../graphql/context.ts'
+import type { RefreshResult } from '../observability/metrics.ts'
+import type { TokensValue } from '../tokens/graphql.ts'
+import type { Services } from './services.ts'
+import { tokensOf } from './session.ts'
+
+/** Throws `INVALID_REFRESH_TOKEN`, `SERVICE_UNAVAILABLE`. */
+export async function refresh(
+  services: Services,
+  refreshToken: string,
+  client: Client,
+): Promise<TokensValue> {
+  const { sessions, tokens, metrics, report } = services
+  let result: RefreshResult = 'error'
+  try {
+    const rotation = await sessions.rotate(refreshToken)
+    if (rotation.kind === 'refused') {
+      result = rotation.reason
+      throw new AuthError('INVALID_REFRESH_TOKEN')
+    }
+    const { kind, userId, email, sessionId } = rotation
+    const value = await tokensOf(tokens, { id: userId, email }, rotation)
+    result = kind === 'repeated' ? 'repeated' : 'success'
+    report({
+      type: 'session.refreshed',
+      userId,
+      sessionId,
+      repeated: kind === 'repeated',
+      clientAddress: client.address,
+    })
+    return value
+  } finally {
+    metrics.countRefresh(result)
+  }
+}

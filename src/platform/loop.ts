@@ -1,0 +1,34 @@
+// Background work, again and again: the next round is planned when the last one ended, so that slow work never overlaps
+// itself, and the pauses are uneven, so that replicas do not work in step.
+
+import type { Random } from './random.ts'
+
+/** Work that goes on until it is stopped. */
+export interface Loop {
+  start(): void
+  stop(): void
+}
+
+/** Repeats `work`, which must not throw, about every `milliseconds`. */
+export function createLoop(
+  milliseconds: number,
+  random: Random,
+  work: () => Promise<unknown>,
+): Loop {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let stopped = false
+
+  return {
+    start: schedule,
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+
+  function schedule(): void {
+    if (stopped) return
+    const pause = milliseconds * (0.8 + 0.4 * random.fraction())
+    timer = setTimeout(() => void work().then(schedule), pause)
+  }
+}

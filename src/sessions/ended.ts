@@ -1,0 +1,92 @@
+// Which sessions ended lately: followed in the background, so that every replica refuses their access tokens within a
+// second and no request reads anything. Memory is bounded by the life of an access token.
+
+import type { Metrics } from '../observability/metrics.ts'
+import type { Clock } from '../platform/clock.ts'
+import { createLoop } from '../platform/loop.ts'
+import type { Random } from '../platform/random.ts'
+import type { Database } from '../storage/database.ts'
+import type { SessionId } from './session.ts'
+import { selectEnded } from './store.ts'
+
+/** The ended sessions whose access tokens may still be in force. */
+export interface EndedSessions {
+  /** Whether a session is known to have ended. Never waits. */
+  has(id: string): boolean
+  /** Remembers what this replica has just ended, ahead of the next look. */
+  add(ids: readonly SessionId[]): void
+  /** Looks once at what ended since the last look. Throws nothing: what is known stays known. */
+  follow(): Promise<void>
+  /** Whether the last look that succeeded is recent. */
+  current(): boolean
+  /** Looks several times a second until stopped. */
+  start(): void
+  stop(): void
+}
+
+/** What it is made from. `lifetime`: seconds that an access token can be in force, leeway included. */
+export interface EndedSessionsOptions {
+  readonly database: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly metrics: Metrics
+  readonly lifetime: number
+}
+
+/** Well below the second that was promised. */
+const INTERVAL_MS = 300
+const CURRENT_MS = 3_000
+const PAGE = 1_000
+
+/** Makes the list, empty; `follow` once before serving. */
+export function createEndedSessions({
+  database,
+  clock,
+  random,
+  metrics,
+  lifetime,
+}: EndedSessionsOptions): EndedSessions {
+  // Two generations, each a lifetime long: dropping the older one forgets exactly what cannot matter any more.
+  let young = new Set<string>()
+  let old = new Set<string>()
+  let turned = clock.elapsed()
+  let sequence = 0
+  let lastSuccess = Number.NEGATIVE_INFINITY
+  const loop = createLoop(INTERVAL_MS, random, follow)
+  metrics.declareEndedSessions({
+    known: () => young.size + old.size,
+    lagSeconds: () => Math.min((clock.elapsed() - lastSuccess) / 1_000, Number.MAX_SAFE_INTEGER),
+  })
+
+  return {
+    has: (id) => young.has(id) || old.has(id),
+    add,
+    follow,
+    current: () => clock.elapsed() - lastSuccess <= CURRENT_MS,
+    start: loop.start,
+    stop: loop.stop,
+  }
+
+  async function follow(): Promise<void> {
+    try {
+      for (let more = true; more; ) {
+        const since = clock.now() - lifetime * 1_000
+        const rows = await database.read((db) => selectEnded(db, { sequence, since, limit: PAGE }))
+        add(rows.map((row) => row.sessionId as SessionId))
+        sequence = rows.at(-1)?.sequence ?? sequence
+        more = rows.length === PAGE
+      }
+      lastSuccess = clock.elapsed()
+    } catch {
+      // Reported where it happened. What is known is kept, and `current` says that it may be old.
+    }
+  }
+
+  function add(ids: readonly SessionId[]): void {
+    if (clock.elapsed() - turned > lifetime * 1_000) {
+      ;[young, old] = [new Set(), young]
+      turned = clock.elapsed()
+    }
+    for (const id of ids) young.add(id)
+  }
+}

@@ -1,0 +1,39 @@
+// A session: one login on one client, which can be ended. Its secret is not part of it.
+
+import type { UserId } from '../users/user.ts'
+
+declare const id: unique symbol
+/** The `sid` of every token of the session. */
+export type SessionId = string & { readonly [id]: 'SessionId' }
+
+/** What its user may see of a session. */
+export interface Session {
+  readonly id: SessionId
+  readonly userId: UserId
+  readonly createdAt: Date
+  /** When it was opened or last refreshed. */
+  readonly lastUsedAt: Date
+  /** When it expires if it is not refreshed. */
+  readonly expiresAt: Date
+  readonly clientAddress: string
+  /** The User-Agent, cut to a readable length. */
+  readonly client: string
+}
+
+/** Why a session ended: the `reason` of the event and of the metric. */
+export const END_REASONS = [
+  'logout',
+  'logout_all',
+  'ended',
+  'reuse',
+  'password_changed',
+  'user_deleted',
+  'user_disabled',
+  'evicted',
+] as const
+export type EndReason = (typeof END_REASONS)[number]
+
+/** Names a border: the text comes from a token that we signed, or matches nothing. */
+export function toSessionId(text: string): SessionId {
+  return text as SessionId
+}

@@ -1,0 +1,467 @@
+// Sessions, through HTTP: refresh and its races, reuse, limits, ending, on one replica and on another.
+
+import { describe, expect, test } from 'bun:test'
+import type { TestApp } from '../testing/app.ts'
+import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
+
+const REFRESH =
+  'mutation Refresh($t: String!) { refresh(refreshToken: $t) { accessToken expiresIn refreshToken refreshExpiresIn } }'
+const LOGOUT = 'mutation Logout($t: String) { logout(refreshToken: $t) { sessions } }'
+const SESSIONS = '{ sessions { id createdAt lastUsedAt expiresAt clientAddress client current } }'
+const CHANGE =
+  'mutation Change($a: String!, $b: String!) { changePassword(currentPassword: $a, newPassword: $b) { accessToken refreshToken } }'
+const DELETE = 'mutation Delete($p: String!) { deleteMe(password: $p) { sessions } }'
+const NEW_PASSWORD = 'another horse battery'
+
+interface Tokens {
+  accessToken: string
+  refreshToken: string
+}
+
+async function signup(app: TestApp, email: string = KIM.email): Promise<Tokens> {
+  return (await app.run(SIGNUP, { ...KIM, email })).data.signup.tokens
+}
+
+async function login(app: TestApp, password: string = KIM.password): Promise<Tokens> {
+  return (await app.run(LOGIN, { ...KIM, password })).data.login.tokens
+}
+
+const refresh = (app: TestApp, t: string) => app.run(REFRESH, { t })
+const refreshed = async (app: TestApp, t: string): Promise<Tokens> =>
+  (await refresh(app, t)).data.refresh
+const works = async (app: TestApp, { accessToken }: Tokens) =>
+  (await app.run(ME, {}, accessToken)).code === undefined
+const reasons = (app: TestApp) =>
+  app.events.flatMap((event) => (event.type === 'session.ended' ? [event.reason] : []))
+
+/** A second replica on the same database and clock. */
+async function replicaOf(app: TestApp): Promise<TestApp> {
+  const replica = await createTestApp({ database: app.database, clock: app.clock })
+  await replica.start()
+  replica.stop()
+  return replica
+}
+
+describe('refresh', () => {
+  test('gives the next tokens of the same session, for as long as the settings say', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    app.clock.advance('9m')
+    const { data } = await refresh(app, tokens.refreshToken)
+    expect(data.refresh).toMatchObject({ expiresIn: 600, refreshExpiresIn: 30 * 86_400 })
+    const sid = (token: string) =>
+      JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).sid
+    expect(sid(data.refresh.accessToken)).toBe(sid(tokens.accessToken))
+    expect(await works(app, data.refresh)).toBe(true)
+    expect(app.events.at(-1)).toEqual({
+      type: 'session.refreshed',
+      userId: 'usr_1',
+      sessionId: 'ses_1',
+      repeated: false,
+      clientAddress: '192.0.2.1',
+    })
+  })
+
+  test('works with a stale access token in the header', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    app.clock.advance('1h')
+    expect(
+      (await app.run(REFRESH, { t: tokens.refreshToken }, tokens.accessToken)).code,
+    ).toBeUndefined()
+  })
+
+  test('of one token fifty times at once has one winner, and all get the same successor', async () => {
+    const app = await createTestApp()
+    const { refreshToken } = await signup(app)
+    const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(app, refreshToken)))
+    const successors = new Set(answers.map(({ data }) => data.refresh.refreshToken))
+    expect(successors.size).toBe(1)
+    expect(app.events.filter((e) => e.type === 'session.refreshed' && !e.repeated)).toHaveLength(1)
+    expect(app.events.filter((e) => e.type === 'session.refreshed' && e.repeated)).toHaveLength(49)
+    expect(await refreshed(app, [...successors][0] as string)).toBeTruthy()
+  })
+
+  test('of the parent again within the grace gives the same successor, later it ends the session', async () => {
+    const app = await createTestApp()
+    const { refreshToken } = await signup(app)
+    const child = await refreshed(app, refreshToken)
+    app.clock.advance('30s')
+    expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
+    app.clock.advance('1s')
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    expect((await refresh(app, child.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    expect(await works(app, child)).toBe(false)
+    expect(app.events.map(({ type }) => type)).toContain('session.reuse_detected')
+    expect(reasons(app)).toEqual(['reuse'])
+  })
+
+  test('of the grandparent ends the session at once, grace or not', async () => {
+    const app = await createTestApp()
+    const first = await signup(app)
+    const third = await refreshed(app, (await refreshed(app, first.refreshToken)).refreshToken)
+    expect((await refresh(app, first.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    expect(await works(app, third)).toBe(false)
+    expect((await refresh(app, third.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
+  test('keeps a session alive to its absolute limit, and no longer', async () => {
+    const app = await createTestApp()
+    let tokens = await signup(app)
+    for (const left of [30, 30, 3]) {
+      app.clock.advance('29d')
+      const { data } = await refresh(app, tokens.refreshToken)
+      expect(data.refresh.refreshExpiresIn).toBe(left * 86_400)
+      tokens = data.refresh
+    }
+    app.clock.advance('3d')
+    expect((await refresh(app, tokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
+  test('after the idle limit is refused, one second before it is not', async () => {
+    const [app, late] = [await createTestApp(), await createTestApp()]
+    const [tokens, lateTokens] = [await signup(app), await signup(late)]
+    app.clock.advance(`${30 * 86_400 - 1}s`)
+    late.clock.advance('30d')
+    expect((await refresh(app, tokens.refreshToken)).code).toBeUndefined()
+    expect((await refresh(late, lateTokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
+  test.each(['', 'garbage', 'mjr_ses_1.0.x.y', 'x'.repeat(90_000)])(
+    'of %p is refused, costs no statement and loses nothing',
+    async (t) => {
+      const app = await createTestApp()
+      const tokens = await signup(app)
+      const before = await writes(app)
+      expect((await refresh(app, t)).code).toBe('INVALID_REFRESH_TOKEN')
+      expect(await writes(app)).toBe(before)
+      expect((await refresh(app, tokens.refreshToken)).code).toBeUndefined()
+    },
+  )
+})
+
+describe('kinds of tokens are never taken for each other (ASVS 9.2.2)', () => {
+  test('an access token does not refresh, a refresh token does not authenticate', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    expect((await refresh(app, tokens.accessToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    expect((await app.run(ME, {}, tokens.refreshToken)).code).toBe('UNAUTHENTICATED')
+    expect((await app.run(LOGOUT, { t: tokens.accessToken })).data.logout.sessions).toBe(0)
+    expect((await app.run(LOGIN, KIM, tokens.refreshToken)).data.login.__typename).toBe('LoggedIn')
+    expect((await refresh(app, tokens.refreshToken)).code).toBeUndefined()
+  })
+})
+
+describe('logout', () => {
+  test('ends the session of the access token', async () => {
+    const app = await createTestApp()
+    const [tokens, other] = [await signup(app), await login(app)]
+    expect((await app.run(LOGOUT, {}, tokens.accessToken)).data.logout.sessions).toBe(1)
+    expect(await works(app, tokens)).toBe(false)
+    expect((await refresh(app, tokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    expect(await works(app, other)).toBe(true)
+    expect((await app.run(LOGOUT, {}, tokens.accessToken)).data.logout.sessions).toBe(0)
+  })
+  test('ends the session of a refresh token, also of an older one, also without an access token', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    const next = await refreshed(app, tokens.refreshToken)
+    expect((await app.run(LOGOUT, { t: tokens.refreshToken })).data.logout.sessions).toBe(1)
+    expect((await refresh(app, next.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    for (const t of [tokens.refreshToken, 'garbage', ''])
+      expect((await app.run(LOGOUT, { t })).data.logout.sessions).toBe(0)
+  })
+  test('after it a login with the dead token logs in', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    await app.run(LOGOUT, {}, tokens.accessToken)
+    expect((await app.run(LOGIN, KIM, tokens.accessToken)).data.login.__typename).toBe('LoggedIn')
+  })
+  test('of all ends all, of this user only', async () => {
+    const app = await createTestApp()
+    const [mine, also, hers] = [
+      await signup(app),
+      await login(app),
+      await signup(app, 'lee@example.com'),
+    ]
+    expect(
+      (await app.run('mutation { logoutAll { sessions } }', {}, mine.accessToken)).data.logoutAll
+        .sessions,
+    ).toBe(2)
+    expect(await Promise.all([mine, also, hers].map((tokens) => works(app, tokens)))).toEqual([
+      false,
+      false,
+      true,
+    ])
+    expect(reasons(app)).toEqual(['logout_all', 'logout_all'])
+  })
+})
+
+describe('sessions', () => {
+  test('are listed for their user, the newest first, saying which is this one', async () => {
+    const app = await createTestApp()
+    const first = await signup(app)
+    app.clock.advance('1m')
+    await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': 'Reader/1.0' })
+    const { data } = await app.run(SESSIONS, {}, first.accessToken)
+    expect(data.sessions).toEqual([
+      {
+        id: 'ses_2',
+        createdAt: '2026-01-01T00:01:00.000Z',
+        lastUsedAt: '2026-01-01T00:01:00.000Z',
+        expiresAt: '2026-01-31T00:01:00.000Z',
+        clientAddress: '192.0.2.1',
+        client: 'Reader/1.0',
+        current: false,
+      },
+      {
+        id: 'ses_1',
+        createdAt: '2026-01-01T00:00:00.000Z',
+        lastUsedAt: '2026-01-01T00:00:00.000Z',
+        expiresAt: '2026-01-31T00:00:00.000Z',
+        clientAddress: '192.0.2.1',
+        client: '',
+        current: true,
+      },
+    ])
+  })
+  test('are ended one by one, only by their user', async () => {
+    const app = await createTestApp()
+    const [mine, also, hers] = [
+      await signup(app),
+      await login(app),
+      await signup(app, 'lee@example.com'),
+    ]
+    const end = async (id: string, token: string) =>
+      (await app.run('mutation End($id: ID!) { endSession(id: $id) { sessions } }', { id }, token))
+        .data.endSession.sessions
+    expect(await end('ses_2', hers.accessToken)).toBe(0)
+    expect(await end('ses_2', mine.accessToken)).toBe(1)
+    expect(await end('ses_2', mine.accessToken)).toBe(0)
+    expect(await end('nonsense', mine.accessToken)).toBe(0)
+    expect(await Promise.all([mine, also, hers].map((tokens) => works(app, tokens)))).toEqual([
+      true,
+      false,
+      true,
+    ])
+  })
+  test.each([
+    SESSIONS,
+    'mutation { logoutAll { sessions } }',
+    'mutation { endSession(id: "x") { sessions } }',
+    'mutation { changePassword(currentPassword: "x", newPassword: "12345678") { expiresIn } }',
+    'mutation { deleteMe(password: "x") { sessions } }',
+  ])('need a viewer: %s', async (query) => {
+    expect((await (await createTestApp()).run(query)).code).toBe('UNAUTHENTICATED')
+  })
+  test('beyond the limit end the oldest', async () => {
+    const app = await createTestApp({ config: { maxSessions: 3 } })
+    const opened = [await signup(app)]
+    for (let i = 0; i < 4; i += 1) {
+      app.clock.advance('1s')
+      opened.push(await login(app))
+    }
+    expect(await Promise.all(opened.map((tokens) => works(app, tokens)))).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+    ])
+    expect(reasons(app)).toEqual(['evicted', 'evicted'])
+  })
+})
+
+describe('changePassword', () => {
+  test('ends every session and opens one; the old password is one no longer', async () => {
+    const app = await createTestApp()
+    const [mine, also] = [await signup(app), await login(app)]
+    const { data } = await app.run(CHANGE, { a: KIM.password, b: NEW_PASSWORD }, mine.accessToken)
+    expect(
+      await Promise.all([mine, also, data.changePassword].map((tokens) => works(app, tokens))),
+    ).toEqual([false, false, true])
+    expect((await refresh(app, data.changePassword.refreshToken)).code).toBeUndefined()
+    expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
+    expect(await login(app, NEW_PASSWORD)).toBeTruthy()
+    expect(reasons(app)).toEqual(['password_changed', 'password_changed'])
+  })
+  test.each([
+    ['a wrong current password', { a: 'wrong horse', b: NEW_PASSWORD }, 'INVALID_CREDENTIALS'],
+    ['an empty current password', { a: '', b: NEW_PASSWORD }, 'INVALID_CREDENTIALS'],
+    ['a weak new password', { a: KIM.password, b: 'short' }, 'WEAK_PASSWORD'],
+  ])('with %s changes nothing', async (_, input, code) => {
+    const app = await createTestApp()
+    const mine = await signup(app)
+    const answer = await app.run(CHANGE, input, mine.accessToken)
+    expect(answer.code).toBe(code)
+    expect(await works(app, mine)).toBe(true)
+    expect(await login(app)).toBeTruthy()
+  })
+  test('twenty times at once has one winner, whose password and session are the ones that remain', async () => {
+    const app = await createTestApp()
+    const mine = await signup(app)
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        app.run(CHANGE, { a: KIM.password, b: `${NEW_PASSWORD} ${i}` }, mine.accessToken),
+      ),
+    )
+    const winners = answers.flatMap(({ data }, i) => (data?.changePassword ? [i] : []))
+    expect(winners).toHaveLength(1)
+    expect(await login(app, `${NEW_PASSWORD} ${winners[0]}`)).toBeTruthy()
+    expect(await works(app, answers[winners[0] ?? 0]?.data.changePassword)).toBe(true)
+  })
+})
+
+describe('deleteMe', () => {
+  test('deletes the user and every trace of them; the address is free again, the id is not', async () => {
+    const app = await createTestApp()
+    const [mine, also] = [await signup(app), await login(app)]
+    expect((await app.run(DELETE, { p: 'wrong horse' }, mine.accessToken)).code).toBe(
+      'INVALID_CREDENTIALS',
+    )
+    expect(
+      (await app.run(DELETE, { p: KIM.password }, mine.accessToken)).data.deleteMe.sessions,
+    ).toBe(2)
+    expect(await Promise.all([mine, also].map((tokens) => works(app, tokens)))).toEqual([
+      false,
+      false,
+    ])
+    expect((await refresh(app, also.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
+    expect((await app.run(SIGNUP, KIM)).data.signup.user.id).toBe('usr_2')
+  })
+})
+
+describe('whatever runs beside it, no refresh works afterwards', () => {
+  const endings: Array<[string, (app: TestApp, tokens: Tokens) => Promise<unknown>]> = [
+    [
+      'changePassword',
+      (app, { accessToken }) => app.run(CHANGE, { a: KIM.password, b: NEW_PASSWORD }, accessToken),
+    ],
+    [
+      'logoutAll',
+      (app, { accessToken }) => app.run('mutation { logoutAll { sessions } }', {}, accessToken),
+    ],
+    ['deleteMe', (app, { accessToken }) => app.run(DELETE, { p: KIM.password }, accessToken)],
+  ]
+  test.each(endings)('%s, 200 times', async (_, endAll) => {
+    for (let round = 0; round < 10; round += 1) {
+      const app = await createTestApp()
+      let tokens = await signup(app)
+      const chains = Array.from({ length: 20 }, async () => {
+        const answer = await refresh(app, tokens.refreshToken)
+        if (answer.data?.refresh) tokens = answer.data.refresh
+        return answer.data?.refresh?.refreshToken as string | undefined
+      })
+      const answers = await Promise.all([...chains, endAll(app, tokens).then(() => undefined)])
+      const given = [tokens.refreshToken, ...answers.filter((t) => t !== undefined)]
+      for (const t of new Set(given))
+        expect((await refresh(app, t)).code).toBe('INVALID_REFRESH_TOKEN')
+    }
+  })
+})
+
+describe('a login that was checked against a password', () => {
+  test('opens no session once the password was changed', async () => {
+    const app = await createTestApp()
+    const mine = await signup(app)
+    const [change, ...logins] = await Promise.all([
+      app.run(CHANGE, { a: KIM.password, b: NEW_PASSWORD }, mine.accessToken),
+      ...Array.from({ length: 30 }, () => app.run(LOGIN, KIM)),
+    ])
+    expect(change?.code).toBeUndefined()
+    const opened = logins.flatMap(({ data }) =>
+      data?.login?.tokens ? [data.login.tokens as Tokens] : [],
+    )
+    for (const tokens of opened)
+      expect((await refresh(app, tokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+})
+
+describe('another replica', () => {
+  test('refuses the access token of an ended session as soon as it has looked', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    const replica = await replicaOf(app)
+    expect(await works(replica, tokens)).toBe(true)
+    await app.run(LOGOUT, {}, tokens.accessToken)
+    await replica.start()
+    replica.stop()
+    expect(await works(replica, tokens)).toBe(false)
+    expect(await replica.metrics.print()).toContain('munjigi_ended_sessions_known 1\n')
+  })
+
+  test('that starts later knows what ended before', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    await app.run(LOGOUT, {}, tokens.accessToken)
+    expect(await works(await replicaOf(app), tokens)).toBe(false)
+  })
+
+  test('rotates the tokens of this one', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    const replica = await replicaOf(app)
+    const [here, there] = await Promise.all([
+      refreshed(app, tokens.refreshToken),
+      refreshed(replica, tokens.refreshToken),
+    ])
+    expect(here.refreshToken).toBe(there.refreshToken)
+  })
+})
+
+test('what nobody needs any more is swept: sessions that expired, and word of endings that no token outlives', async () => {
+  const app = await createTestApp()
+  const tokens = await signup(app)
+  await login(app)
+  await app.run(LOGOUT, {}, tokens.accessToken)
+  const rows = async () =>
+    (
+      await app.database.read((db) =>
+        db.all(
+          'SELECT (SELECT count(*) FROM sessions) AS s, (SELECT count(*) FROM ended_sessions) AS e',
+        ),
+      )
+    )[0]
+  await app.sweep()
+  expect(await rows()).toEqual({ s: 1, e: 1 })
+  app.clock.advance('31d')
+  await app.sweep()
+  expect(await rows()).toEqual({ s: 0, e: 0 })
+})
+
+test('neither refresh tokens nor their secrets are in the database', async () => {
+  const app = await createTestApp()
+  const tokens = await signup(app)
+  const next = await refreshed(app, tokens.refreshToken)
+  const dump = JSON.stringify(await app.database.read((db) => db.all('SELECT * FROM sessions')))
+  for (const token of [tokens, next])
+    expect(dump).not.toContain(token.refreshToken.split('.')[2] ?? '')
+})
+
+test('each result is counted', async () => {
+  const app = await createTestApp()
+  const tokens = await signup(app)
+  await refresh(app, tokens.refreshToken)
+  await refresh(app, tokens.refreshToken)
+  app.clock.advance('1m')
+  await refresh(app, tokens.refreshToken)
+  await refresh(app, 'garbage')
+  const text = await app.metrics.print()
+  const expected = ['success', 'repeated', 'reused', 'invalid'].map(
+    (result) => `munjigi_refreshes_total{result="${result}"} 1`,
+  )
+  expect(
+    [
+      ...expected,
+      'munjigi_sessions_ended_total{reason="reuse"} 1',
+      'munjigi_refreshes_total{result="error"} 0',
+    ].filter((series) => !text.includes(series)),
+  ).toEqual([])
+})
+
+async function writes(app: TestApp): Promise<string | undefined> {
+  return /munjigi_database_statement_seconds_count\{kind="write"\} (\d+)/.exec(
+    await app.metrics.print(),
+  )?.[1]
+}

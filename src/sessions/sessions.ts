@@ -1,0 +1,252 @@
+// Sessions: opened at a login, rotated by refresh, ended by decision. What happens at once is decided by the database in one
+// conditional statement; a refresh token that was replaced before and comes back ends its session (RFC 9700 §4.14).
+
+import { AuthError } from '../errors.ts'
+import type { Client } from '../graphql/context.ts'
+import type { Report } from '../observability/events.ts'
+import type { Metrics } from '../observability/metrics.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Random } from '../platform/random.ts'
+import type { Database } from '../storage/database.ts'
+import { LONGEST_LIFE } from '../tokens/claims.ts'
+import type { UserId } from '../users/user.ts'
+import { toUserId } from '../users/user.ts'
+import type { Confirmed } from '../users/users.ts'
+import type { EndedSessions } from './ended.ts'
+import type { RefreshToken, RefreshTokens } from './refresh-token.ts'
+import { secretHash } from './refresh-token.ts'
+import type { EndReason, Session, SessionId } from './session.ts'
+import { toSessionId } from './session.ts'
+import type { SessionRow, SessionWithUser } from './store.ts'
+import {
+  endSessions,
+  insertSession,
+  ofUser,
+  ofUserWithId,
+  pastGeneration,
+  rotateSession,
+  selectSession,
+  selectSessions,
+  sweep,
+  withId,
+} from './store.ts'
+
+/** The rules about sessions. */
+export interface Sessions {
+  /** A new session's row and token, not yet written: for a flow that writes it together with something else. */
+  prepare(userId: UserId, client: Client): PreparedSession
+  /**
+   * Opens a session for a user whose password was just checked; the oldest ends when there are too many.
+   * Throws `INVALID_CREDENTIALS` when the password was changed, or the user deleted, in the meantime.
+   */
+  open(confirmed: Confirmed, client: Client): Promise<OpenedSession>
+  /** The successor of a refresh token, once; within the grace the same one again. A reused one ends its session. */
+  rotate(refreshToken: string): Promise<Rotation | RotationRefused>
+  /** The sessions of a user that are in force. */
+  list(userId: UserId): Promise<Session[]>
+  /** Ends one session of a user. Returns how many ended: 0 when there is none such. */
+  endOne(userId: UserId, id: string, reason: EndReason): Promise<number>
+  /** Ends all sessions of a user. */
+  endAll(userId: UserId, reason: EndReason): Promise<number>
+  /** Ends the session of a refresh token, whichever generation it is of. A token that is not ours ends none. */
+  endByToken(refreshToken: string): Promise<number>
+  /** Tells replicas, log and metrics of sessions that a flow ended in a batch of its own. */
+  ended(userId: UserId, ids: readonly SessionId[], reason: EndReason): number
+  /** Deletes a batch of rows that nobody needs any more. Never throws; what is left goes the next time. */
+  sweep(): Promise<void>
+}
+
+export interface PreparedSession {
+  readonly row: SessionRow
+  readonly opened: OpenedSession
+}
+
+/** What a client gets. `refreshExpiresIn`: seconds. */
+export interface OpenedSession {
+  readonly sessionId: SessionId
+  readonly refreshToken: string
+  readonly refreshExpiresIn: number
+}
+
+/** How a refresh ended. `repeated`: the parent came again within the grace. */
+export interface Rotation extends OpenedSession {
+  readonly kind: 'rotated' | 'repeated'
+  readonly userId: UserId
+  readonly email: string
+}
+
+/** The token does not work. The difference is for log and metrics; the client learns none. */
+export interface RotationRefused {
+  readonly kind: 'refused'
+  readonly reason: 'invalid' | 'reused'
+}
+
+/** What the service is made from. Times: seconds. */
+export interface SessionsOptions {
+  readonly database: Database
+  readonly tokens: RefreshTokens
+  readonly ended: EndedSessions
+  readonly clock: Clock
+  readonly random: Random
+  readonly metrics: Metrics
+  readonly report: Report
+  readonly idleTtl: number
+  readonly maxTtl: number
+  readonly grace: number
+  readonly maxSessions: number
+}
+
+const LONGEST_CLIENT = 200
+/** Few at a time: other writes wait meanwhile. */
+const SWEPT_ROWS = 500
+
+/** Makes the service. */
+export function createSessions(options: SessionsOptions): Sessions {
+  const { database, tokens, clock, random, metrics, report, idleTtl, maxTtl, grace, maxSessions } =
+    options
+
+  return {
+    prepare,
+
+    async open({ user, passwordHash }, client) {
+      const { row, opened } = prepare(user.id, client)
+      const evicted = await database.write((db) =>
+        insertSession(db, row, { passwordHash, maxSessions }),
+      )
+      if (evicted === null) throw new AuthError('INVALID_CREDENTIALS')
+      ended(user.id, evicted, 'evicted')
+      return opened
+    },
+
+    async rotate(text) {
+      const token = tokens.read(text)
+      if (!token) return { kind: 'refused', reason: 'invalid' }
+      const [next] = tokens.successors(token)
+      const now = clock.now()
+      const rotation = {
+        id: token.sessionId,
+        generation: token.generation,
+        secretHash: secretHash(token),
+        nextSecretHash: secretHash(next),
+        now,
+        idleExpiresAt: now + idleTtl * 1_000,
+      }
+      const row = await database.write((db) => rotateSession(db, rotation))
+      return row ? rotated('rotated', row, next) : await judgeReplaced(token)
+    },
+
+    async list(userId) {
+      const rows = await database.read((db) => selectSessions(db, userId, clock.now()))
+      return rows.map(toSession)
+    },
+
+    endOne: (userId, id, reason) => end(userId, ofUserWithId(userId, toSessionId(id)), reason),
+    endAll: (userId, reason) => end(userId, ofUser(userId), reason),
+
+    async endByToken(text) {
+      const token = tokens.read(text)
+      if (!token) return 0
+      const session = await database.read((db) => selectSession(db, token.sessionId, clock.now()))
+      return session ? await end(toUserId(session.userId), withId(token.sessionId), 'logout') : 0
+    },
+
+    ended,
+
+    async sweep() {
+      const now = clock.now()
+      // An ended session is kept for twice the longest life of an access token: no replica can still need it.
+      const limits = {
+        expiredBefore: now,
+        endedBefore: now - 2 * LONGEST_LIFE * 1_000,
+        rows: SWEPT_ROWS,
+      }
+      await database.write((db) => sweep(db, limits)).catch(() => {})
+    },
+  }
+
+  function prepare(userId: UserId, client: Client): PreparedSession {
+    const sessionId = toSessionId(random.id('ses'))
+    const token = tokens.first(sessionId)
+    const now = clock.now()
+    const endsAt = now + maxTtl * 1_000
+    const expiresAt = Math.min(now + idleTtl * 1_000, endsAt)
+    const row = {
+      id: sessionId,
+      userId,
+      generation: 0,
+      secretHash: secretHash(token),
+      createdAt: now,
+      lastUsedAt: now,
+      expiresAt,
+      endsAt,
+      clientAddress: client.address,
+      client: client.userAgent.slice(0, LONGEST_CLIENT),
+    }
+    return { row, opened: openedBy(token, expiresAt) }
+  }
+
+  /** The token no longer rotates: it was replaced, or the session is gone. Only a replaced one can mean theft. */
+  async function judgeReplaced(token: RefreshToken): Promise<Rotation | RotationRefused> {
+    const row = await database.read((db) => selectSession(db, token.sessionId, clock.now()))
+    if (!row || row.generation <= token.generation) return { kind: 'refused', reason: 'invalid' }
+    const child = tokens
+      .successors(token)
+      .find((successor) => secretHash(successor) === row.secretHash)
+    const isParent = row.generation === token.generation + 1 && child !== undefined
+    if (isParent && clock.now() - row.lastUsedAt <= grace * 1_000)
+      return rotated('repeated', row, child)
+    const userId = toUserId(row.userId)
+    report({
+      type: 'session.reuse_detected',
+      userId,
+      sessionId: token.sessionId,
+      generation: token.generation,
+    })
+    await end(userId, pastGeneration(token.sessionId, token.generation), 'reuse')
+    return { kind: 'refused', reason: 'reused' }
+  }
+
+  function rotated(kind: Rotation['kind'], row: SessionWithUser, token: RefreshToken): Rotation {
+    return {
+      kind,
+      userId: toUserId(row.userId),
+      email: row.email,
+      ...openedBy(token, row.expiresAt),
+    }
+  }
+
+  function openedBy(token: RefreshToken, expiresAt: number): OpenedSession {
+    const refreshExpiresIn = Math.max(0, Math.floor((expiresAt - clock.now()) / 1_000))
+    return { sessionId: token.sessionId, refreshToken: tokens.write(token), refreshExpiresIn }
+  }
+
+  async function end(
+    userId: UserId,
+    which: Parameters<typeof endSessions>[1]['which'],
+    reason: EndReason,
+  ): Promise<number> {
+    const ids = await database.write((db) => endSessions(db, { which, reason, now: clock.now() }))
+    return ended(userId, ids, reason)
+  }
+
+  function ended(userId: UserId, ids: readonly SessionId[], reason: EndReason): number {
+    options.ended.add(ids)
+    for (const sessionId of ids) {
+      metrics.countSessionEnded(reason)
+      report({ type: 'session.ended', userId, sessionId, reason })
+    }
+    return ids.length
+  }
+}
+
+function toSession(row: SessionRow): Session {
+  return {
+    id: toSessionId(row.id),
+    userId: toUserId(row.userId),
+    createdAt: new Date(row.createdAt),
+    lastUsedAt: new Date(row.lastUsedAt),
+    expiresAt: new Date(row.expiresAt),
+    clientAddress: row.clientAddress,
+    client: row.client,
+  }
+}

@@ -1,0 +1,180 @@
+// The statements on sessions. Those that decide are one conditional statement, or one batch whose parts hold or fail together.
+
+import type { SQL } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, gt, lt, lte, sql } from 'drizzle-orm'
+import type { PasswordHash } from '../passwords/hasher.ts'
+import type { Db } from '../storage/database.ts'
+import { users } from '../users/table.ts'
+import type { UserId } from '../users/user.ts'
+import type { EndReason, SessionId } from './session.ts'
+import { endedSessions, sessions } from './table.ts'
+
+/** A row of the table. */
+export type SessionRow = typeof sessions.$inferSelect
+
+/** The row of a session with the e-mail of its user. */
+export type SessionWithUser = SessionRow & { readonly email: string }
+
+/** A change of a session from one refresh token to the next. Times: milliseconds since 1970. */
+export interface RotationRow {
+  readonly id: SessionId
+  readonly generation: number
+  readonly secretHash: string
+  readonly nextSecretHash: string
+  readonly now: number
+  /** When it expires if it is not refreshed again, the absolute limit aside. */
+  readonly idleExpiresAt: number
+}
+
+/** Which sessions to end, why, and when. */
+export interface Ending {
+  readonly which: SQL
+  readonly reason: EndReason
+  readonly now: number
+}
+
+/** The session of this id. */
+export function withId(id: SessionId): SQL {
+  return eq(sessions.id, id)
+}
+
+/** One session, if it is this user's. */
+export function ofUserWithId(userId: UserId, id: SessionId): SQL {
+  return sql`${sessions.id} = ${id} AND ${sessions.userId} = ${userId}`
+}
+
+/** All sessions of a user. */
+export function ofUser(userId: UserId): SQL {
+  return eq(sessions.userId, userId)
+}
+
+/** A session whose refresh token has been replaced since this generation. */
+export function pastGeneration(id: SessionId, generation: number): SQL {
+  return sql`${sessions.id} = ${id} AND ${sessions.generation} > ${generation}`
+}
+
+/**
+ * Opens a session if the user's password hash is still the one that was checked, and ends the user's oldest sessions
+ * beyond the limit. Returns the ids of those, or null when the password is another by now.
+ */
+export async function insertSession(
+  db: Db,
+  row: SessionRow,
+  { passwordHash, maxSessions }: { passwordHash: PasswordHash; maxSessions: number },
+): Promise<SessionId[] | null> {
+  const beyond = sql`${sessions.id} IN (SELECT id FROM sessions WHERE user_id = ${row.userId}
+    ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ${maxSessions})`
+  const [inserted, , evicted] = await db.batch([
+    insertIf(db, row, passwordHash),
+    ...endStatements(db, { which: beyond, reason: 'evicted', now: row.createdAt }),
+  ])
+  return inserted.rowsAffected === 0 ? null : evicted.map(({ id }) => id as SessionId)
+}
+
+/** The statement that opens a session while its user has this password hash. */
+export function insertIf(db: Db, row: SessionRow, passwordHash: PasswordHash) {
+  return db.run(sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
+    SELECT ${row.id}, id, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
+      ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
+    FROM users WHERE id = ${row.userId} AND password_hash = ${passwordHash}`)
+}
+
+/**
+ * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
+ * Returns the session as it is now, or nothing when another was first, or it expired or ended.
+ */
+export async function rotateSession(
+  db: Db,
+  rotation: RotationRow,
+): Promise<SessionWithUser | undefined> {
+  const { id, generation, secretHash, nextSecretHash, now, idleExpiresAt } = rotation
+  const [row] = await db
+    .update(sessions)
+    .set({
+      generation: generation + 1,
+      secretHash: nextSecretHash,
+      lastUsedAt: now,
+      expiresAt: sql`min(${idleExpiresAt}, ${sessions.endsAt})`,
+    })
+    .where(
+      and(
+        eq(sessions.id, id),
+        eq(sessions.generation, generation),
+        eq(sessions.secretHash, secretHash),
+        gt(sessions.expiresAt, now),
+      ),
+    )
+    .returning({
+      ...getTableColumns(sessions),
+      email: sql<string>`(SELECT email FROM users WHERE users.id = ${sessions.userId})`,
+    })
+  return row
+}
+
+/** A session that has not expired, with its user. */
+export async function selectSession(
+  db: Db,
+  id: SessionId,
+  now: number,
+): Promise<SessionWithUser | undefined> {
+  const row = await db
+    .select({ session: sessions, email: users.email })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(eq(sessions.id, id), gt(sessions.expiresAt, now)))
+    .get()
+  return row && { ...row.session, email: row.email }
+}
+
+/** The sessions of a user that have not expired, the newest first. */
+export async function selectSessions(db: Db, userId: UserId, now: number): Promise<SessionRow[]> {
+  return await db
+    .select()
+    .from(sessions)
+    .where(and(eq(sessions.userId, userId), gt(sessions.expiresAt, now)))
+    .orderBy(desc(sessions.createdAt), desc(sessions.id))
+}
+
+/** Ends sessions, and leaves word for the replicas. Returns the ids of those that were there. */
+export async function endSessions(db: Db, ending: Ending): Promise<SessionId[]> {
+  const [, ended] = await db.batch(endStatements(db, ending))
+  return ended.map(({ id }) => id as SessionId)
+}
+
+/** The two statements of an ending, for a batch: word for the replicas, then the deletion itself. */
+export function endStatements(db: Db, { which, reason, now }: Ending) {
+  const tell = db.run(sql`INSERT INTO ended_sessions (session_id, reason, ended_at)
+    SELECT id, ${reason}, ${now} FROM ${sessions} WHERE ${which}`)
+  return [tell, db.delete(sessions).where(which).returning({ id: sessions.id })] as const
+}
+
+/** The sessions that ended after a sequence number, and since a moment, in order. */
+export async function selectEnded(
+  db: Db,
+  after: { sequence: number; since: number; limit: number },
+) {
+  return await db
+    .select({
+      sequence: endedSessions.sequence,
+      sessionId: endedSessions.sessionId,
+      endedAt: endedSessions.endedAt,
+    })
+    .from(endedSessions)
+    .where(and(gt(endedSessions.sequence, after.sequence), gt(endedSessions.endedAt, after.since)))
+    .orderBy(endedSessions.sequence)
+    .limit(after.limit)
+}
+
+/** Deletes a few rows that nobody needs any more; returns how many. */
+export async function sweep(
+  db: Db,
+  limits: { expiredBefore: number; endedBefore: number; rows: number },
+): Promise<number> {
+  const expired = sql`${sessions.id} IN (SELECT id FROM sessions WHERE ${lte(sessions.expiresAt, limits.expiredBefore)} LIMIT ${limits.rows})`
+  const old = sql`${endedSessions.sequence} IN (SELECT sequence FROM ended_sessions WHERE ${lt(endedSessions.endedAt, limits.endedBefore)} LIMIT ${limits.rows})`
+  const [first, second] = await db.batch([
+    db.delete(sessions).where(expired),
+    db.delete(endedSessions).where(old),
+  ])
+  return first.rowsAffected + second.rowsAffected
+}
