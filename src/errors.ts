@@ -33,19 +33,19 @@ export const ERRORS = {
   QUERY_TOO_COMPLEX: {
     status: 400,
     meaning: 'The operation is larger than this server executes; `limit` names the limit.',
-    ko: '요청이 허용된 크기나 복잡도를 넘습니다.',
+    ko: '요청이 허용된 크기나 복잡도를 초과했습니다.',
     en: 'The request exceeds a size or complexity limit.',
   },
   NOT_FOUND: {
     status: 404,
     meaning: 'There is nothing at this path.',
-    ko: '없는 주소입니다.',
+    ko: '존재하지 않는 경로입니다.',
     en: 'There is nothing at this address.',
   },
   METHOD_NOT_ALLOWED: {
     status: 405,
     meaning: 'Operations are sent by POST, queries too.',
-    ko: '조회도 POST로 보내 주십시오.',
+    ko: '조회를 포함한 모든 요청은 POST로 보내 주십시오.',
     en: 'Send operations, queries included, by POST.',
   },
   PAYLOAD_TOO_LARGE: {
@@ -57,7 +57,7 @@ export const ERRORS = {
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
     meaning: 'The body must be `application/json` in UTF-8.',
-    ko: '본문은 UTF-8로 된 application/json이어야 합니다.',
+    ko: '요청 본문은 UTF-8로 인코딩된 application/json이어야 합니다.',
     en: 'The body must be application/json in UTF-8.',
   },
   INVALID_EMAIL: {
@@ -75,7 +75,7 @@ export const ERRORS = {
   EMAIL_TAKEN: {
     status: 200,
     meaning: 'A user with this e-mail address exists.',
-    ko: '이미 가입된 이메일입니다.',
+    ko: '이미 가입된 이메일 주소입니다.',
     en: 'This e-mail address is already in use.',
   },
   INVALID_CREDENTIALS: {
@@ -99,7 +99,7 @@ export const ERRORS = {
   RATE_LIMITED: {
     status: 429,
     meaning: 'Too many attempts; try again after `retryAfter` seconds.',
-    ko: '시도가 너무 많습니다. 잠시 후 다시 시도해 주십시오.',
+    ko: '시도 횟수가 너무 많습니다. 잠시 후 다시 시도해 주십시오.',
     en: 'Too many attempts. Try again later.',
   },
   OVERLOADED: {
@@ -111,7 +111,7 @@ export const ERRORS = {
   SERVICE_UNAVAILABLE: {
     status: 503,
     meaning: 'A part the request needs cannot be reached; try again after `retryAfter` seconds.',
-    ko: '지금은 처리할 수 없습니다. 잠시 후 다시 시도해 주십시오.',
+    ko: '지금은 요청을 처리할 수 없습니다. 잠시 후 다시 시도해 주십시오.',
     en: 'The service is unavailable right now. Try again shortly.',
   },
   INTERNAL_SERVER_ERROR: {

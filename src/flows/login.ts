@@ -60,7 +60,7 @@ function alreadyLoggedIn(
   return { kind: 'AlreadyLoggedIn', email: viewer.email, message }
 }
 
-/** The text of the contract, to the character. */
+/** The text of the contract, to the character: its particle and spacing are deliberate. */
 export function alreadyLoggedInMessage(email: string, language: Language): string {
   return language === 'en' ? `Already logged in as ${email}.` : `이미 ${email}로 로그인 하였습니다.`
 }

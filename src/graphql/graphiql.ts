@@ -109,8 +109,8 @@ const withToken = JSON.stringify({ Authorization: `Bearer ${placeholder}` }, nul
 const walk = (language: Language) => [
   {
     query: `# 1. 가입 — ▶ 버튼을 누르세요.
-#    답의 accessToken은 이 페이지가 기억합니다.
-#    EMAIL_TAKEN이면 이미 가입한 것: 2번으로.
+#    응답의 accessToken은 이 페이지가 기억합니다.
+#    EMAIL_TAKEN이 나오면 2번으로 가세요.
 #
 # 1. Sign up: press ▶. The page remembers
 #    the accessToken of the answer.
@@ -129,7 +129,7 @@ mutation Signup {
   },
   {
     query: `# 2. 로그인 — 토큰 없이 보냅니다.
-#    페이지는 새 accessToken을 기억합니다.
+#    이 페이지가 새 accessToken을 기억합니다.
 #
 # 2. Log in: sent without a token.
 #    The page remembers the new accessToken.
@@ -137,7 +137,7 @@ mutation Signup {
 ${login('Login')}`,
   },
   {
-    query: `# 3. 나는 누구? — 아래 Headers에서
+    query: `# 3. 나는 누구인가요? — 아래 Headers에서
 #    ${placeholder} 자리에 기억한 토큰을
 #    넣어 보냅니다. 만료되면 2번부터 다시.
 #
@@ -153,7 +153,7 @@ query Me {
   },
   {
     query: `# 4. 다시 로그인 — 2번과 같지만 토큰과 함께.
-#    비밀번호를 보지 않고 이렇게 답합니다:
+#    비밀번호는 확인하지 않고 답합니다:
 #    ${alreadyLoggedIn[language]}
 #
 # 4. Log in again: like 2, but with the token.
@@ -217,6 +217,6 @@ const head = `<style>
   }
 
   const hint =
-    '아직 accessToken이 없어 보내지 않았습니다. 1번(Signup)이나 2번(Login) 탭을 먼저 실행하세요. / ' +
+    '아직 accessToken이 없어 요청을 보내지 않았습니다. 1번(Signup)이나 2번(Login) 탭을 먼저 실행하세요. / ' +
     'Not sent, for there is no access token yet: run tab 1 (Signup) or 2 (Login) first.'
 }</script>`
