@@ -1,24 +1,46 @@
-// The key ring: which key signs, which keys verify, what the JWKS shows. Loaded once; every replica has the same.
+// The key ring: which key signs, which keys verify, what the JWKS shows. Keys change in stages, so that no verification fails:
+// published, then, when every cache has it, signing, then, when its last token has expired, retired. The database decides
+// which replica does the work, and every replica follows it.
 
 import type { SigningAlgorithm } from '../config.ts'
+import type { Report } from '../observability/events.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../storage/database.ts'
 import { seal, unseal } from './seal.ts'
 import type { PublicJwk, SigningKey } from './signing-key.ts'
 import { generateSigningKey } from './signing-key.ts'
 import type { SigningKeyRow } from './store.ts'
-import { insertFirstKey, selectKeys } from './store.ts'
+import { deleteRetired, insertFirstKey, insertNextKey, replaceKey, selectKeys, updateSeal } from './store.ts'
 
 /** The signing keys of the installation, in memory. */
 export interface KeyRing {
-  /** The key that signs. */
+  /** The key that signs now. */
   current(): SigningKey
   /** The public key with this id, or null. Never asks the database: a stranger chooses the id. */
   find(kid: string): PublicJwk | null
   /** RFC 7517 §5. */
   jwks(): { readonly keys: readonly PublicJwk[] }
-  /** True if the signing key was made by this start. */
+  /** All keys and their stages, the newest first. */
+  list(): readonly KeyStage[]
+  /** Reads the keys again, publishes the next one when it is due, retires old ones. Throws nothing: what is known stays. */
+  tend(): Promise<void>
+  /** Publishes the next key now. Returns its id, or null when one is already waiting to sign. */
+  rotate(): Promise<string | null>
+  /** Takes a key away at once, and with it all tokens it signed; a new one signs. False: there is none of this id. */
+  drop(kid: string): Promise<boolean>
+  /** How often to tend, in milliseconds: several times within what caches may keep. */
+  readonly interval: number
+  /** True if the first signing key was made by this start. */
   readonly isNew: boolean
+}
+
+/** Where a key stands. */
+export interface KeyStage {
+  readonly kid: string
+  readonly algorithm: string
+  readonly stage: 'published' | 'signing' | 'retiring'
+  readonly createdAt: Date
+  readonly signsFrom: Date
 }
 
 /** A key in the database does not open with the secret at hand. */
@@ -29,64 +51,135 @@ export class WrongSecret extends Error {
   }
 }
 
-/** What a key ring is made from. `sealingKey`: 32 bytes. */
+/** What a key ring is made from. Durations: seconds. */
 export interface KeyRingOptions {
   readonly database: Database
   readonly clock: Clock
-  readonly sealingKey: Uint8Array
+  readonly report: Report
+  /** 32 bytes each: the one to seal with first, then one that is being replaced. */
+  readonly sealingKeys: readonly [Uint8Array, ...Uint8Array[]]
   readonly algorithm: SigningAlgorithm
+  /** How long others may keep the JWKS. */
+  readonly jwksMaxAge: number
+  /** The longest that a token can be in force. */
+  readonly tokenLifetime: number
+  /** The age at which a key is replaced; 0: never by itself. */
+  readonly rotation: number
 }
 
 /** Loads the keys and makes the first one where there is none. Throws `WrongSecret`. */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
-  const { database, algorithm } = options
-  const before = await database.read(selectKeys)
-  const isNew = !before.some((row) => row.algorithm === algorithm)
-  if (isNew) await makeFirstKey(options)
-  const rows = isNew ? await database.read(selectKeys) : before
+  const { database, clock, report, sealingKeys, algorithm, jwksMaxAge, tokenLifetime, rotation } = options
+  const interval = Math.min(Math.max((jwksMaxAge * 1_000) / 10, 100), 5_000)
+  // Replicas have looked at least twice, and others' caches are over, before a new key signs.
+  const delay = jwksMaxAge * 1_000 + 2 * interval
+  let keys: readonly SigningKey[] = []
+  let isNew = false
 
-  const current = openCurrent(rows, options)
-  const published = rows.map((row) => JSON.parse(row.publicJwk) as PublicJwk)
-  const byKid = new Map(published.map((jwk) => [jwk.kid, jwk]))
+  await load()
+  if (keys.length === 0) {
+    const row = await make(clock.now())
+    isNew = await database.write((db) => insertFirstKey(db, row))
+    await load()
+  }
+
   return {
-    current: () => current,
-    find: (kid) => byKid.get(kid) ?? null,
-    jwks: () => ({ keys: published }),
+    current,
+    find: (kid) => keys.find((key) => key.kid === kid)?.publicJwk ?? null,
+    jwks: () => ({ keys: keys.map((key) => key.publicJwk) }),
+    list: () => keys.map(stageOf),
+    async tend() {
+      try {
+        if (isDue()) await publish(clock.now() - rotation * 1_000)
+        if (keys.length > 1) await retire()
+        await load()
+      } catch {
+        // Reported where it happened. The keys in memory go on signing and verifying.
+      }
+    },
+    async rotate() {
+      const kid = await publish(clock.now())
+      await load()
+      return kid
+    },
+    async drop(kid) {
+      const row = await make(clock.now())
+      const dropped = await database.write((db) => replaceKey(db, kid, row))
+      if (dropped) report({ type: 'key.rotated', stage: 'dropped', kid })
+      await load()
+      return dropped
+    },
+    interval,
     isNew,
   }
-}
 
-async function makeFirstKey({
-  database,
-  clock,
-  sealingKey,
-  algorithm,
-}: KeyRingOptions): Promise<void> {
-  const key = await generateSigningKey(algorithm, clock.now())
-  await database.write((db) =>
-    insertFirstKey(db, {
+  /** The newest key of the set algorithm that may sign; after a change of the setting, the old one until then. */
+  function current(): SigningKey {
+    const ready = keys.filter((key) => key.signsFrom <= clock.now())
+    const key = ready.find((candidate) => candidate.algorithm === algorithm) ?? ready[0] ?? keys[0]
+    if (!key) throw new Error('a key ring is never empty')
+    return key
+  }
+
+  /** Whether the newest key of the set algorithm is too old, or there is none. */
+  function isDue(): boolean {
+    const newest = keys.find((key) => key.algorithm === algorithm)
+    return !newest || (rotation > 0 && newest.signsFrom <= clock.now() - rotation * 1_000)
+  }
+
+  async function publish(newerThan: number): Promise<string | null> {
+    const row = await make(clock.now() + delay)
+    const published = await database.write((db) => insertNextKey(db, row, newerThan))
+    if (published) report({ type: 'key.rotated', stage: 'published', kid: row.kid })
+    return published ? row.kid : null
+  }
+
+  async function retire(): Promise<void> {
+    const before = clock.now() - (tokenLifetime + jwksMaxAge) * 1_000
+    if (!keys.some((key) => key.signsFrom <= before)) return
+    const retired = await database.write((db) => deleteRetired(db, algorithm, before))
+    for (const kid of retired) report({ type: 'key.rotated', stage: 'retired', kid })
+  }
+
+  async function make(signsFrom: number): Promise<SigningKeyRow> {
+    const key = await generateSigningKey(algorithm)
+    return {
       kid: key.kid,
       algorithm,
       publicJwk: JSON.stringify(key.publicJwk),
-      sealedPrivateJwk: seal(JSON.stringify(key.privateJwk), sealingKey, key.kid),
-      createdAt: key.createdAt,
-    }),
-  )
-}
+      sealedPrivateJwk: seal(JSON.stringify(key.privateJwk), sealingKeys[0], key.kid),
+      createdAt: clock.now(),
+      signsFrom,
+    }
+  }
 
-function openCurrent(
-  rows: readonly SigningKeyRow[],
-  { sealingKey, algorithm }: KeyRingOptions,
-): SigningKey {
-  const row = rows.find((candidate) => candidate.algorithm === algorithm)
-  if (!row) throw new Error('the key that was just made is not there')
-  const opened = unseal(row.sealedPrivateJwk, sealingKey, row.kid)
-  if (opened === null) throw new WrongSecret()
-  return {
-    kid: row.kid,
-    algorithm,
-    publicJwk: JSON.parse(row.publicJwk) as PublicJwk,
-    privateJwk: JSON.parse(opened) as JsonWebKey,
-    createdAt: row.createdAt,
+  /** A key already in memory is not opened again: another replica may have sealed it under a newer secret. */
+  async function load(): Promise<void> {
+    const rows = await database.read(selectKeys)
+    keys = await Promise.all(rows.map(async (row) => keys.find((key) => key.kid === row.kid) ?? (await open(row))))
+  }
+
+  async function open(row: SigningKeyRow): Promise<SigningKey> {
+    const [key, ...older] = sealingKeys.map((sealingKey) => unseal(row.sealedPrivateJwk, sealingKey, row.kid))
+    const opened = key ?? older.find((text) => text !== null)
+    if (opened === null || opened === undefined) throw new WrongSecret()
+    if (key === null) {
+      const to = seal(opened, sealingKeys[0], row.kid)
+      await database.write((db) => updateSeal(db, { kid: row.kid, from: row.sealedPrivateJwk, to }))
+    }
+    return {
+      kid: row.kid,
+      algorithm: row.algorithm as SigningAlgorithm,
+      publicJwk: JSON.parse(row.publicJwk) as PublicJwk,
+      privateJwk: JSON.parse(opened) as JsonWebKey,
+      createdAt: row.createdAt,
+      signsFrom: row.signsFrom,
+    }
+  }
+
+  function stageOf(key: SigningKey): KeyStage {
+    const { kid, algorithm: of, createdAt, signsFrom } = key
+    const stage = kid === current().kid ? 'signing' : signsFrom > clock.now() ? 'published' : 'retiring'
+    return { kid, algorithm: of, stage, createdAt: new Date(createdAt), signsFrom: new Date(signsFrom) }
   }
 }

@@ -1,24 +1,59 @@
-// The statements on signing keys.
+// The statements on signing keys. Replicas all try at once; each statement lets one win.
 
-import { desc, sql } from 'drizzle-orm'
+import { and, desc, eq, sql } from 'drizzle-orm'
 import type { Db } from '../storage/database.ts'
 import { signingKeys } from './table.ts'
 
 /** A row of the table: the private half sealed. */
 export type SigningKeyRow = typeof signingKeys.$inferSelect
 
-/** Adds the first key of its algorithm. Replicas starting at once all try; the condition lets one win. */
-export async function insertFirstKey(db: Db, row: SigningKeyRow): Promise<void> {
-  await db.run(sql`
-    INSERT INTO ${signingKeys} (kid, algorithm, public_jwk, sealed_private_jwk, created_at)
-    SELECT ${row.kid}, ${row.algorithm}, ${row.publicJwk}, ${row.sealedPrivateJwk}, ${row.createdAt}
-    WHERE NOT EXISTS (SELECT 1 FROM ${signingKeys} WHERE algorithm = ${row.algorithm})`)
+/** Adds the first key of all, or nothing when there is one. */
+export async function insertFirstKey(db: Db, row: SigningKeyRow): Promise<boolean> {
+  const result = await insertUnless(db, row, sql`SELECT 1 FROM ${signingKeys}`)
+  return result.rowsAffected > 0
 }
 
-/** All keys, the newest first. */
+/** Adds a key unless one of its algorithm signs, or is to sign, since a later moment than `newerThan`. */
+export async function insertNextKey(db: Db, row: SigningKeyRow, newerThan: number): Promise<boolean> {
+  const newer = sql`SELECT 1 FROM ${signingKeys} WHERE algorithm = ${row.algorithm} AND signs_from > ${newerThan}`
+  const result = await insertUnless(db, row, newer)
+  return result.rowsAffected > 0
+}
+
+/** All keys, the one that signs last first. */
 export async function selectKeys(db: Db): Promise<SigningKeyRow[]> {
-  return await db
-    .select()
-    .from(signingKeys)
-    .orderBy(desc(signingKeys.createdAt), desc(signingKeys.kid))
+  return await db.select().from(signingKeys).orderBy(desc(signingKeys.signsFrom), desc(signingKeys.kid))
+}
+
+/** Deletes the keys whose last token has expired: those with a successor that has signed since `before`. */
+export async function deleteRetired(db: Db, algorithm: string, before: number): Promise<string[]> {
+  const rows = await db
+    .delete(signingKeys)
+    .where(
+      sql`signs_from < (SELECT max(signs_from) FROM ${signingKeys} WHERE algorithm = ${algorithm} AND signs_from <= ${before})`,
+    )
+    .returning({ kid: signingKeys.kid })
+  return rows.map(({ kid }) => kid)
+}
+
+/** Replaces a key by another at once: nothing signed by it is accepted any more. */
+export async function replaceKey(db: Db, kid: string, row: SigningKeyRow): Promise<boolean> {
+  const exists = sql`SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM ${signingKeys} WHERE kid = ${kid})`
+  const [, deleted] = await db.batch([insertUnless(db, row, exists), db.delete(signingKeys).where(eq(signingKeys.kid, kid))])
+  return deleted.rowsAffected > 0
+}
+
+/** Seals a key anew, unless another did so first. */
+export async function updateSeal(db: Db, change: { kid: string; from: string; to: string }): Promise<void> {
+  await db
+    .update(signingKeys)
+    .set({ sealedPrivateJwk: change.to })
+    .where(and(eq(signingKeys.kid, change.kid), eq(signingKeys.sealedPrivateJwk, change.from)))
+}
+
+function insertUnless(db: Db, row: SigningKeyRow, found: ReturnType<typeof sql>) {
+  return db.run(sql`
+    INSERT INTO ${signingKeys} (kid, algorithm, public_jwk, sealed_private_jwk, created_at, signs_from)
+    SELECT ${row.kid}, ${row.algorithm}, ${row.publicJwk}, ${row.sealedPrivateJwk}, ${row.createdAt}, ${row.signsFrom}
+    WHERE NOT EXISTS (${found})`)
 }

@@ -2,6 +2,7 @@
 
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
+/** Times are milliseconds since 1970. */
 export const signingKeys = sqliteTable(
   'signing_keys',
   {
@@ -11,8 +12,10 @@ export const signingKeys = sqliteTable(
     publicJwk: text('public_jwk').notNull(),
     /** AES-256-GCM, bound to `kid`; base64url of nonce, ciphertext and tag. */
     sealedPrivateJwk: text('sealed_private_jwk').notNull(),
-    /** Milliseconds since 1970. */
+    /** When it was published. */
     createdAt: integer('created_at').notNull(),
+    /** From when on it signs: not before everybody who verifies can know it. */
+    signsFrom: integer('signs_from').notNull(),
   },
-  (table) => [index('signing_keys_algorithm_created_at').on(table.algorithm, table.createdAt)],
+  (table) => [index('signing_keys_signs_from').on(table.signsFrom)],
 )
