@@ -51,8 +51,9 @@ export interface App {
   readonly madeSigningKey: boolean
 }
 
-/** How many hashes may wait for a core. */
-const WAITING_HASHES = 100
+/** Hashes at once and in line: one takes some 50 ms, so the last in line waits for about a second. */
+const CORES = availableParallelism()
+const HASHING = { running: CORES, waiting: 16 * CORES, patience: 2_000 }
 
 /** Wires the parts. Throws `WrongSecret`, and `SERVICE_UNAVAILABLE` when the database cannot be reached. */
 export async function createApp(dependencies: Dependencies): Promise<App> {
@@ -77,7 +78,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
   const hasher = createBunHasher(hashingCost, random)
   const passwords = createPasswords({
     hasher,
-    limits: { running: availableParallelism(), waiting: WAITING_HASHES },
+    limits: HASHING,
     clock,
     metrics,
     report,
