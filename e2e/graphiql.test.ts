@@ -1,13 +1,12 @@
 // GraphiQL as a person meets it: the real server, a real browser, and nothing but clicks.
 // A page that loads from elsewhere, complains, or swallows a click is a failure here.
 
-import { describe, expect, test } from 'bun:test'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
 import type { Page } from 'playwright-core'
 import { chromium } from 'playwright-core'
 import { requires } from './requirement.ts'
+import { startServer } from './server.ts'
 
 const executablePath = findChromium()
 
@@ -22,9 +21,12 @@ const QUIET = [
   '--disable-quic',
 ]
 
-describe.skipIf(!requires('Chromium (or its path in CHROMIUM)', executablePath !== ''))('under `munjigi dev`', () => {
-  test('clicking through the four tabs ends with being logged in already', async () => {
-    await using server = await startServer('dev')
+const hasChromium = requires('Chromium (or its path in CHROMIUM)', executablePath !== '')
+
+test.skipIf(!hasChromium)(
+  'under `munjigi dev`, clicking through the four tabs ends with being logged in already',
+  async () => {
+    await using server = await startServer({ mode: 'dev' })
     await using browser = await chromium.launch({ executablePath, args: QUIET })
     const page = await browser.newPage()
     const heard = listen(page)
@@ -37,6 +39,7 @@ describe.skipIf(!requires('Chromium (or its path in CHROMIUM)', executablePath !
     await run(page, 'Me', '"email": "kim@example.com",')
     await run(page, 'LoginAgain', '"message": "이미 kim@example.com로 로그인 하였습니다."')
 
+    await noted(page, 'headers', 'accessToken')
     await page.reload()
     await run(page, 'Me', 'Not sent, for there is no access token yet')
 
@@ -52,32 +55,37 @@ describe.skipIf(!requires('Chromium (or its path in CHROMIUM)', executablePath !
     expect(page.url()).toBe(`${server.url}/graphql`)
     expect(heard.origins).toEqual(new Set([server.url]))
     expect(heard.complaints).toEqual([])
-  }, 60_000)
-})
+  },
+  60_000,
+)
 
-describe('under `munjigi serve`', () => {
-  test('there is no page for browsers', async () => {
-    await using server = await startServer('serve')
-    const response = await fetch(`${server.url}/graphql`, { headers: { accept: 'text/html' } })
+test('under `munjigi serve`, there is no page for browsers', async () => {
+  await using server = await startServer({ mode: 'serve' })
+  const response = await fetch(`${server.url}/graphql`, { headers: { accept: 'text/html' } })
 
-    expect(response.status).toBe(405)
-    expect(response.headers.get('allow')).toBe('POST')
-    expect(await response.json()).toMatchObject({
-      errors: [{ extensions: { code: 'METHOD_NOT_ALLOWED' } }],
-    })
-  }, 30_000)
-})
+  expect(response.status).toBe(405)
+  expect(response.headers.get('allow')).toBe('POST')
+  expect(await response.json()).toMatchObject({
+    errors: [{ extensions: { code: 'METHOD_NOT_ALLOWED' } }],
+  })
+}, 30_000)
 
 /** Presses the tab and ▶, as a person would, and waits until the answer to be seen holds `text`. */
 async function run(page: Page, operation: string, text: string): Promise<void> {
+  await page.locator('.graphiql-query-editor .view-line').first().waitFor()
   await page.getByRole('tab').getByRole('button', { name: operation, exact: true }).click()
-  // GraphiQL takes a tenth of a second to notice the operation of another tab; then it notes it here.
-  await page.waitForFunction(
-    (name) => new RegExp(`^(query|mutation) ${name} `, 'm').test(sessionStorage.getItem('graphiql:query') ?? ''),
-    operation,
-  )
+  await noted(page, 'query', ` ${operation} {`)
   await page.locator('.graphiql-execute-button').click()
   await page.locator('.graphiql-response').filter({ hasText: text }).waitFor()
+}
+
+/** GraphiQL notices a moment later what another tab holds, and then notes it in the storage. */
+async function noted(page: Page, what: 'query' | 'headers', text: string): Promise<void> {
+  const key = `graphiql:${what}`
+  await page.waitForFunction((item) => sessionStorage.getItem(item.key)?.includes(item.text), {
+    key,
+    text,
+  })
 }
 
 interface Heard {
@@ -101,48 +109,6 @@ function listen(page: Page): Heard {
     heard.operations.push({ name, sentToken: 'authorization' in request.headers() })
   })
   return heard
-}
-
-interface Server extends AsyncDisposable {
-  readonly url: string
-}
-
-/** Starts the program in a folder of its own, and resolves when it answers. */
-async function startServer(command: 'dev' | 'serve'): Promise<Server> {
-  const folder = mkdtempSync(join(tmpdir(), 'munjigi-graphiql-'))
-  const server = Bun.spawn([process.execPath, '--no-env-file', 'src/main.ts', command], {
-    cwd: join(import.meta.dir, '..'),
-    env: {
-      MUNJIGI_PORT: '0',
-      MUNJIGI_METRICS_PORT: '0',
-      MUNJIGI_DATABASE_URL: `file:${join(folder, 'munjigi.db')}`,
-      MUNJIGI_SECRET: 'a secret for this test only, 32 bytes or more',
-      MUNJIGI_ISSUER_URL: 'https://auth.example.com',
-      MUNJIGI_DRAIN_SECONDS: '0',
-    },
-    stderr: 'inherit',
-  })
-  return {
-    url: await startedUrl(server.stdout),
-    async [Symbol.asyncDispose]() {
-      server.kill()
-      await server.exited
-      rmSync(folder, { recursive: true })
-    },
-  }
-}
-
-/** From the log, not from the welcome: only this line says that requests are answered. */
-async function startedUrl(output: ReadableStream<Uint8Array>): Promise<string> {
-  let text = ''
-  // The stream stays open behind us, for the program goes on writing to it.
-  const chunks = output.pipeThrough(new TextDecoderStream()).values({ preventCancel: true })
-  for await (const chunk of chunks) {
-    text += chunk
-    const [, url] = /"event":"server\.started","url":"([^"]+)"/.exec(text) ?? []
-    if (url) return url
-  }
-  throw new Error(`the program ended before it answered:\n${text}`)
 }
 
 /** The first of the usual names, or an empty path. */

@@ -23,8 +23,8 @@ export interface Server extends AsyncDisposable {
   /** Every line of standard output so far; it goes on growing. */
   readonly lines: readonly string[]
   readonly process: Bun.Subprocess<'ignore', 'pipe', 'pipe'>
-  /** The fields of the first line with this event, at once or when it comes. Throws if the process ends without. */
-  logged(event: string): Promise<LogLine>
+  /** The first line with this event (and for which `where` holds), at once or when it comes. Throws if the process ends without. */
+  logged(event: string, where?: (line: LogLine) => boolean): Promise<LogLine>
   /** Sends SIGTERM, waits for the last line of output, and gives the exit code. Harmless when it has ended already. */
   stop(): Promise<number>
 }
@@ -110,11 +110,14 @@ function readOutput(child: Server['process']) {
   })
   return { lines, logged, reading }
 
-  async function logged(event: string): Promise<LogLine> {
+  async function logged(
+    event: string,
+    where: (line: LogLine) => boolean = () => true,
+  ): Promise<LogLine> {
     for (let next = 0; ; ) {
       for (; next < lines.length; next += 1) {
         const entry = parse(lines[next] ?? '')
-        if (entry?.event === event) return entry
+        if (entry?.event === event && where(entry)) return entry
       }
       if (ended) throw new Error(await lastWords(event))
       await new Promise<void>((resolve) => waiting.push(resolve))

@@ -7,7 +7,7 @@ import type { Services } from './flows/services.ts'
 import { createGraphiql } from './graphql/graphiql.ts'
 import { createGraphQLServer } from './graphql/yoga.ts'
 import { createRoutes } from './http/routes.ts'
-import { openKeyRing } from './keys/keys.ts'
+import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
 import type { Report } from './observability/events.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
@@ -25,6 +25,7 @@ import { createSessions } from './sessions/sessions.ts'
 import type { Database } from './storage/database.ts'
 import { createHeartbeat } from './storage/heartbeat.ts'
 import { createAccessTokens } from './tokens/access-token.ts'
+import { LEEWAY } from './tokens/claims.ts'
 import { createUsers } from './users/users.ts'
 
 /** Everything that is not pure, made by `main.ts` for real and by `testing/app.ts` for tests. */
@@ -57,8 +58,9 @@ export interface App {
   readonly madeSigningKey: boolean
 }
 
-/** How many hashes may wait for a core. */
-const WAITING_HASHES = 100
+/** Hashes at once and in line: one takes some 50 ms, so the last in line waits for about a second. */
+const CORES = availableParallelism()
+const HASHING = { running: CORES, waiting: 16 * CORES, patience: 2_000 }
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
@@ -66,12 +68,19 @@ const SWEEP_MS = 60_000
 export async function createApp(dependencies: Dependencies): Promise<App> {
   const { config, clock, random, database, log, metrics, report, hashingCost } = dependencies
 
-  const sealingKey = deriveKey(config.secret, 'signing key sealing v1')
+  const secrets: [string, ...string[]] = [
+    config.secret,
+    ...(config.secretPrevious ? [config.secretPrevious] : []),
+  ]
   const keys = await openKeyRing({
     database,
     clock,
-    sealingKey,
+    report,
+    sealingKeys: sealingKeysOf(secrets),
     algorithm: config.signingAlgorithm,
+    jwksMaxAge: config.jwksMaxAge,
+    tokenLifetime: config.accessTokenTtl + LEEWAY,
+    rotation: config.keyRotation,
   })
   metrics.declareKeyAge(() => (clock.now() - keys.current().createdAt) / 1_000)
   const tokens = createAccessTokens({
@@ -85,7 +94,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
   const hasher = createBunHasher(hashingCost, random)
   const passwords = createPasswords({
     hasher,
-    limits: { running: availableParallelism(), waiting: WAITING_HASHES },
+    limits: HASHING,
     clock,
     metrics,
     report,
@@ -103,7 +112,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
   })
   const sessions = createSessions({
     database,
-    tokens: createRefreshTokens([config.secret], random),
+    tokens: createRefreshTokens(secrets, random),
     ended,
     clock,
     random,
@@ -138,6 +147,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
 
   const heartbeat = createHeartbeat(database, clock, random)
   const sweeping = createLoop(SWEEP_MS, random, sessions.sweep)
+  const tending = createLoop(keys.interval, random, keys.tend)
   let draining = false
   const failing = () => [
     ...(draining ? ['draining'] : []),
@@ -176,6 +186,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
       heartbeat.start()
       ended.start()
       sweeping.start()
+      tending.start()
     },
     drain() {
       draining = true
@@ -185,6 +196,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
       heartbeat.stop()
       ended.stop()
       sweeping.stop()
+      tending.stop()
     },
     madeSigningKey: keys.isNew,
   }

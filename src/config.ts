@@ -25,6 +25,9 @@ export interface Settings {
   readonly sessionMaxTtl: number
   readonly refreshGrace: number
   readonly maxSessions: number
+  readonly jwksMaxAge: number
+  readonly keyRotation: number
+  readonly secretPrevious: string | undefined
   readonly messageLanguage: Language
   readonly passwordMinLength: number
   readonly clientAddressHeader: string | undefined
@@ -135,6 +138,20 @@ const SETTINGS = {
     'Sessions a user may hold; one more ends the oldest.',
     '100',
   ),
+  JWKS_MAX_AGE: setting(
+    duration(1, 86_400),
+    'How long others may cache the public keys. A new key is published at least so long before it signs.',
+    '5m',
+  ),
+  KEY_ROTATION: setting(
+    duration(0, 3_650 * 86_400),
+    'The age at which the signing key is replaced by a new one; `0`: only by command.',
+    '90d',
+  ),
+  SECRET_PREVIOUS: secret(
+    secretText,
+    'A second secret that is accepted beside the first while it is being replaced (docs/operations.md).',
+  ),
   MESSAGE_LANGUAGE: setting(oneOf('ko', 'en'), 'The language of messages: ko or en.', 'ko'),
   PASSWORD_MIN_LENGTH: setting(
     integer(8, 64),
@@ -206,6 +223,9 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
     sessionMaxTtl: read('SESSION_MAX_TTL'),
     refreshGrace: read('REFRESH_GRACE'),
     maxSessions: read('MAX_SESSIONS'),
+    jwksMaxAge: read('JWKS_MAX_AGE'),
+    keyRotation: read('KEY_ROTATION'),
+    secretPrevious: read('SECRET_PREVIOUS'),
     messageLanguage: read('MESSAGE_LANGUAGE'),
     passwordMinLength: read('PASSWORD_MIN_LENGTH'),
     clientAddressHeader: read('CLIENT_ADDRESS_HEADER'),
@@ -350,6 +370,7 @@ function integer(least: number, most: number) {
 function duration(least: number, most: number) {
   const units: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
   return (value: string): number => {
+    if (value === '0' && least === 0) return 0
     const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(value) ?? []
     const seconds = Number(count) * (units[unit] ?? Number.NaN)
     if (!(seconds >= least && seconds <= most))

@@ -60,6 +60,11 @@ describe('a value of the wrong kind is refused without being repeated (3a, G8)',
   })
 })
 
+test('such a request is 200 for a client that asked for no statuses', async () => {
+  const { response, code } = await app.run(LOGIN, { email: 'kim@example.com', password: 3 })
+  expect([response.status, code]).toEqual([200, 'BAD_USER_INPUT'])
+})
+
 describe('messages', () => {
   test('are in Korean unless the setting says English', async () => {
     const english = await createTestApp({ config: { messageLanguage: 'en' } })

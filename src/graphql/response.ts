@@ -49,12 +49,10 @@ function weight(accept: string | null, type: string): number {
 
 /** The answer to a well-formed GraphQL request. */
 export function answer(result: WireResult, to: AnswerTo): Response {
-  const codes = (result.errors ?? []).map((error) => error.extensions.code)
-  const failing = result.data == null ? codes.find((code) => ERRORS[code].status >= 400) : undefined
+  const failing = result.data == null ? result.errors?.find(hasFailingStatus) : undefined
+  const statuses = to.type === 'application/graphql-response+json'
   const status =
-    failing && (to.type === 'application/graphql-response+json' || MALFORMED.has(failing))
-      ? ERRORS[failing].status
-      : 200
+    failing && (statuses || isMalformed(failing)) ? ERRORS[failing.extensions.code].status : 200
   // GraphQL over HTTP: an answer with 4xx or 5xx has no `data` entry.
   const body = status >= 400 ? { errors: result.errors } : result
   return new Response(JSON.stringify(body), {
@@ -85,8 +83,14 @@ export function wireError(
   }
 }
 
-/** Faults of the envelope are 400 for every client: nothing about them depends on GraphQL. */
-const MALFORMED: ReadonlySet<ErrorCode> = new Set(['BAD_USER_INPUT'])
+function hasFailingStatus({ extensions }: WireError): boolean {
+  return ERRORS[extensions.code].status >= 400
+}
+
+/** A fault of the request around the document has no place in it, and is 400 for every client. */
+function isMalformed({ extensions, locations }: WireError): boolean {
+  return extensions.code === 'BAD_USER_INPUT' && locations === undefined
+}
 
 function headersFor(errors: readonly WireError[], { type, tokenSent }: AnswerTo): Headers {
   const headers = new Headers({ 'content-type': `${type}; charset=utf-8` })

@@ -5,12 +5,20 @@
 import type { SigningAlgorithm } from '../config.ts'
 import type { Report } from '../observability/events.ts'
 import type { Clock } from '../platform/clock.ts'
+import { deriveKey } from '../platform/digest.ts'
 import type { Database } from '../storage/database.ts'
 import { seal, unseal } from './seal.ts'
 import type { PublicJwk, SigningKey } from './signing-key.ts'
 import { generateSigningKey } from './signing-key.ts'
 import type { SigningKeyRow } from './store.ts'
-import { deleteRetired, insertFirstKey, insertNextKey, replaceKey, selectKeys, updateSeal } from './store.ts'
+import {
+  deleteRetired,
+  insertFirstKey,
+  insertNextKey,
+  replaceKey,
+  selectKeys,
+  updateSeal,
+} from './store.ts'
 
 /** The signing keys of the installation, in memory. */
 export interface KeyRing {
@@ -32,6 +40,15 @@ export interface KeyRing {
   readonly interval: number
   /** True if the first signing key was made by this start. */
   readonly isNew: boolean
+}
+
+/** The keys to seal with, derived from the secrets. */
+export function sealingKeysOf(
+  secrets: readonly [string, ...string[]],
+): readonly [Uint8Array, ...Uint8Array[]] {
+  const derive = (secret: string) => deriveKey(secret, 'signing key sealing v1')
+  const [current, ...older] = secrets
+  return [derive(current), ...older.map(derive)]
 }
 
 /** Where a key stands. */
@@ -69,7 +86,8 @@ export interface KeyRingOptions {
 
 /** Loads the keys and makes the first one where there is none. Throws `WrongSecret`. */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
-  const { database, clock, report, sealingKeys, algorithm, jwksMaxAge, tokenLifetime, rotation } = options
+  const { database, clock, report, sealingKeys, algorithm, jwksMaxAge, tokenLifetime, rotation } =
+    options
   const interval = Math.min(Math.max((jwksMaxAge * 1_000) / 10, 100), 5_000)
   // Replicas have looked at least twice, and others' caches are over, before a new key signs.
   const delay = jwksMaxAge * 1_000 + 2 * interval
@@ -156,11 +174,15 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   /** A key already in memory is not opened again: another replica may have sealed it under a newer secret. */
   async function load(): Promise<void> {
     const rows = await database.read(selectKeys)
-    keys = await Promise.all(rows.map(async (row) => keys.find((key) => key.kid === row.kid) ?? (await open(row))))
+    keys = await Promise.all(
+      rows.map(async (row) => keys.find((key) => key.kid === row.kid) ?? (await open(row))),
+    )
   }
 
   async function open(row: SigningKeyRow): Promise<SigningKey> {
-    const [key, ...older] = sealingKeys.map((sealingKey) => unseal(row.sealedPrivateJwk, sealingKey, row.kid))
+    const [key, ...older] = sealingKeys.map((sealingKey) =>
+      unseal(row.sealedPrivateJwk, sealingKey, row.kid),
+    )
     const opened = key ?? older.find((text) => text !== null)
     if (opened === null || opened === undefined) throw new WrongSecret()
     if (key === null) {
@@ -179,7 +201,14 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
 
   function stageOf(key: SigningKey): KeyStage {
     const { kid, algorithm: of, createdAt, signsFrom } = key
-    const stage = kid === current().kid ? 'signing' : signsFrom > clock.now() ? 'published' : 'retiring'
-    return { kid, algorithm: of, stage, createdAt: new Date(createdAt), signsFrom: new Date(signsFrom) }
+    const stage =
+      kid === current().kid ? 'signing' : signsFrom > clock.now() ? 'published' : 'retiring'
+    return {
+      kid,
+      algorithm: of,
+      stage,
+      createdAt: new Date(createdAt),
+      signsFrom: new Date(signsFrom),
+    }
   }
 }

@@ -3,12 +3,9 @@
 import { Hono } from 'hono'
 import type { KeyRing } from './keys.ts'
 
-/** How long others may keep the answer. A new key is published at least this long before it signs. */
-const MAX_AGE_SECONDS = 300
-
-/** The JWKS, cacheable: the only answer of ours that is. */
-export function keyRoutes(keys: KeyRing): Hono {
+/** The JWKS, cacheable for `maxAge` seconds: the only answer of ours that is. */
+export function keyRoutes(keys: KeyRing, maxAge: number): Hono {
   return new Hono().get('/.well-known/jwks.json', (c) =>
-    c.json(keys.jwks(), 200, { 'cache-control': `public, max-age=${MAX_AGE_SECONDS}` }),
+    c.json(keys.jwks(), 200, { 'cache-control': `public, max-age=${maxAge}` }),
   )
 }

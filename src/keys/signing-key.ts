@@ -22,8 +22,10 @@ export interface SigningKey {
   readonly algorithm: SigningAlgorithm
   readonly publicJwk: PublicJwk
   readonly privateJwk: JsonWebKey
-  /** Milliseconds since 1970. */
+  /** When it was published: milliseconds since 1970. */
   readonly createdAt: number
+  /** From when on it signs. */
+  readonly signsFrom: number
 }
 
 /** 128-bit strength at least (ASVS 11.2.3): P-256, Ed25519, RSA of 3072 bits. */
@@ -45,11 +47,11 @@ const THUMBPRINT_MEMBERS = {
   RS256: ['e', 'kty', 'n'],
 } as const
 
+/** A key without its place in time. */
+export type NewKey = Omit<SigningKey, 'createdAt' | 'signsFrom'>
+
 /** Makes a new key. */
-export async function generateSigningKey(
-  algorithm: SigningAlgorithm,
-  createdAt: number,
-): Promise<SigningKey> {
+export async function generateSigningKey(algorithm: SigningAlgorithm): Promise<NewKey> {
   const pair = await crypto.subtle.generateKey(PARAMETERS[algorithm], true, ['sign', 'verify'])
   if (!('privateKey' in pair)) throw new Error('an asymmetric algorithm gives a pair')
   const [exported, privateJwk] = await Promise.all([
@@ -60,7 +62,7 @@ export async function generateSigningKey(
   const members = pick(exported, THUMBPRINT_MEMBERS[algorithm])
   // Only the members named are copied: nothing private can slip into what is published.
   const publicJwk = { ...members, kid, alg: algorithm, use: 'sig' } as unknown as PublicJwk
-  return { kid, algorithm, publicJwk, privateJwk, createdAt }
+  return { kid, algorithm, publicJwk, privateJwk }
 }
 
 /** The RFC 7638 thumbprint (SHA-256, base64url) of a public key. */

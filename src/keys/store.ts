@@ -14,7 +14,11 @@ export async function insertFirstKey(db: Db, row: SigningKeyRow): Promise<boolea
 }
 
 /** Adds a key unless one of its algorithm signs, or is to sign, since a later moment than `newerThan`. */
-export async function insertNextKey(db: Db, row: SigningKeyRow, newerThan: number): Promise<boolean> {
+export async function insertNextKey(
+  db: Db,
+  row: SigningKeyRow,
+  newerThan: number,
+): Promise<boolean> {
   const newer = sql`SELECT 1 FROM ${signingKeys} WHERE algorithm = ${row.algorithm} AND signs_from > ${newerThan}`
   const result = await insertUnless(db, row, newer)
   return result.rowsAffected > 0
@@ -22,7 +26,10 @@ export async function insertNextKey(db: Db, row: SigningKeyRow, newerThan: numbe
 
 /** All keys, the one that signs last first. */
 export async function selectKeys(db: Db): Promise<SigningKeyRow[]> {
-  return await db.select().from(signingKeys).orderBy(desc(signingKeys.signsFrom), desc(signingKeys.kid))
+  return await db
+    .select()
+    .from(signingKeys)
+    .orderBy(desc(signingKeys.signsFrom), desc(signingKeys.kid))
 }
 
 /** Deletes the keys whose last token has expired: those with a successor that has signed since `before`. */
@@ -39,12 +46,18 @@ export async function deleteRetired(db: Db, algorithm: string, before: number): 
 /** Replaces a key by another at once: nothing signed by it is accepted any more. */
 export async function replaceKey(db: Db, kid: string, row: SigningKeyRow): Promise<boolean> {
   const exists = sql`SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM ${signingKeys} WHERE kid = ${kid})`
-  const [, deleted] = await db.batch([insertUnless(db, row, exists), db.delete(signingKeys).where(eq(signingKeys.kid, kid))])
+  const [, deleted] = await db.batch([
+    insertUnless(db, row, exists),
+    db.delete(signingKeys).where(eq(signingKeys.kid, kid)),
+  ])
   return deleted.rowsAffected > 0
 }
 
 /** Seals a key anew, unless another did so first. */
-export async function updateSeal(db: Db, change: { kid: string; from: string; to: string }): Promise<void> {
+export async function updateSeal(
+  db: Db,
+  change: { kid: string; from: string; to: string },
+): Promise<void> {
   await db
     .update(signingKeys)
     .set({ sealedPrivateJwk: change.to })

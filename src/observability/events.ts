@@ -22,6 +22,7 @@ interface Fields {
   }
   'session.reuse_detected': { userId: string; sessionId: string; generation: number }
   'session.ended': { userId: string; sessionId: string; reason: string }
+  'key.rotated': { stage: 'published' | 'retired' | 'dropped'; kid: string }
   'hash.refused': { running: number; waiting: number }
 }
 
@@ -34,6 +35,7 @@ export const SECURITY_EVENTS = [
   'session.refreshed',
   'session.reuse_detected',
   'session.ended',
+  'key.rotated',
   'hash.refused',
 ] as const satisfies ReadonlyArray<keyof Fields>
 

@@ -30,7 +30,7 @@ export interface PasswordsOptions {
 /** Makes the service. */
 export function createPasswords(options: PasswordsOptions): Passwords {
   const { hasher, limits, clock, metrics, report } = options
-  const gate = createGate(limits)
+  const gate = createGate(limits, clock)
   const decoy = hasher.decoy()
   metrics.declareHashing(hasher.engine, gate)
 

@@ -1,6 +1,7 @@
 // The gate: how many at once, how many in line, and nobody past the queue.
 
 import { expect, test } from 'bun:test'
+import { createTestClock } from '../testing/clock.ts'
 import { createGate, GateFull } from './gate.ts'
 
 function pending() {
@@ -9,7 +10,7 @@ function pending() {
 }
 
 test('at most so many run at once, the next ones in the order they came', async () => {
-  const gate = createGate({ running: 2, waiting: 10 })
+  const gate = createGate({ running: 2, waiting: 10, patience: 1_000 }, createTestClock())
   const order: number[] = []
   let most = 0
   await Promise.all(
@@ -27,7 +28,7 @@ test('at most so many run at once, the next ones in the order they came', async 
 })
 
 test('who finds the queue full is refused at once, and work that was refused never runs', async () => {
-  const gate = createGate({ running: 1, waiting: 1 })
+  const gate = createGate({ running: 1, waiting: 1, patience: 1_000 }, createTestClock())
   const [first, second] = [pending(), pending()]
   const running = [gate.run(first.work), gate.run(second.work)]
   let ran = false
@@ -42,7 +43,7 @@ test('who finds the queue full is refused at once, and work that was refused nev
 })
 
 test('a place is given back by work that fails', async () => {
-  const gate = createGate({ running: 1, waiting: 1 })
+  const gate = createGate({ running: 1, waiting: 1, patience: 1_000 }, createTestClock())
   const first = pending()
   const failing = gate.run(first.work)
   const next = gate.run(async () => 'next')
@@ -50,4 +51,22 @@ test('a place is given back by work that fails', async () => {
   await expect(failing).rejects.toThrow('no')
   expect(await next).toBe('next')
   expect(gate.running()).toBe(0)
+})
+
+test('who waited too long is refused when the turn comes, and the next one has it', async () => {
+  const clock = createTestClock()
+  const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, clock)
+  const first = pending()
+  const running = gate.run(first.work)
+  let ran = false
+  const late = gate.run(async () => {
+    ran = true
+  })
+  clock.advance('2s')
+  const inTime = gate.run(async () => 'in time')
+  first.resolve('1')
+  await running
+  await expect(late).rejects.toBeInstanceOf(GateFull)
+  expect(await inTime).toBe('in time')
+  expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
 })

@@ -45,7 +45,7 @@ const BUSY_TIMEOUT_MS = 50
 /** All tries of one statement together. */
 const DEADLINE_MS = 1_500
 const MIGRATION_DEADLINE_MS = 20_000
-const WAITING_WRITES = 1_000
+const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
 
 /** Opens the database and brings it to the newest schema. Several processes may do so at once. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -87,7 +87,7 @@ function createDatabase(client: Client, options: DatabaseOptions): Database {
   const { clock, metrics } = options
   const db = drizzle(client)
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
-  const writes = createGate({ running: 1, waiting: WAITING_WRITES })
+  const writes = createGate(WAITING_WRITES, clock)
 
   return {
     read: (query) => timed('read', (deadline) => attempt('read', deadline, () => query(db))),

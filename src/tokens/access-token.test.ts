@@ -11,22 +11,28 @@ import { createTestClock } from '../testing/clock.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { createAccessTokens } from './access-token.ts'
 
+const newKey = async (algorithm: SigningAlgorithm): Promise<SigningKey> => ({
+  ...(await generateSigningKey(algorithm)),
+  createdAt: 0,
+  signsFrom: 0,
+})
 const SUBJECT = { userId: 'usr_1', email: 'kim@example.com', sessionId: 'ses_1' }
 const ISSUER = 'https://auth.example.com'
-const foreign = await generateSigningKey('ES256', 0)
+const foreign = await newKey('ES256')
 const keyFor = {
-  ES256: await generateSigningKey('ES256', 0),
-  EdDSA: await generateSigningKey('EdDSA', 0),
-  RS256: await generateSigningKey('RS256', 0),
+  ES256: await newKey('ES256'),
+  EdDSA: await newKey('EdDSA'),
+  RS256: await newKey('RS256'),
 }
 
-function ring(key: SigningKey, others: readonly SigningKey[] = []): KeyRing {
+function ring(
+  key: SigningKey,
+  others: readonly SigningKey[] = [],
+): Pick<KeyRing, 'current' | 'find'> {
   const all = [key, ...others]
   return {
     current: () => key,
     find: (kid) => all.find((k) => k.kid === kid)?.publicJwk ?? null,
-    jwks: () => ({ keys: all.map((k) => k.publicJwk) }),
-    isNew: false,
   }
 }
 

@@ -26,7 +26,7 @@ export interface TokenSubject {
 
 /** What tokens are made with. `ttl`: seconds. */
 export interface AccessTokenOptions {
-  readonly keys: KeyRing
+  readonly keys: Pick<KeyRing, 'current' | 'find'>
   readonly clock: Clock
   readonly random: Random
   readonly issuer: string

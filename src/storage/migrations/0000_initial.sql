@@ -1,3 +1,13 @@
+CREATE TABLE `signing_keys` (
+	`kid` text PRIMARY KEY NOT NULL,
+	`algorithm` text NOT NULL,
+	`public_jwk` text NOT NULL,
+	`sealed_private_jwk` text NOT NULL,
+	`created_at` integer NOT NULL,
+	`signs_from` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE INDEX `signing_keys_signs_from` ON `signing_keys` (`signs_from`);--> statement-breakpoint
 CREATE TABLE `ended_sessions` (
 	`sequence` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
 	`session_id` text NOT NULL,
@@ -21,4 +31,18 @@ CREATE TABLE `sessions` (
 );
 --> statement-breakpoint
 CREATE INDEX `sessions_user_id_created_at` ON `sessions` (`user_id`,`created_at`);--> statement-breakpoint
-CREATE INDEX `sessions_expires_at` ON `sessions` (`expires_at`);
+CREATE INDEX `sessions_expires_at` ON `sessions` (`expires_at`);--> statement-breakpoint
+CREATE TABLE `heartbeats` (
+	`id` integer PRIMARY KEY NOT NULL,
+	`at` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE `users` (
+	`id` text PRIMARY KEY NOT NULL,
+	`email` text NOT NULL,
+	`email_key` text NOT NULL,
+	`password_hash` text NOT NULL,
+	`created_at` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE UNIQUE INDEX `users_email_key_unique` ON `users` (`email_key`);

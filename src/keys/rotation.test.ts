@@ -1,0 +1,206 @@
+// Rotation of the signing keys: published, signing, retired, each in its time, on every replica, with nothing refused.
+
+import { describe, expect, test } from 'bun:test'
+import type { SecurityEvent } from '../observability/events.ts'
+import type { TestApp } from '../testing/app.ts'
+import { createTestApp } from '../testing/app.ts'
+import { createTestRandom } from '../testing/random.ts'
+import { createAccessTokens } from '../tokens/access-token.ts'
+import type { KeyRing, KeyRingOptions } from './keys.ts'
+import { openKeyRing, sealingKeysOf, WrongSecret } from './keys.ts'
+
+const SECRET = 'a secret of more than thirty-two bytes'
+const OTHER = 'another secret of more than thirty-two bytes'
+const SUBJECT = { userId: 'usr_1', email: 'kim@example.com', sessionId: 'ses_1' }
+
+/** Rings are replicas: they share a database and a clock. */
+async function setUp(over: Partial<KeyRingOptions> = {}) {
+  const app = await createTestApp()
+  await app.database.write((db) => db.run('DELETE FROM signing_keys'))
+  const events: SecurityEvent[] = []
+  const open = (options: Partial<KeyRingOptions> = {}) =>
+    openKeyRing({
+      database: app.database,
+      clock: app.clock,
+      report: (event) => events.push(event),
+      sealingKeys: sealingKeysOf([SECRET]),
+      algorithm: 'ES256',
+      jwksMaxAge: 300,
+      tokenLifetime: 605,
+      rotation: 86_400,
+      ...over,
+      ...options,
+    })
+  return { app, events, open }
+}
+
+function tokensOf(app: TestApp, keys: KeyRing) {
+  return createAccessTokens({
+    keys,
+    clock: app.clock,
+    random: createTestRandom(),
+    issuer: 'https://i',
+    audience: 'a',
+    ttl: 600,
+  })
+}
+
+const stages = (keys: KeyRing) => keys.list().map(({ stage }) => stage)
+
+describe('a key', () => {
+  test('that is old enough is replaced: first published, then signing, then the old one retires', async () => {
+    const { app, open, events } = await setUp()
+    const keys = await open()
+    const first = keys.current().kid
+    app.clock.advance('23h')
+    await keys.tend()
+    expect(stages(keys)).toEqual(['signing'])
+    app.clock.advance('1h')
+    await keys.tend()
+    expect(stages(keys)).toEqual(['published', 'signing'])
+    expect(keys.jwks().keys).toHaveLength(2)
+    app.clock.advance('309s')
+    expect(keys.current().kid).toBe(first)
+    app.clock.advance('1s')
+    expect(keys.current().kid).not.toBe(first)
+    expect(stages(keys)).toEqual(['signing', 'retiring'])
+    app.clock.advance('904s')
+    await keys.tend()
+    expect(stages(keys)).toEqual(['signing', 'retiring'])
+    app.clock.advance('1s')
+    await keys.tend()
+    expect(stages(keys)).toEqual(['signing'])
+    expect(keys.find(first)).toBeNull()
+    expect(
+      events.map((event) => (event.type === 'key.rotated' ? event.stage : event.type)),
+    ).toEqual(['published', 'retired'])
+  })
+
+  test('is never replaced by itself when rotation is off', async () => {
+    const { app, open } = await setUp({ rotation: 0 })
+    const keys = await open()
+    app.clock.advance('3650d')
+    await keys.tend()
+    expect(stages(keys)).toEqual(['signing'])
+  })
+
+  test('is replaced by one replica, however many try', async () => {
+    const { app, open, events } = await setUp()
+    const replicas = await Promise.all(Array.from({ length: 10 }, () => open()))
+    expect(new Set(replicas.map((keys) => keys.current().kid)).size).toBe(1)
+    app.clock.advance('25h')
+    await Promise.all(replicas.map((keys) => keys.tend()))
+    await Promise.all(replicas.map((keys) => keys.tend()))
+    expect(new Set(replicas.map((keys) => JSON.stringify(keys.jwks()))).size).toBe(1)
+    expect(replicas[0]?.jwks().keys).toHaveLength(2)
+    expect(events).toHaveLength(1)
+  })
+
+  test('is replaced by command, but not while another is waiting to sign', async () => {
+    const { app, open } = await setUp({ rotation: 0 })
+    const keys = await open()
+    const next = await keys.rotate()
+    expect(next).not.toBeNull()
+    expect(await keys.rotate()).toBeNull()
+    app.clock.advance('310s')
+    expect(keys.current().kid).toBe(next ?? '')
+    expect(await keys.rotate()).not.toBeNull()
+  })
+
+  test('that is dropped is gone at once, with the tokens it signed, and another signs', async () => {
+    const { app, open } = await setUp()
+    const [here, there] = [await open(), await open()]
+    const { kid } = here.current()
+    const { accessToken } = await tokensOf(app, here).issue(SUBJECT)
+    expect(await here.drop(kid)).toBe(true)
+    expect(await here.drop(kid)).toBe(false)
+    expect(here.current().kid).not.toBe(kid)
+    expect(await tokensOf(app, here).verify(accessToken)).toBeNull()
+    await there.tend()
+    expect(await tokensOf(app, there).verify(accessToken)).toBeNull()
+    expect(there.current().kid).toBe(here.current().kid)
+  })
+
+  test('of another algorithm signs only when everybody can know it; until then the old one does', async () => {
+    const { app, open } = await setUp({ rotation: 0 })
+    const old = await open()
+    const keys = await open({ algorithm: 'EdDSA' })
+    await keys.tend()
+    expect(keys.current().algorithm).toBe('ES256')
+    await old.tend()
+    app.clock.advance('310s')
+    expect(keys.current().algorithm).toBe('EdDSA')
+    const { accessToken } = await tokensOf(app, keys).issue(SUBJECT)
+    expect(await tokensOf(app, old).verify(accessToken)).not.toBeNull()
+  })
+})
+
+test('through ten rotations every token verifies on every replica until it expires, and its key is in every JWKS', async () => {
+  const { app, open } = await setUp({ jwksMaxAge: 2, tokenLifetime: 15, rotation: 30 })
+  const replicas = await Promise.all([open(), open(), open()])
+  const services = replicas.map((keys) =>
+    createAccessTokens({
+      keys,
+      clock: app.clock,
+      random: createTestRandom(),
+      issuer: 'https://i',
+      audience: 'a',
+      ttl: 10,
+    }),
+  )
+  const live: Array<{ token: string; until: number }> = []
+  const kids = new Set<string>()
+  for (let second = 0; second < 400; second += 1) {
+    const turn = second % 3
+    const { accessToken } = (await services[turn]?.issue(SUBJECT)) ?? { accessToken: '' }
+    live.push({ token: accessToken, until: app.clock.now() + 10_000 })
+    kids.add(replicas[turn]?.current().kid ?? '')
+    for (const { token, until } of live.filter((entry) => entry.until > app.clock.now())) {
+      const kid = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
+      for (const [i, service] of services.entries()) {
+        if (until <= app.clock.now()) continue
+        expect(replicas[i]?.jwks().keys.map((key) => key.kid)).toContain(kid)
+        if (second % 10 === 0) expect(await service.verify(token)).not.toBeNull()
+      }
+    }
+    app.clock.advance('1s')
+    await replicas[(second + 1) % 3]?.tend()
+  }
+  expect(kids.size).toBeGreaterThanOrEqual(10)
+})
+
+describe('the secret', () => {
+  test('that is not the one of the keys opens nothing', async () => {
+    const { open } = await setUp()
+    await open()
+    expect(open({ sealingKeys: sealingKeysOf([OTHER]) })).rejects.toBeInstanceOf(WrongSecret)
+  })
+
+  test('is replaced in two steps, with no replica shut out in between', async () => {
+    const { app, open } = await setUp()
+    const { kid } = (await open()).current()
+    // First every replica accepts both, then every replica changes over, then the old one is forgotten.
+    for (const secrets of [
+      [SECRET, OTHER],
+      [OTHER, SECRET],
+      [SECRET, OTHER],
+      [OTHER, SECRET],
+      [OTHER],
+    ] as Array<[string, ...string[]]>) {
+      const keys = await open({ sealingKeys: sealingKeysOf(secrets) })
+      expect(keys.current().kid).toBe(kid)
+      expect(
+        await tokensOf(app, keys).verify((await tokensOf(app, keys).issue(SUBJECT)).accessToken),
+      ).not.toBeNull()
+    }
+    expect(open({ sealingKeys: sealingKeysOf([SECRET]) })).rejects.toBeInstanceOf(WrongSecret)
+  })
+
+  test('that was replaced elsewhere does not disturb a replica that runs', async () => {
+    const { open } = await setUp()
+    const keys = await open()
+    await open({ sealingKeys: sealingKeysOf([OTHER, SECRET]) })
+    await keys.tend()
+    expect(stages(keys)).toEqual(['signing'])
+  })
+})
