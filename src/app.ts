@@ -7,6 +7,7 @@ import type { Services } from './flows/services.ts'
 import { createGraphiql } from './graphql/graphiql.ts'
 import { createGraphQLServer } from './graphql/yoga.ts'
 import { createRoutes } from './http/routes.ts'
+import type { KeyRing } from './keys/keys.ts'
 import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
 import type { Report } from './observability/events.ts'
 import type { Log } from './observability/log.ts'
@@ -19,6 +20,7 @@ import { deriveKey, shortDigest } from './platform/digest.ts'
 import { createLoop } from './platform/loop.ts'
 import type { Random } from './platform/random.ts'
 import { createSchema } from './schema.ts'
+import type { EndedSessions } from './sessions/ended.ts'
 import { createEndedSessions } from './sessions/ended.ts'
 import { createRefreshTokens } from './sessions/refresh-token.ts'
 import { createSessions } from './sessions/sessions.ts'
@@ -64,10 +66,15 @@ const HASHING = { running: CORES, waiting: 16 * CORES, patience: 2_000 }
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
-/** Wires the parts. Throws `WrongSecret`, and `SERVICE_UNAVAILABLE` when the database cannot be reached. */
-export async function createApp(dependencies: Dependencies): Promise<App> {
-  const { config, clock, random, database, log, metrics, report, hashingCost } = dependencies
+/** The services, with the key ring and the list of ended sessions: all of the app that needs no HTTP. */
+export interface Core extends Services {
+  readonly keys: KeyRing
+  readonly ended: EndedSessions
+}
 
+/** Makes the services. Throws `WrongSecret`, and `SERVICE_UNAVAILABLE` when the database cannot be reached. */
+export async function createCore(dependencies: Dependencies): Promise<Core> {
+  const { config, clock, random, database, metrics, report, hashingCost } = dependencies
   const secrets: [string, ...string[]] = [
     config.secret,
     ...(config.secretPrevious ? [config.secretPrevious] : []),
@@ -123,7 +130,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     grace: config.refreshGrace,
     maxSessions: config.maxSessions,
   })
-  const services: Services = {
+  return {
     config,
     clock,
     database,
@@ -134,8 +141,17 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     metrics,
     report,
     emailDigest,
+    keys,
+    ended,
   }
-  const schema = createSchema(services)
+}
+
+/** Wires the parts. Throws what `createCore` throws. */
+export async function createApp(dependencies: Dependencies): Promise<App> {
+  const { config, clock, random, database, log, metrics } = dependencies
+  const core = await createCore(dependencies)
+  const { keys, tokens, sessions, ended } = core
+  const schema = createSchema(core)
   const graphql = createGraphQLServer({
     schema,
     language: config.messageLanguage,

@@ -1,13 +1,18 @@
 // The process: environment, settings and the real parts; hands them to a command. The only reader of the environment.
 
 import { readFileSync } from 'node:fs'
-import type { Dependencies } from './app.ts'
-import { createApp } from './app.ts'
+import type { Core, Dependencies } from './app.ts'
+import { createApp, createCore } from './app.ts'
 import { dev } from './cli/dev.ts'
-import { explain, HELP, VERSION } from './cli/help.ts'
+import { explain, VERSION } from './cli/explain.ts'
+import { keyCommands } from './cli/keys.ts'
 import type { Parts } from './cli/parts.ts'
+import type { Actions } from './cli/program.ts'
+import { createProgram } from './cli/program.ts'
 import { serve } from './cli/serve.ts'
-import type { ConfigSource, Settings } from './config.ts'
+import { userCommands } from './cli/users.ts'
+import { withCore } from './cli/with-core.ts'
+import type { Config, ConfigSource, Settings } from './config.ts'
 import { readSettings } from './config.ts'
 import { createReport, SECURITY_EVENTS } from './observability/events.ts'
 import { startLog } from './observability/log.ts'
@@ -16,6 +21,7 @@ import { DEFAULT_COST } from './passwords/hasher.ts'
 import { systemClock } from './platform/clock.ts'
 import { systemRandom } from './platform/random.ts'
 import { END_REASONS } from './sessions/session.ts'
+import type { Database } from './storage/database.ts'
 import { openDatabase } from './storage/database.ts'
 
 // Database, secret and their temporary files: whatever this process writes is its owner's alone.
@@ -26,44 +32,33 @@ const source: ConfigSource = {
   readFile: (path) => readFileSync(path, 'utf8'),
   onTerminal: process.stdout.isTTY === true,
 }
-const [command = '--help', ...rest] = process.argv.slice(2)
+
+const actions: Actions = {
+  async dev() {
+    const settings = readSettings('dev', source)
+    await dev(settings, realParts(settings))
+  },
+  async serve() {
+    const settings = readSettings('serve', source)
+    const { secret = '', issuerUrl = '' } = settings
+    await serve({ ...settings, mode: 'serve', secret, issuerUrl }, realParts(settings))
+  },
+  ...keyCommands(withServices),
+  ...userCommands(withServices),
+}
 
 try {
-  process.exitCode = await run()
+  await createProgram(actions, VERSION).parseAsync()
 } catch (error) {
   const { message, exitCode } = explain(error)
-  process.stderr.write(`${message}\n`)
-  process.exit(exitCode)
+  if (message) process.stderr.write(`${message}\n`)
+  process.exitCode = exitCode
 }
 
-async function run(): Promise<number> {
-  if (command === '--version') return say(`munjigi ${VERSION}`)
-  if (command === '--help') return say(HELP)
-  if ((command !== 'dev' && command !== 'serve') || rest.length > 0) {
-    process.stderr.write(
-      `munjigi: no such command or option: ${[command, ...rest].join(' ')}\n\n${HELP}\n`,
-    )
-    return 64
-  }
-  const settings = readSettings(command, source)
-  const parts = realParts(settings)
-  if (command === 'dev') await dev(settings, parts)
-  else
-    await serve(
-      {
-        ...settings,
-        mode: 'serve',
-        secret: settings.secret ?? '',
-        issuerUrl: settings.issuerUrl ?? '',
-      },
-      parts,
-    )
-  return 0
-}
-
-function say(text: string): number {
-  process.stdout.write(`${text}\n`)
-  return 0
+/** For an operator's command: its result is what is printed, so the log keeps to errors. */
+async function withServices(use: (core: Core) => Promise<void>): Promise<void> {
+  const settings = readSettings('dev', source)
+  await withCore(settings, realParts({ ...settings, logLevel: 'error' }), use)
 }
 
 function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
@@ -75,20 +70,19 @@ function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
     endReasons: END_REASONS,
   })
   const shared = { clock, random, log, metrics }
+  const dependencies = (config: Config, database: Database): Dependencies => ({
+    config,
+    database,
+    ...shared,
+    report: createReport(log, metrics),
+    hashingCost: DEFAULT_COST,
+  })
   return {
     log,
     random,
     openDatabase: ({ databaseUrl: url, databaseAuthToken: authToken }) =>
       openDatabase({ url, authToken, ...shared }),
-    createApp(config, database) {
-      const dependencies: Dependencies = {
-        config,
-        database,
-        ...shared,
-        report: createReport(log, metrics),
-        hashingCost: DEFAULT_COST,
-      }
-      return createApp(dependencies)
-    },
+    createCore: (config, database) => createCore(dependencies(config, database)),
+    createApp: (config, database) => createApp(dependencies(config, database)),
   }
 }

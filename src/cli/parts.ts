@@ -1,6 +1,6 @@
 // What `main.ts` hands to a command: the log and the makers of the real parts.
 
-import type { App } from '../app.ts'
+import type { App, Core } from '../app.ts'
 import type { Config, Settings } from '../config.ts'
 import type { Log } from '../observability/log.ts'
 import type { Random } from '../platform/random.ts'
@@ -11,5 +11,6 @@ export interface Parts {
   readonly log: Log
   readonly random: Random
   readonly openDatabase: (settings: Settings) => Promise<Database>
+  readonly createCore: (config: Config, database: Database) => Promise<Core>
   readonly createApp: (config: Config, database: Database) => Promise<App>
 }

@@ -4,7 +4,7 @@ import { and, eq, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { SessionId } from '../sessions/session.ts'
 import type { SessionRow } from '../sessions/store.ts'
-import { endStatements, insertIf } from '../sessions/store.ts'
+import { endStatements, insertIf, ofUser } from '../sessions/store.ts'
 import { sessions } from '../sessions/table.ts'
 import type { Db } from '../storage/database.ts'
 import { users } from '../users/table.ts'
@@ -39,17 +39,41 @@ export async function replacePassword(db: Db, change: PasswordChange): Promise<S
   return replaced.rowsAffected === 0 ? null : ended.map(({ id }) => id as SessionId)
 }
 
-/** Deletes the user whose password hash is still the one that was checked, and ends every session. Null: it is not. */
+/** Deletes a user and ends every session. Null: nothing was deleted, for the password is another one by now. */
 export async function deleteUser(
   db: Db,
-  user: { userId: UserId; passwordHash: PasswordHash; now: number },
+  user: { userId: UserId; passwordHash?: PasswordHash; now: number },
 ): Promise<SessionId[] | null> {
   const { userId, passwordHash, now } = user
-  const unchanged = sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId} AND password_hash = ${passwordHash})`
-  const which = sql`${sessions.userId} = ${userId} AND ${unchanged}`
+  const meant = sql`id = ${userId} AND (${passwordHash ?? null} IS NULL OR password_hash = ${passwordHash ?? null})`
+  const which = sql`${sessions.userId} = ${userId} AND EXISTS (SELECT 1 FROM users WHERE ${meant})`
   const [, ended, deleted] = await db.batch([
     ...endStatements(db, { which, reason: 'user_deleted', now }),
-    db.delete(users).where(and(eq(users.id, userId), eq(users.passwordHash, passwordHash))),
+    db.delete(users).where(meant),
   ])
   return deleted.rowsAffected === 0 ? null : ended.map(({ id }) => id as SessionId)
+}
+
+/** Gives a user a new password, whatever the old one was, and ends every session. */
+export async function forcePassword(
+  db: Db,
+  { userId, to, now }: { userId: UserId; to: PasswordHash; now: number },
+): Promise<SessionId[]> {
+  const [, , ended] = await db.batch([
+    db.update(users).set({ passwordHash: to }).where(eq(users.id, userId)),
+    ...endStatements(db, { which: ofUser(userId), reason: 'password_changed', now }),
+  ])
+  return ended.map(({ id }) => id as SessionId)
+}
+
+/** Keeps a user from logging in, and ends every session. */
+export async function disableUser(
+  db: Db,
+  { userId, now }: { userId: UserId; now: number },
+): Promise<SessionId[]> {
+  const [, , ended] = await db.batch([
+    db.update(users).set({ disabledAt: now }).where(eq(users.id, userId)),
+    ...endStatements(db, { which: ofUser(userId), reason: 'user_disabled', now }),
+  ])
+  return ended.map(({ id }) => id as SessionId)
 }

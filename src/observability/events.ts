@@ -8,7 +8,7 @@ interface Fields {
   'user.signed_up': { userId: string; clientAddress: string }
   'login.succeeded': { userId: string; sessionId: string; clientAddress: string }
   'login.failed': {
-    reason: 'unknown_user' | 'wrong_password'
+    reason: 'unknown_user' | 'wrong_password' | 'disabled'
     userId?: string
     emailDigest: string
     clientAddress: string

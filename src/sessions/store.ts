@@ -71,12 +71,12 @@ export async function insertSession(
   return inserted.rowsAffected === 0 ? null : evicted.map(({ id }) => id as SessionId)
 }
 
-/** The statement that opens a session while its user has this password hash. */
+/** The statement that opens a session while its user has this password hash and may log in. */
 export function insertIf(db: Db, row: SessionRow, passwordHash: PasswordHash) {
   return db.run(sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
     SELECT ${row.id}, id, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
       ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
-    FROM users WHERE id = ${row.userId} AND password_hash = ${passwordHash}`)
+    FROM users WHERE id = ${row.userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL`)
 }
 
 /**

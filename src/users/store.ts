@@ -1,6 +1,6 @@
 // The statements on users.
 
-import { eq } from 'drizzle-orm'
+import { eq, gt } from 'drizzle-orm'
 import type { Db } from '../storage/database.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
@@ -22,4 +22,17 @@ export async function selectUserByEmail(db: Db, emailKey: EmailKey): Promise<Use
 /** The user of an id. */
 export async function selectUser(db: Db, userId: UserId): Promise<UserRow | undefined> {
   return await db.select().from(users).where(eq(users.id, userId)).get()
+}
+
+/** Users in the order of their ids, which grow with time. */
+export async function selectUsers(
+  db: Db,
+  { after, limit }: { after: string; limit: number },
+): Promise<UserRow[]> {
+  return await db.select().from(users).where(gt(users.id, after)).orderBy(users.id).limit(limit)
+}
+
+/** Lifts the decision that a user may not log in. */
+export async function enableUser(db: Db, userId: UserId): Promise<void> {
+  await db.update(users).set({ disabledAt: null }).where(eq(users.id, userId))
 }

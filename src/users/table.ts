@@ -11,4 +11,6 @@ export const users = sqliteTable('users', {
   passwordHash: text('password_hash').notNull(),
   /** Milliseconds since 1970. */
   createdAt: integer('created_at').notNull(),
+  /** Since when the user may not log in; null: they may. */
+  disabledAt: integer('disabled_at'),
 })

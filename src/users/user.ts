@@ -10,6 +10,8 @@ export interface User {
   /** As typed, less outer spaces. */
   readonly email: string
   readonly createdAt: Date
+  /** Since when they may not log in, by an operator's decision. */
+  readonly disabledAt: Date | null
 }
 
 /** Names a border: the text comes from a token that we signed or a row that we wrote. */

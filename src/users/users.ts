@@ -10,8 +10,9 @@ import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
 import { StorageFault } from '../storage/faults.ts'
 import type { Email } from './email.ts'
+import { readEmail } from './email.ts'
 import type { UserRow } from './store.ts'
-import { insertUser, selectUser, selectUserByEmail } from './store.ts'
+import { enableUser, insertUser, selectUser, selectUserByEmail, selectUsers } from './store.ts'
 import type { User, UserId } from './user.ts'
 import { toUserId } from './user.ts'
 
@@ -28,6 +29,12 @@ export interface Users {
   confirm(id: UserId, password: string): Promise<Confirmed>
   /** The user, or null. */
   find(id: UserId): Promise<User | null>
+  /** The user of an e-mail address, however it is written, or null. */
+  findByEmail(email: string): Promise<User | null>
+  /** Users by the order of their ids, which is that of their signup: those after one of them. */
+  list(page: { after: string; limit: number }): Promise<User[]>
+  /** Lets a disabled user log in again. */
+  enable(id: UserId): Promise<void>
   /** The user of a token. Throws `UNAUTHENTICATED` when there is none any more. */
   require(id: UserId): Promise<User>
 }
@@ -44,7 +51,7 @@ export interface Confirmed {
 /** The reasons are for the log; the client learns none. */
 export interface Refused {
   readonly kind: 'refused'
-  readonly reason: 'unknown_user' | 'wrong_password'
+  readonly reason: 'unknown_user' | 'wrong_password' | 'disabled'
   readonly userId?: UserId
 }
 
@@ -68,6 +75,7 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
         emailKey: email.key,
         passwordHash,
         createdAt: clock.now(),
+        disabledAt: null,
       }
       try {
         await database.write((db) => insertUser(db, row))
@@ -86,20 +94,36 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
         return { kind: 'refused', reason: 'unknown_user' }
       }
       const confirmed = await matching(row, password)
-      return confirmed
-        ? { kind: 'confirmed', ...confirmed }
-        : { kind: 'refused', reason: 'wrong_password', userId: toUserId(row.id) }
+      const userId = toUserId(row.id)
+      if (!confirmed) return { kind: 'refused', reason: 'wrong_password', userId }
+      // Told apart only after the hash, and only for the log.
+      if (confirmed.user.disabledAt) return { kind: 'refused', reason: 'disabled', userId }
+      return { kind: 'confirmed', ...confirmed }
     },
 
     async confirm(id, text) {
       const password = readPassword(text)
       const row = password && (await database.read((db) => selectUser(db, id)))
       const confirmed = row && (await matching(row, password))
-      if (!confirmed) throw new AuthError('INVALID_CREDENTIALS')
+      if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
       return confirmed
     },
 
     find,
+
+    async findByEmail(text) {
+      const email = readEmail(text)
+      if (typeof email === 'string') return null
+      const row = await database.read((db) => selectUserByEmail(db, email.key))
+      return row ? toUser(row) : null
+    },
+
+    async list(page) {
+      const rows = await database.read((db) => selectUsers(db, page))
+      return rows.map(toUser)
+    },
+
+    enable: (id) => database.write((db) => enableUser(db, id)),
 
     async require(id) {
       const user = await find(id)
@@ -121,5 +145,10 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
 }
 
 function toUser(row: UserRow): User {
-  return { id: toUserId(row.id), email: row.email, createdAt: new Date(row.createdAt) }
+  return {
+    id: toUserId(row.id),
+    email: row.email,
+    createdAt: new Date(row.createdAt),
+    disabledAt: row.disabledAt === null ? null : new Date(row.disabledAt),
+  }
 }

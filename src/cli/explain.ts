@@ -1,24 +1,21 @@
-// The words of the command line: help, version, and what a failed start means to a person.
+// The version, and what a failed command means to a person.
 
 import manifest from '../../package.json' with { type: 'json' }
 import { ConfigFaults } from '../config.ts'
-import { AuthError } from '../errors.ts'
+import { AuthError, messageOf } from '../errors.ts'
 import { WrongSecret } from '../keys/keys.ts'
 import { describeError } from '../observability/log.ts'
 import { PortTaken } from './listen.ts'
+import { isUsageError, USAGE } from './program.ts'
+import { NothingFound } from './with-core.ts'
 
 export const VERSION = manifest.version
 
-export const HELP = `munjigi – a self-hosted GraphQL auth server
-
-  munjigi dev     try it out: makes what it needs, prints what to type next
-  munjigi serve   for production: everything set by MUNJIGI_… variables (README)
-
-  --help          this text
-  --version       the version`
-
-/** BSD's sysexits: 78 for configuration, 69 for a part that cannot be reached, 70 for a fault of ours. */
+/** BSD's sysexits: 78 for configuration, 69 for a part that cannot be reached, 70 for a fault of ours; 1: nothing done. */
 export function explain(error: unknown): { message: string; exitCode: number } {
+  // Commander has told the user already; help and version are no failures.
+  if (isUsageError(error)) return { message: '', exitCode: error.exitCode === 0 ? 0 : USAGE }
+  if (error instanceof NothingFound) return { message: `munjigi: ${error.message}`, exitCode: 1 }
   if (error instanceof ConfigFaults) return { message: error.message, exitCode: 78 }
   if (error instanceof WrongSecret)
     return {
@@ -30,8 +27,13 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       message: `munjigi: ${error.message}. Set MUNJIGI_PORT or MUNJIGI_METRICS_PORT.`,
       exitCode: 69,
     }
+  if (error instanceof AuthError && error.code === 'WEAK_PASSWORD')
+    return {
+      message: `munjigi: ${messageOf(error.code, 'en')} (${error.details.reason ?? ''})`,
+      exitCode: 1,
+    }
   if (error instanceof AuthError)
     return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
   const { error: kind, at } = describeError(error)
-  return { message: `munjigi: could not start: ${kind}\n  ${at ?? ''}`, exitCode: 70 }
+  return { message: `munjigi: unexpected failure: ${kind}\n  ${at ?? ''}`, exitCode: 70 }
 }

@@ -1,0 +1,23 @@
+// What commands print: one JSON value for programs, aligned columns for people.
+
+/** Prints a result in the form that was asked for. */
+export function print(json: true | undefined, value: unknown, text: string): void {
+  console.log(json ? JSON.stringify(value) : text)
+}
+
+/** Rows in aligned columns under their headings. Nothing a stranger named itself reaches the terminal as a command. */
+export function table(headings: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
+  const all = [headings, ...rows].map((row) => row.map(withoutControls))
+  const widths = headings.map((_, at) => Math.max(...all.map((row) => row[at]?.length ?? 0)))
+  const aligned = (row: readonly string[]) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0))
+  return all.map((row) => aligned(row).join('  ').trimEnd()).join('\n')
+}
+
+function withoutControls(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '·')
+}
+
+/** A moment, to the second. */
+export function moment(date: Date): string {
+  return `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}

@@ -1,0 +1,112 @@
+// The command line: which commands exist, what they take, what help says. What they do is handed in.
+
+import { Command, CommanderError } from 'commander'
+
+/** What the commands do. Each returns when it is done. */
+export interface Actions {
+  dev(): Promise<void>
+  serve(): Promise<void>
+  keysList(options: Output): Promise<void>
+  keysRotate(options: Output): Promise<void>
+  keysDrop(kid: string, options: Output): Promise<void>
+  sessionsEnd(options: Output & { user: string }): Promise<void>
+  usersList(options: Output & { after?: string; limit: string }): Promise<void>
+  usersShow(email: string, options: Output): Promise<void>
+  usersDisable(email: string, options: Output): Promise<void>
+  usersEnable(email: string, options: Output): Promise<void>
+  usersSetPassword(email: string, options: Output): Promise<void>
+  usersDelete(email: string, options: Output & { yes?: true }): Promise<void>
+}
+
+/** How results are printed: for people, or for programs. */
+export interface Output {
+  readonly json?: true
+}
+
+/** The exit code of a call that nobody can understand (BSD's EX_USAGE). */
+export const USAGE = 64
+
+const JSON_FLAG = ['--json', 'print JSON, for scripts'] as const
+
+/** Builds the program. Parsing throws `CommanderError`; help and version leave by it too, with exit code 0. */
+export function createProgram(actions: Actions, version: string): Command {
+  const program = new Command('munjigi')
+    .description(
+      'A self-hosted GraphQL auth server. Settings are MUNJIGI_… variables: see the README.',
+    )
+    .version(`munjigi ${version}`, '--version', 'print the version')
+    .helpOption('--help', 'print this')
+    .helpCommand(false)
+    .showHelpAfterError('(--help says what there is)')
+
+  program
+    .command('dev')
+    .description('try it out: makes what it needs, prints what to type next')
+    .action(actions.dev)
+  program
+    .command('serve')
+    .description('for production: nothing is guessed, what is missing is an error')
+    .action(actions.serve)
+
+  const keys = program.command('keys').description('the signing keys')
+  keys
+    .command('list')
+    .description('all keys and their stages')
+    .option(...JSON_FLAG)
+    .action(actions.keysList)
+  keys
+    .command('rotate')
+    .description('publish the next key now; it signs when every cache can have it')
+    .option(...JSON_FLAG)
+    .action(actions.keysRotate)
+  keys
+    .command('drop <kid>')
+    .description('a key leaked: take it away at once, with all tokens it signed')
+    .option(...JSON_FLAG)
+    .action(actions.keysDrop)
+
+  const sessions = program.command('sessions').description("users' sessions")
+  sessions
+    .command('end')
+    .description('end all sessions of a user')
+    .requiredOption('--user <email>', 'whose')
+    .option(...JSON_FLAG)
+    .action(actions.sessionsEnd)
+
+  const users = program.command('users').description('the users')
+  users
+    .command('list')
+    .description('users in the order of their signup')
+    .option('--after <id>', 'begin behind this one')
+    .option('--limit <count>', 'how many', '100')
+    .option(...JSON_FLAG)
+    .action(actions.usersList)
+  const one = (name: string, description: string) =>
+    users
+      .command(`${name} <email>`)
+      .description(description)
+      .option(...JSON_FLAG)
+  one('show', 'one user and their sessions').action(actions.usersShow)
+  one('disable', 'keep a user from logging in, and end their sessions').action(actions.usersDisable)
+  one('enable', 'let a user log in again').action(actions.usersEnable)
+  one('set-password', 'read a new password from standard input, and end all sessions').action(
+    actions.usersSetPassword,
+  )
+  one('delete', 'delete a user and everything kept about them')
+    .option('--yes', 'do not ask')
+    .action(actions.usersDelete)
+
+  exitByThrowing(program)
+  return program
+}
+
+/** Whether an error is commander's own, already explained to the user. */
+export function isUsageError(error: unknown): error is CommanderError {
+  return error instanceof CommanderError
+}
+
+/** Commander would end the process itself. */
+function exitByThrowing(command: Command): void {
+  command.exitOverride()
+  for (const child of command.commands) exitByThrowing(child)
+}

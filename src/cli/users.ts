@@ -1,0 +1,95 @@
+// munjigi users … and munjigi sessions …: what an operator does for or against a user.
+
+import type { Core } from '../app.ts'
+import { disable, remove, setPassword } from '../flows/administer.ts'
+import type { User } from '../users/user.ts'
+import { moment, print, table } from './output.ts'
+import type { Actions } from './program.ts'
+import { readSecretLine } from './secret-input.ts'
+import { NothingFound } from './with-core.ts'
+
+type Commands = Omit<Actions, 'dev' | 'serve' | 'keysList' | 'keysRotate' | 'keysDrop'>
+
+/** The commands, over whoever opens the services for them. */
+export function userCommands(
+  withCore: (use: (core: Core) => Promise<void>) => Promise<void>,
+): Commands {
+  return {
+    sessionsEnd: ({ user: email, json }) =>
+      withUser(email, async (core, user) => {
+        const sessions = await core.sessions.endAll(user.id, 'ended')
+        print(json, { sessions }, `ended ${sessions} session(s) of ${user.email}`)
+      }),
+
+    usersList: ({ after = '', limit, json }) =>
+      withCore(async ({ users }) => {
+        const page = await users.list({ after, limit: Number.parseInt(limit, 10) || 100 })
+        print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
+      }),
+
+    usersShow: (email, { json }) =>
+      withUser(email, async ({ sessions }, user) => {
+        const open = await sessions.list(user.id)
+        const rows = open.map((s) => [
+          s.id,
+          moment(s.lastUsedAt),
+          moment(s.expiresAt),
+          s.clientAddress,
+          s.client,
+        ])
+        const text = [
+          table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], [rowOf(user)]),
+          '',
+          table(['SESSION', 'LAST USED', 'EXPIRES', 'ADDRESS', 'CLIENT'], rows),
+        ]
+        print(json, { ...user, sessions: open }, text.join('\n'))
+      }),
+
+    usersDisable: (email, { json }) =>
+      withUser(email, async (core, user) => {
+        const sessions = await disable(core, user)
+        print(
+          json,
+          { sessions },
+          `${user.email} may no longer log in; ${sessions} session(s) ended`,
+        )
+      }),
+
+    usersEnable: (email, { json }) =>
+      withUser(email, async (core, user) => {
+        await core.users.enable(user.id)
+        print(json, { enabled: true }, `${user.email} may log in again`)
+      }),
+
+    usersSetPassword: (email, { json }) =>
+      withUser(email, async (core, user) => {
+        const password = await readSecretLine(`New password for ${user.email}: `)
+        const sessions = await setPassword(core, user, password)
+        print(json, { sessions }, `${user.email} has a new password; ${sessions} session(s) ended`)
+      }),
+
+    usersDelete: (email, { yes, json }) =>
+      withUser(email, async (core, user) => {
+        if (!yes) throw new NothingFound(`this cannot be undone: add --yes to delete ${user.email}`)
+        const sessions = await remove(core, user)
+        print(json, { sessions }, `deleted ${user.email}; ${sessions} session(s) ended`)
+      }),
+  }
+
+  function withUser(email: string, use: (core: Core, user: User) => Promise<void>): Promise<void> {
+    return withCore(async (core) => {
+      const user = await core.users.findByEmail(email)
+      if (!user) throw new NothingFound(`there is no user ${JSON.stringify(email)}`)
+      await use(core, user)
+    })
+  }
+}
+
+function rowOf({ id, email, createdAt, disabledAt }: User): string[] {
+  return [
+    id,
+    email,
+    moment(createdAt),
+    disabledAt ? `disabled since ${moment(disabledAt)}` : 'active',
+  ]
+}

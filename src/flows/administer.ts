@@ -1,0 +1,35 @@
+// What an operator decides about a user: each ends their sessions in the same batch. No password is asked for: whoever can
+// run the command line owns the database.
+
+import { AuthError } from '../errors.ts'
+import { parsePassword } from '../passwords/password.ts'
+import type { User } from '../users/user.ts'
+import type { Services } from './services.ts'
+import { deleteUser, disableUser, forcePassword } from './store.ts'
+
+/** Gives a user a new password. Returns how many sessions ended. Throws `WEAK_PASSWORD`. */
+export async function setPassword(services: Services, user: User, text: string): Promise<number> {
+  const { config, clock, database, passwords, sessions } = services
+  const rules = { field: 'password', minLength: config.passwordMinLength }
+  const to = await passwords.hash(parsePassword(text, rules))
+  const ended = await database.write((db) =>
+    forcePassword(db, { userId: user.id, to, now: clock.now() }),
+  )
+  return sessions.ended(user.id, ended, 'password_changed')
+}
+
+/** Keeps a user from logging in. Returns how many sessions ended. */
+export async function disable(
+  { clock, database, sessions }: Services,
+  user: User,
+): Promise<number> {
+  const ended = await database.write((db) => disableUser(db, { userId: user.id, now: clock.now() }))
+  return sessions.ended(user.id, ended, 'user_disabled')
+}
+
+/** Deletes a user and everything kept about them. Returns how many sessions ended. Throws `NOT_FOUND`. */
+export async function remove({ clock, database, sessions }: Services, user: User): Promise<number> {
+  const ended = await database.write((db) => deleteUser(db, { userId: user.id, now: clock.now() }))
+  if (ended === null) throw new AuthError('NOT_FOUND')
+  return sessions.ended(user.id, ended, 'user_deleted')
+}
