@@ -1,0 +1,227 @@
+// Sessions and signing keys over real processes: three replicas on one database, and the command line beside them.
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Server } from './server.ts'
+import { startServer, TEST_SECRET } from './server.ts'
+
+const ROOT = join(import.meta.dir, '..')
+const PASSWORD = 'correct horse battery staple'
+const ME = '{ me { id email } }'
+const REFRESH =
+  'mutation Refresh($t: String!) { refresh(refreshToken: $t) { accessToken refreshToken } }'
+const SIGNUP =
+  'mutation Signup($email: String!, $password: String!) { signup(email: $email, password: $password) { tokens { accessToken refreshToken } } }'
+/** Short lives, so that keys come and go within the test. */
+const SETTINGS = { MUNJIGI_ACCESS_TOKEN_TTL: '10s', MUNJIGI_JWKS_MAX_AGE: '1s' }
+
+interface Tokens {
+  accessToken: string
+  refreshToken: string
+}
+interface Answer {
+  // biome-ignore lint/suspicious/noExplicitAny: a test names the path it expects
+  data: any
+  errors?: Array<{ extensions: { code: string } }>
+}
+
+let folder = ''
+let database = ''
+let replicas: Server[] = []
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'munjigi-sessions-'))
+  database = `file:${join(folder, 'munjigi.db')}`
+  const start = () => startServer({ mode: 'serve', database, env: SETTINGS })
+  replicas = await Promise.all([start(), start(), start()])
+})
+
+afterAll(async () => {
+  await Promise.all(replicas.map((replica) => replica.stop()))
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function run(
+  replica: Server | undefined,
+  query: string,
+  variables: object = {},
+  token?: string,
+): Promise<Answer> {
+  const response = await fetch(`${replica?.url}/graphql`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+    },
+    body: JSON.stringify({ query, variables }),
+  })
+  return (await response.json()) as Answer
+}
+
+async function signup(replica: Server | undefined, email: string): Promise<Tokens> {
+  return (await run(replica, SIGNUP, { email, password: PASSWORD })).data.signup.tokens
+}
+
+/** The command line, as an operator calls it. */
+function munjigi(args: readonly string[], input = '') {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [process.execPath, '--no-env-file', 'src/main.ts', ...args],
+    {
+      cwd: ROOT,
+      env: {
+        PATH: process.env['PATH'],
+        MUNJIGI_DATABASE_URL: database,
+        MUNJIGI_SECRET: TEST_SECRET,
+        ...SETTINGS,
+      },
+      stdin: Buffer.from(input),
+    },
+  )
+  return { exitCode, output: stdout.toString(), complaint: stderr.toString() }
+}
+
+/** Asks again until it is so, or gives up after ten seconds. */
+async function until(condition: () => Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + 10_000
+  while (performance.now() < deadline) {
+    if (await condition()) return true
+    await Bun.sleep(20)
+  }
+  return false
+}
+
+describe('three replicas', () => {
+  test('verify the tokens of each other', async () => {
+    const { accessToken } = await signup(replicas[0], 'verify@example.com')
+    for (const replica of replicas)
+      expect((await run(replica, ME, {}, accessToken)).data.me.email).toBe('verify@example.com')
+  })
+
+  test('give one successor to fifty refreshes at once', async () => {
+    const { refreshToken } = await signup(replicas[0], 'fifty@example.com')
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => run(replicas[i % 3], REFRESH, { t: refreshToken })),
+    )
+    const successors = answers.map(({ data }) => data?.refresh?.refreshToken)
+    expect(new Set(successors).size).toBe(1)
+  })
+
+  test('all refuse the access token of a session that ended on one of them', async () => {
+    const { accessToken } = await signup(replicas[0], 'ended@example.com')
+    const [first, ...others] = replicas
+    await run(first, 'mutation { logout { sessions } }', {}, accessToken)
+    const refused = async (replica: Server) =>
+      (await run(replica, ME, {}, accessToken)).errors?.[0]?.extensions.code === 'UNAUTHENTICATED'
+    expect(await refused(first as Server)).toBe(true)
+    for (const replica of others) expect(await until(() => refused(replica))).toBe(true)
+  })
+
+  test('refuse no token through ten rotations of the signing key, and show its key while it lives', async () => {
+    const { refreshToken } = await signup(replicas[0], 'rotation@example.com')
+    let tokens = { refreshToken, accessToken: '' }
+    let rotations = 0
+    let refusals = 0
+    let hidden = 0
+    const kids = new Set<string>()
+    for (let i = 0; rotations < 10; i += 1) {
+      tokens = (await run(replicas[i % 3], REFRESH, { t: tokens.refreshToken })).data.refresh
+      const kid = JSON.parse(
+        Buffer.from(tokens.accessToken.split('.')[0] ?? '', 'base64url').toString(),
+      ).kid
+      kids.add(kid)
+      for (const replica of replicas) {
+        const jwks = (await (await fetch(`${replica.url}/.well-known/jwks.json`)).json()) as {
+          keys: Array<{ kid: string }>
+        }
+        if (!jwks.keys.some((key) => key.kid === kid)) hidden += 1
+        if ((await run(replica, ME, {}, tokens.accessToken)).errors) refusals += 1
+      }
+      if (i % 5 === 0 && munjigi(['keys', 'rotate']).exitCode === 0) rotations += 1
+    }
+    expect({ refusals, hidden }).toEqual({ refusals: 0, hidden: 0 })
+    expect(kids.size).toBeGreaterThanOrEqual(8)
+  }, 90_000)
+
+  test('forget a key that was dropped, with every token it signed', async () => {
+    const { accessToken, refreshToken } = await signup(replicas[0], 'leak@example.com')
+    const kid = JSON.parse(Buffer.from(accessToken.split('.')[0] ?? '', 'base64url').toString()).kid
+    expect(munjigi(['keys', 'drop', kid]).exitCode).toBe(0)
+    for (const replica of replicas)
+      expect(
+        await until(async () => (await run(replica, ME, {}, accessToken)).errors !== undefined),
+      ).toBe(true)
+    const { data } = await run(replicas[1], REFRESH, { t: refreshToken })
+    expect((await run(replicas[2], ME, {}, data.refresh.accessToken)).errors).toBeUndefined()
+    expect(munjigi(['keys', 'drop', kid])).toMatchObject({ exitCode: 1, output: '' })
+  })
+})
+
+describe('an operator', () => {
+  test('ends the sessions of a user', async () => {
+    const { refreshToken } = await signup(replicas[0], 'laptop@example.com')
+    const { exitCode, output } = munjigi([
+      'sessions',
+      'end',
+      '--user',
+      'Laptop@Example.com',
+      '--json',
+    ])
+    expect([exitCode, JSON.parse(output)]).toEqual([0, { sessions: 1 }])
+    expect(
+      (await run(replicas[1], REFRESH, { t: refreshToken })).errors?.[0]?.extensions.code,
+    ).toBe('INVALID_REFRESH_TOKEN')
+  })
+
+  test('disables a user, enables, gives a new password, shows and deletes them', async () => {
+    const email = 'desk@example.com'
+    await signup(replicas[0], email)
+    const login = async (password: string) =>
+      (
+        await run(
+          replicas[1],
+          'mutation L($e: String!, $p: String!) { login(email: $e, password: $p) { __typename } }',
+          { e: email, p: password },
+        )
+      ).errors?.[0]?.extensions.code
+    expect(munjigi(['users', 'disable', email]).exitCode).toBe(0)
+    expect(await login(PASSWORD)).toBe('INVALID_CREDENTIALS')
+    expect(munjigi(['users', 'enable', email]).exitCode).toBe(0)
+    expect(await login(PASSWORD)).toBeUndefined()
+    expect(munjigi(['users', 'set-password', email], 'a new long password\n').exitCode).toBe(0)
+    expect(await login(PASSWORD)).toBe('INVALID_CREDENTIALS')
+    expect(await login('a new long password')).toBeUndefined()
+    const shown = JSON.parse(munjigi(['users', 'show', email, '--json']).output)
+    expect(shown).toMatchObject({
+      email,
+      disabledAt: null,
+      sessions: [{ clientAddress: '127.0.0.1' }],
+    })
+    expect(JSON.stringify(shown)).not.toContain('argon2')
+    expect(munjigi(['users', 'list', '--json']).output).toContain(email)
+    expect(munjigi(['users', 'delete', email]).exitCode).toBe(1)
+    expect(munjigi(['users', 'delete', email, '--yes']).exitCode).toBe(0)
+    expect(munjigi(['users', 'show', email]).exitCode).toBe(1)
+  })
+
+  test.each([
+    [['users', 'set-password', 'verify@example.com'], 'short\n', 1, 'too_short'],
+    [['users', 'show', 'nobody@example.com'], '', 1, 'no user'],
+    [['users', 'shwo', 'x'], '', 64, 'unknown command'],
+    [['keys', 'list', '--jsno'], '', 64, 'Did you mean --json?'],
+    [['sessions', 'end'], '', 64, '--user'],
+    [['serve', 'now'], '', 64, 'too many arguments'],
+  ])('who calls %p is told what is wrong', (args, input, code, words) => {
+    const { exitCode, complaint } = munjigi(args, input)
+    expect(exitCode).toBe(code)
+    expect(complaint).toContain(words)
+    expect(complaint).not.toMatch(/\n\s+at /)
+  })
+
+  test('is shown help that begins with what there is', () => {
+    const { exitCode, output } = munjigi(['users', '--help'])
+    expect(exitCode).toBe(0)
+    expect(output).toContain('set-password')
+  })
+})
