@@ -33,13 +33,14 @@ interface Connection {
   readonly folder: string
   readonly send: Send
   readonly faultOf: (error: unknown) => Readonly<Record<string, unknown>> | undefined
-  readonly session: { accessToken: string | undefined }
+  readonly session: { accessToken: string | undefined; refreshToken: string | undefined }
   readonly SIGNUP: string
   readonly LOGIN: string
   readonly ME: string
   readonly signup: (send: Send, email: string, password: unknown) => Promise<{ user: Person }>
   readonly login: (send: Send, email: string, password: unknown) => Promise<LoginResult>
   readonly me: (send: Send) => Promise<Person>
+  readonly refreshing: (send: Send, faultOf: Connection['faultOf']) => Send
   readonly patiently: <T>(call: () => Promise<T>, faultOf: Connection['faultOf']) => Promise<T>
 }
 
@@ -357,13 +358,92 @@ describe('a server that is busy', () => {
   })
 })
 
+describe('an access token that has expired', () => {
+  /** Every way of the page to refresh: its name, and how it makes `send` of a connection. */
+  const ways: Array<[string, ClientName, (connection: Connection) => Promise<Send>]> = [
+    ...CLIENTS.map((name): [string, ClientName, (c: Connection) => Promise<Send>] => [
+      `${name} by refreshing.js`,
+      name,
+      async ({ refreshing, send, faultOf }) => refreshing(send, faultOf),
+    ]),
+    [
+      'apollo by its link',
+      'apollo',
+      async ({ folder: own, send }) => {
+        await import(join(own, 'apollo-refreshing.js'))
+        return send
+      },
+    ],
+    [
+      'urql by its exchange',
+      'urql',
+      async ({ folder: own }) => {
+        const { client } = await import(join(own, 'urql-refreshing.js'))
+        // A context of its own: five equal queries at once would be one request.
+        return async (operation) => {
+          const { data, error } = await client.query(
+            operation,
+            {},
+            { requestPolicy: 'network-only', own: {} },
+          )
+          if (error) throw error
+          return data
+        }
+      },
+    ],
+  ]
+
+  test.each(ways)('costs five requests at once one refresh: %s', async (_, name, sendOf) => {
+    await using own = await startServer({ mode: 'serve' })
+    const connection = await connect(name, own)
+    await signupAs(connection)
+    const send = await sendOf(connection)
+    connection.session.accessToken = `${connection.session.accessToken}x`
+    const asked = ['A', 'B', 'C', 'D', 'E'].map((n) => send(`query ${n} { me { email } }`))
+    const answers = (await Promise.all(asked)) as Array<{ me: Person }>
+    expect(answers.map(({ me }) => me.email)).toEqual(Array(5).fill(`${name}@example.com`))
+    await own.stop()
+    expect(refreshesIn(own)).toBe(1)
+  })
+
+  test.each(ways)(
+    'without a refresh token that works ends in UNAUTHENTICATED: %s',
+    async (_, name, sendOf) => {
+      const connection = await connect(name, server)
+      await connection.signup(connection.send, `over-${crypto.randomUUID()}@example.com`, PASSWORD)
+      const send = await sendOf(connection)
+      connection.session.accessToken = 'expired'
+      connection.session.refreshToken = 'mjr_ended'
+      const error = await failureOf(send('query Me { me { email } }'))
+      expect(errorsOf(error)[0]?.extensions['code']).toBe('UNAUTHENTICATED')
+      expect(connection.session.refreshToken).toBeUndefined()
+    },
+  )
+
+  test('that fails after the others have refreshed is only sent again', async () => {
+    await using own = await startServer({ mode: 'serve' })
+    const connection = await connect('fetch', own)
+    await signupAs(connection)
+    connection.session.accessToken = `${connection.session.accessToken}x`
+    const late = Promise.withResolvers<void>()
+    const slowly: Send = async (operation) => {
+      const answer = connection.send(operation)
+      await Promise.allSettled([answer, late.promise])
+      return await answer
+    }
+    const last = connection.refreshing(slowly, connection.faultOf)(connection.ME)
+    await connection.refreshing(connection.send, connection.faultOf)(connection.ME)
+    late.resolve()
+    expect(await last).toMatchObject({ me: { email: 'fetch@example.com' } })
+    await own.stop()
+    expect(refreshesIn(own)).toBe(1)
+  })
+})
+
 describe('docs/clients.md', () => {
   test('has every code with its status', () => {
     const rows = [...PAGE.matchAll(/^\| `([A-Z_]+)` \| (\d{3}) \|/gm)]
-    const codes = Object.entries(ERRORS)
-      // Nothing answers with it before there is a `refresh`.
-      .filter(([code]) => code !== 'INVALID_REFRESH_TOKEN')
-      .map(([code, { status }]) => [code, status])
+    const codes = Object.entries(ERRORS).map(([code, { status }]) => [code, status])
     expect(new Map(rows.map(([, code, status]) => [code, Number(status)]))).toEqual(
       new Map(codes as Array<[string, number]>),
     )
@@ -395,6 +475,10 @@ describe('docs/clients.md', () => {
   })
 })
 
+function refreshesIn({ lines }: Server): number {
+  return lines.filter((line) => line.includes('"event":"session.refreshed"')).length
+}
+
 function connectAll(to: { readonly url: string }): Promise<Connection[]> {
   return Promise.all(CLIENTS.map((name) => connect(name, to)))
 }
@@ -403,7 +487,9 @@ function connectAll(to: { readonly url: string }): Promise<Connection[]> {
 async function connect(name: ClientName, { url }: { readonly url: string }): Promise<Connection> {
   const own = mkdtempSync(join(folder, `${name}-`))
   for (const [file, text] of blocks(`${url}/graphql`)) writeFileSync(join(own, file), text)
-  const modules = ['munjigi.js', 'waiting.js', `${name}.js`].map((file) => import(join(own, file)))
+  const modules = ['munjigi.js', 'waiting.js', 'refreshing.js', `${name}.js`].map(
+    (file) => import(join(own, file)),
+  )
   return Object.assign({ name, folder: own }, ...(await Promise.all(modules))) as Connection
 }
 
