@@ -104,7 +104,9 @@ function createDatabase(client: Client, options: DatabaseOptions): Database {
     try {
       return await run(started + DEADLINE_MS)
     } catch (error) {
-      throw error instanceof GateFull ? new AuthError('OVERLOADED', { retryAfter: 1 }) : error
+      throw error instanceof GateFull
+        ? new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+        : error
     } finally {
       metrics.observeStatement(kind, (clock.elapsed() - started) / 1_000)
     }
