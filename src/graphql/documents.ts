@@ -11,6 +11,7 @@ import {
   validate,
 } from 'graphql'
 import { AuthError } from '../errors.ts'
+import { createRecent } from '../platform/recent.ts'
 import { LIMITS, limitsRule, tooComplex } from './limits.ts'
 
 /** Parses within the token limit. Throws coded errors that keep the position and echo nothing. */
@@ -79,15 +80,11 @@ const MAX_TEXTS = 500
  * password, and they rarely come twice.
  */
 export function createDocumentCache() {
-  let young = new Map<string, DocumentNode>()
-  let old = new Map<string, DocumentNode>()
+  const recent = createRecent<DocumentNode>(MAX_TEXTS)
   return {
-    get: (text: string) => young.get(text) ?? old.get(text),
+    get: recent.get,
     set(text: string, document: DocumentNode) {
-      if (text.length > MAX_TEXT || text.includes('"')) return
-      young.set(text, document)
-      // Two generations: dropping the older one at once is cheaper than finding the least used text each time.
-      if (young.size >= MAX_TEXTS) [young, old] = [new Map(), young]
+      if (text.length <= MAX_TEXT && !text.includes('"')) recent.set(text, document)
     },
   }
 }

@@ -122,6 +122,37 @@ describe('a token that was issued', () => {
     expect(await tokens.verify(accessToken)).toBeNull()
   })
 
+  test('that was verified before is judged again by its key and its time, and by its exact text', async () => {
+    const { tokens, clock } = setUp()
+    const { accessToken } = await tokens.issue(SUBJECT)
+    expect(await tokens.verify(accessToken)).not.toBeNull()
+    expect(await tokens.verify(accessToken)).not.toBeNull()
+    expect(await tokens.verify(`${accessToken.slice(0, -2)}AA`)).toBeNull()
+    expect(await tokens.verify(accessToken.replace('.', '.A'))).toBeNull()
+    clock.advance('605s')
+    expect(await tokens.verify(accessToken)).toBeNull()
+  })
+
+  test('that was verified before is refused once its key is gone', async () => {
+    const all: SigningKey[] = [keyFor.ES256]
+    const keys = {
+      current: () => keyFor.ES256,
+      find: (kid: string) => all.find((k) => k.kid === kid)?.publicJwk ?? null,
+    }
+    const tokens = createAccessTokens({
+      keys,
+      clock: createTestClock(),
+      random: createTestRandom(),
+      issuer: ISSUER,
+      audience: 'munjigi',
+      ttl: 600,
+    })
+    const { accessToken } = await tokens.issue(SUBJECT)
+    expect(await tokens.verify(accessToken)).not.toBeNull()
+    all.pop()
+    expect(await tokens.verify(accessToken)).toBeNull()
+  })
+
   test('does not verify after any bit of any part was flipped', async () => {
     const { tokens } = setUp()
     const { accessToken } = await tokens.issue(SUBJECT)

@@ -5,8 +5,10 @@ import { sign, verify } from 'hono/jwt'
 import type { KeyRing } from '../keys/keys.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
+import { createRecent } from '../platform/recent.ts'
 import type { AccessClaims } from './claims.ts'
 import { checkClaims } from './claims.ts'
+import type { Compact } from './compact.ts'
 import { readCompact } from './compact.ts'
 
 /** Issues and verifies access tokens. */
@@ -37,9 +39,16 @@ export interface AccessTokenOptions {
 /** The members a header must have, and no others: `jwk`, `jku`, `x5c`, `crit` and friends are never even read. */
 const HEADER_MEMBERS = 'alg,kid,typ'
 
+/**
+ * How many tokens whose signature was checked are remembered, by their exact text: one with another character is
+ * another token. Some 10 MB at most. Whether a session ended is not remembered here but asked each time.
+ */
+const VERIFIED_TOKENS = 5_000
+
 /** Makes the service. */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keys, clock, random, issuer, audience, ttl } = options
+  const verified = createRecent<Compact>(VERIFIED_TOKENS)
   const seconds = () => Math.floor(clock.now() / 1_000)
 
   return {
@@ -63,11 +72,15 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     },
 
     async verify(token) {
-      const compact = readCompact(token)
+      // A signature that was valid stays valid; the key, the claims and the time are judged at every use.
+      const known = verified.get(token)
+      const compact = known ?? readCompact(token)
       if (!compact) return null
       const key = keyFor(compact.header)
-      if (!key || !(await hasValidSignature(token, key))) return null
-      return checkClaims(compact.payload, { issuer, audience, now: seconds() })
+      if (!key || !(known || (await hasValidSignature(token, key)))) return null
+      const claims = checkClaims(compact.payload, { issuer, audience, now: seconds() })
+      if (claims && !known) verified.set(token, compact)
+      return claims
     },
   }
 

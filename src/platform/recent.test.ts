@@ -1,0 +1,25 @@
+// The bounded memory: what is used stays, what is not goes, and it never grows past its bound.
+
+import { expect, test } from 'bun:test'
+import { createRecent } from './recent.ts'
+
+test('what is used stays, what is not used goes', () => {
+  const recent = createRecent<number>(10)
+  recent.set('used', 0)
+  recent.set('unused', 0)
+  for (let i = 0; i < 100; i += 1) {
+    recent.set(`k${i}`, i)
+    expect(recent.get('used')).toBe(0)
+  }
+  expect(recent.get('unused')).toBeUndefined()
+})
+
+test('no more than twice its limit is remembered', () => {
+  const recent = createRecent<number>(10)
+  for (let i = 0; i < 1_000; i += 1) recent.set(`k${i}`, i)
+  const known = Array.from({ length: 1_000 }, (_, i) => recent.get(`k${i}`)).filter(
+    (value) => value !== undefined,
+  )
+  expect(known.length).toBeGreaterThanOrEqual(10)
+  expect(known.length).toBeLessThanOrEqual(20)
+})

@@ -1,0 +1,30 @@
+// A bounded memory of what was used lately, in two generations: dropping the older one at once is far cheaper than
+// finding the least used entry each time, and what is in use moves to the younger one.
+
+/** Remembers between `limit` and twice as many entries. */
+export interface Recent<V> {
+  get(key: string): V | undefined
+  set(key: string, value: V): void
+}
+
+/** Makes an empty one. */
+export function createRecent<V>(limit: number): Recent<V> {
+  let young = new Map<string, V>()
+  let old = new Map<string, V>()
+  return { get, set }
+
+  function get(key: string): V | undefined {
+    const value = young.get(key)
+    if (value !== undefined) return value
+    const older = old.get(key)
+    if (older !== undefined) set(key, older)
+    return older
+  }
+
+  function set(key: string, value: V): void {
+    young.set(key, value)
+    if (young.size < limit) return
+    old = young
+    young = new Map()
+  }
+}
