@@ -14,13 +14,12 @@ import { userCommands } from './cli/users.ts'
 import { withCore } from './cli/with-core.ts'
 import type { Config, ConfigSource, Settings } from './config.ts'
 import { readSettings } from './config.ts'
-import { createReport, SECURITY_EVENTS } from './observability/events.ts'
+import { createReport } from './observability/events.ts'
 import { startLog } from './observability/log.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { DEFAULT_COST } from './passwords/hasher.ts'
 import { systemClock } from './platform/clock.ts'
 import { systemRandom } from './platform/random.ts'
-import { END_REASONS } from './sessions/session.ts'
 import type { Database } from './storage/database.ts'
 import { openDatabase } from './storage/database.ts'
 
@@ -66,8 +65,6 @@ function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
   const metrics = createMetrics({
     version: VERSION,
     bun: Bun.version,
-    securityEvents: SECURITY_EVENTS,
-    endReasons: END_REASONS,
   })
   const shared = { clock, random, log, metrics }
   const dependencies = (config: Config, database: Database): Dependencies => ({

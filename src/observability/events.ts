@@ -2,7 +2,6 @@
 // An event names users by id; where there is no user, an e-mail appears only as a short keyed digest.
 
 import type { Log } from './log.ts'
-import type { Metrics } from './metrics.ts'
 
 interface Fields {
   'user.signed_up': { userId: string; clientAddress: string }
@@ -21,10 +20,23 @@ interface Fields {
     clientAddress: string
   }
   'session.reuse_detected': { userId: string; sessionId: string; generation: number }
-  'session.ended': { userId: string; sessionId: string; reason: string }
+  'session.ended': { userId: string; sessionId: string; reason: EndReason }
   'key.rotated': { stage: 'published' | 'retired' | 'dropped'; kid: string }
   'hash.refused': { running: number; waiting: number }
 }
+
+/** Why a session ended by decision. */
+export const END_REASONS = [
+  'logout',
+  'logout_all',
+  'ended',
+  'reuse',
+  'password_changed',
+  'user_deleted',
+  'user_disabled',
+  'evicted',
+] as const
+export type EndReason = (typeof END_REASONS)[number]
 
 /** The names of all security events. */
 export const SECURITY_EVENTS = [
@@ -46,7 +58,10 @@ export type SecurityEvent = { [T in keyof Fields]: { type: T } & Fields[T] }[key
 export type Report = (event: SecurityEvent) => void
 
 /** The report that operators see. */
-export function createReport(log: Log, metrics: Metrics): Report {
+export function createReport(
+  log: Log,
+  metrics: { countSecurityEvent(event: string): void },
+): Report {
   return ({ type, ...fields }) => {
     metrics.countSecurityEvent(type)
     if (WORTH_A_WARNING.has(type)) log.warn(type, fields)

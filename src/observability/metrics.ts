@@ -3,6 +3,8 @@
 
 import { prometheus } from '@hono/prometheus'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { EndReason } from './events.ts'
+import { END_REASONS, SECURITY_EVENTS } from './events.ts'
 
 const SIGNUP_RESULTS = [
   'success',
@@ -41,12 +43,7 @@ export type StatementKind = (typeof STATEMENT_KINDS)[number]
 export type Metrics = ReturnType<typeof createMetrics>
 
 /** A fresh registry with all series of the contract. */
-export function createMetrics(build: {
-  version: string
-  bun: string
-  securityEvents: readonly string[]
-  endReasons: readonly string[]
-}) {
+export function createMetrics(build: { version: string; bun: string }) {
   const registry = new Registry()
   const http = prometheus({ registry, collectDefaultMetrics: true })
   const registers = [registry]
@@ -161,8 +158,8 @@ export function createMetrics(build: {
   for (const result of SIGNUP_RESULTS) signups.inc({ result }, 0)
   for (const result of LOGIN_RESULTS) logins.inc({ result }, 0)
   for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
-  for (const reason of build.endReasons) sessionsEnded.inc({ reason }, 0)
-  for (const event of build.securityEvents) securityEvents.inc({ event }, 0)
+  for (const reason of END_REASONS) sessionsEnded.inc({ reason }, 0)
+  for (const event of SECURITY_EVENTS) securityEvents.inc({ event }, 0)
   for (const kind of STATEMENT_KINDS) {
     statementSeconds.zero({ kind })
     statementRetries.inc({ kind }, 0)
@@ -173,7 +170,7 @@ export function createMetrics(build: {
     countSignup: (result: SignupResult) => signups.inc({ result }),
     countLogin: (result: LoginResult) => logins.inc({ result }),
     countRefresh: (result: RefreshResult) => refreshes.inc({ result }),
-    countSessionEnded: (reason: string) => sessionsEnded.inc({ reason }),
+    countSessionEnded: (reason: EndReason) => sessionsEnded.inc({ reason }),
     declareEndedSessions(counts: { known: () => number; lagSeconds: () => number }) {
       endedSessions = counts
     },

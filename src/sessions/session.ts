@@ -20,19 +20,6 @@ export interface Session {
   readonly client: string
 }
 
-/** Why a session ended: the `reason` of the event and of the metric. */
-export const END_REASONS = [
-  'logout',
-  'logout_all',
-  'ended',
-  'reuse',
-  'password_changed',
-  'user_deleted',
-  'user_disabled',
-  'evicted',
-] as const
-export type EndReason = (typeof END_REASONS)[number]
-
 /** Names a border: the text comes from a token that we signed, or matches nothing. */
 export function toSessionId(text: string): SessionId {
   return text as SessionId

@@ -3,7 +3,7 @@
 
 import { AuthError } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
-import type { Report } from '../observability/events.ts'
+import type { EndReason, Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
@@ -15,7 +15,7 @@ import type { Confirmed } from '../users/users.ts'
 import type { EndedSessions } from './ended.ts'
 import type { RefreshToken, RefreshTokens } from './refresh-token.ts'
 import { secretHash } from './refresh-token.ts'
-import type { EndReason, Session, SessionId } from './session.ts'
+import type { Session, SessionId } from './session.ts'
 import { toSessionId } from './session.ts'
 import type { SessionRow, SessionWithUser } from './store.ts'
 import {

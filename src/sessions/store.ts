@@ -2,11 +2,12 @@
 
 import type { SQL } from 'drizzle-orm'
 import { and, desc, eq, getTableColumns, gt, lt, lte, sql } from 'drizzle-orm'
+import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import { users } from '../users/table.ts'
 import type { UserId } from '../users/user.ts'
-import type { EndReason, SessionId } from './session.ts'
+import type { SessionId } from './session.ts'
 import { endedSessions, sessions } from './table.ts'
 
 /** A row of the table. */

@@ -5,11 +5,10 @@ import type { App } from '../app.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
 import type { SecurityEvent } from '../observability/events.ts'
-import { createReport, SECURITY_EVENTS } from '../observability/events.ts'
+import { createReport } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createMetrics } from '../observability/metrics.ts'
 import type { Random } from '../platform/random.ts'
-import { END_REASONS } from '../sessions/session.ts'
 import type { Database } from '../storage/database.ts'
 import { openDatabase } from '../storage/database.ts'
 import type { TestClock } from './clock.ts'
@@ -98,8 +97,6 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   const metrics = createMetrics({
     version: 'test',
     bun: Bun.version,
-    securityEvents: SECURITY_EVENTS,
-    endReasons: END_REASONS,
   })
   const database =
     options.database ??
