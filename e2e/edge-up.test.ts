@@ -1,0 +1,214 @@
+// `npm run up`, `status` and `rollout` as a person starts them: processes of their own, without a terminal.
+
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readConsole } from '../envoy/console.ts'
+import { controlSocket, freePorts, isFree, until } from './stack.ts'
+import { columns, lasting } from './status.ts'
+import { canRunStack } from './tools.ts'
+
+setDefaultTimeout(60_000)
+
+const ROOT = join(import.meta.dir, '..')
+
+/** A command at work, or done. */
+interface Command {
+  readonly process: Bun.Subprocess<'ignore', 'pipe', 'pipe'>
+  output(): string
+  /** Resolves to its exit code, when all its output is read. */
+  readonly ended: Promise<number>
+}
+
+function run(script: string, args: readonly string[], env: Record<string, string>): Command {
+  const child = Bun.spawn([process.execPath, '--no-orphans', join('e2e', script), ...args], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: tmpdir(), ...env },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  let text = ''
+  const reading = [child.stdout, child.stderr].map(async (stream) => {
+    const decoder = new TextDecoder()
+    for await (const chunk of stream) text += decoder.decode(chunk, { stream: true })
+  })
+  const ended = Promise.all(reading).then(() => child.exited)
+  return { process: child, output: () => text, ended }
+}
+
+/** Settings for ports that nobody uses. */
+async function ports(): Promise<Record<string, string>> {
+  const [https, http, console_, metrics] = await freePorts(4)
+  return {
+    EDGE_HTTPS_PORT: String(https),
+    EDGE_HTTP_PORT: String(http),
+    EDGE_CONSOLE_PORT: String(console_),
+    EDGE_METRICS_PORT: String(metrics),
+    MUNJIGI_DRAIN_SECONDS: '1',
+  }
+}
+
+/** Whether a process with this id exists. */
+function exists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/** The child processes of a process, by what they run. */
+function childrenOf(pid: number): Map<number, string> {
+  const { stdout } = Bun.spawnSync(['ps', '-A', '-o', 'pid=,ppid=,args='])
+  const rows = stdout.toString().matchAll(/^\s*(\d+)\s+(\d+)\s+(.*)$/gm)
+  return new Map(
+    [...rows]
+      .filter(([, , parent]) => Number(parent) === pid)
+      .map(([, child, , args = '']) => [Number(child), args]),
+  )
+}
+
+describe.skipIf(!(await canRunStack()))('npm run up', () => {
+  test('shows what runs, starts again what dies, lets replicas be replaced, and leaves nothing behind', async () => {
+    const env = await ports()
+    const up = run('up.ts', [], env)
+    try {
+      const url = `https://localhost:${env['EDGE_HTTPS_PORT']}`
+      await until('it is up', () => up.output().includes('Ctrl-C stops everything') || failed(up))
+      expect(up.output()).toContain(`${url}/graphql`)
+      const ca = /CA\s+(\S+)/.exec(up.output())?.[1] ?? ''
+      expect(statSync(ca).isFile()).toBe(true)
+      const health = await fetch(`${url}/.well-known/jwks.json`, { tls: { ca: Bun.file(ca) } })
+      expect(health.status).toBe(200)
+
+      const status = run('status.ts', [], env)
+      expect(await status.ended).toBe(0)
+      expect(status.output()).toMatch(/^replica +state +address +requests +errors +active +since\n/)
+      expect(status.output().match(/^replica-\d +up +127\.0\.0\.1:\d+/gm)).toHaveLength(3)
+      expect(status.output()).not.toContain('–')
+
+      const parts = childrenOf(up.process.pid)
+      expect(parts.size).toBe(5)
+      const [victim = 0] = [...parts].find(([, args]) => args.includes('src/main.ts')) ?? []
+      process.kill(victim, 'SIGKILL')
+      await until('it says so', () => /replica-\d +ended by itself \(SIGKILL\)/.test(up.output()))
+      await until('it runs again', () => /replica-\d +runs again/.test(up.output()))
+      const { replicas } = await until('all get requests', async () => {
+        const view = await readConsole(`http://127.0.0.1:${env['EDGE_CONSOLE_PORT']}`)
+        return view.replicas.every(({ state }) => state === 'up') && view
+      })
+      expect(replicas).toHaveLength(3)
+
+      const rollout = run('rollout.ts', [], env)
+      expect(await rollout.ended).toBe(0)
+      expect(rollout.output().match(/is new \(process \d+\)/g)).toHaveLength(3)
+
+      const all = [...childrenOf(up.process.pid).keys()]
+      up.process.kill('SIGINT')
+      expect(await up.ended).toBe(0)
+      expect(up.output()).toContain('nothing is left')
+      expect(all.filter(exists)).toEqual([])
+      expect(existsSync(join(ca, '..', '..'))).toBe(false)
+      expect(existsSync(controlSocket(Number(env['EDGE_HTTPS_PORT'])))).toBe(false)
+      const used = Object.entries(env).filter(([name]) => name.startsWith('EDGE_'))
+      for (const [, port] of used) expect(await isFree(Number(port))).toBe(true)
+    } finally {
+      up.process.kill('SIGINT')
+      await up.ended
+    }
+  })
+
+  test('keeps the data where it is told to, and the CA with it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'munjigi-up-'))
+    try {
+      const authorities: string[] = []
+      for (let round = 0; round < 2; round += 1) {
+        const up = run('up.ts', ['--data', folder, '--replicas', '1'], await ports())
+        await until('it is up', () => up.output().includes('Ctrl-C stops everything') || failed(up))
+        authorities.push(await Bun.file(join(folder, 'ca', 'ca.crt')).text())
+        up.process.kill('SIGTERM')
+        expect(await up.ended).toBe(0)
+      }
+      expect(authorities[1]).toBe(authorities[0] ?? '')
+      expect(statSync(join(folder, 'secret')).mode & 0o777).toBe(0o600)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  // Elsewhere sqld outlives it: nothing tells a process there that its parent died.
+  test.skipIf(!Bun.which('setpriv'))('ends with all its parts when it is killed', async () => {
+    const up = run('up.ts', ['--replicas', '1'], await ports())
+    await until('it is up', () => up.output().includes('Ctrl-C stops everything') || failed(up))
+    const folder = join(/CA\s+(\S+)/.exec(up.output())?.[1] ?? '', '..', '..')
+    const all = [...childrenOf(up.process.pid).keys()]
+    expect(all).toHaveLength(3)
+    up.process.kill('SIGKILL')
+    await up.process.exited
+    await until('all parts are gone', () => !all.some(exists))
+    // What a killed process cannot do, the test does.
+    rmSync(folder, { recursive: true })
+  })
+
+  test('says which port is taken, and by which setting to choose another', async () => {
+    const env = await ports()
+    const server = createServer().listen(Number(env['EDGE_HTTP_PORT']), '127.0.0.1')
+    const up = run('up.ts', [], env)
+    expect(await up.ended).toBe(69)
+    expect(up.output()).toContain('EDGE_HTTP_PORT=')
+    expect(up.output()).not.toContain('    at ')
+    server.close()
+  })
+
+  test.each([
+    [['--nonsense'], {}, 64],
+    [['--replicas', '0'], {}, 64],
+    [['--help'], {}, 0],
+    [[], { EDGE_HEALTH_CHECK: 'never' }, 78],
+    [[], { EDGE_HTTPS_PORT: 'none' }, 78],
+  ])('says what is wrong: %p %p', async (args, env, code) => {
+    const up = run('up.ts', args, { ...(await ports()), ...env })
+    expect(await up.ended).toBe(code)
+    expect(up.output().trim().length).toBeGreaterThan(10)
+    expect(up.output()).not.toContain('    at ')
+  })
+})
+
+test('status and rollout say so when nothing runs', async () => {
+  const env = await ports()
+  const [status, rollout] = [run('status.ts', [], env), run('rollout.ts', [], env)]
+  expect([await status.ended, await rollout.ended]).toEqual([1, 69])
+  expect(status.output()).toContain('npm run up')
+  expect(rollout.output()).toContain('npm run up')
+})
+
+test('numbers are aligned at their end, words at their beginning', () => {
+  const rows = [
+    ['name', 'count'],
+    ['a', '7'],
+    ['longer', '1,000'],
+  ]
+  expect(columns(rows, new Set([1]))).toEqual([
+    'name     count',
+    'a            7',
+    'longer   1,000',
+  ])
+})
+
+test.each([
+  [0, '0s'],
+  [59, '59s'],
+  [60, '1m'],
+  [3_661, '1h 1m'],
+  [90_000, '1d 1h'],
+])('%d seconds are told as %s', (seconds, text) => {
+  expect(lasting(seconds)).toBe(text)
+})
+
+function failed(command: Command): false {
+  if (command.process.exitCode !== null) throw new Error(`it ended:\n${command.output()}`)
+  return false
+}

@@ -1,0 +1,328 @@
+// A fresh copy of the project on a machine that has Node or Bun and nothing else: the first start, the second, the
+// signals, two at once, one that was killed. With an empty home and empty caches, so everything really is fetched.
+
+import { afterAll, expect, test } from 'bun:test'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import project from '../package.json'
+import { seen } from './output.ts'
+import { requires } from './requirement.ts'
+
+const root = join(import.meta.dir, '..')
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-launcher-'))
+
+const VERSION = `munjigi ${project.version}\n`
+const FETCHING = `munjigi: fetching Bun ${Bun.version} (once) …\n`
+const INSTALLING = 'munjigi: installing the packages (once) …\n'
+const NOWHERE = 'http://127.0.0.1:1/'
+
+/** A cold start downloads about 60 MB. */
+const COLD = 120_000
+
+afterAll(() => rm(folder, { recursive: true }), COLD)
+
+const hasNode = requires('Node.js with npm', Boolean(Bun.which('node') && Bun.which('npm')))
+const hasRegistry = requires('the package registry', canFetch(project.packageManager))
+const hasGit = requires('git', Bun.which('git') !== null)
+const withNode = test.skipIf(!(hasNode && hasRegistry && hasGit))
+const withBun = test.skipIf(!(hasRegistry && hasGit))
+
+withNode(
+  'with Node alone, the first start fetches Bun and the packages, without development tools',
+  async () => {
+    const { machine, firstStart } = await installed()
+
+    expect(firstStart).toEqual({ stdout: VERSION, stderr: FETCHING + INSTALLING, exitCode: 0 })
+    expect(machine.has('node_modules/hono')).toBe(true)
+    expect(machine.has('node_modules/typescript')).toBe(false)
+    expect(machine.has('node_modules/@biomejs')).toBe(false)
+  },
+  COLD,
+)
+
+withNode(
+  'a later start installs nothing, and needs no network',
+  async () => {
+    const { machine } = await installed()
+    const offline = { npm_config_registry: NOWHERE, BUN_CONFIG_REGISTRY: NOWHERE }
+
+    expect(await machine.run(['node', 'bin/munjigi.mjs', '--version'], offline)).toEqual({
+      stdout: VERSION,
+      stderr: '',
+      exitCode: 0,
+    })
+  },
+  COLD,
+)
+
+withBun(
+  'with Bun alone, the first start installs the packages and runs, as `bun start` does',
+  async () => {
+    const machine = await createMachine('bun')
+
+    expect(await machine.run(['bun', 'bin/munjigi.mjs', '--version'])).toEqual({
+      stdout: VERSION,
+      stderr: INSTALLING,
+      exitCode: 0,
+    })
+    expect(readdirSync(join(machine.checkout, '.bun'))).toEqual([])
+
+    const server = machine.start(['bun', 'start'])
+    await started(server)
+    server.endGroup()
+    await server.exited
+  },
+  COLD,
+)
+
+withNode(
+  'SIGTERM ends the server in order',
+  async () => {
+    const { machine } = await installed()
+    const server = machine.start(['node', 'bin/munjigi.mjs', 'dev'])
+    expect(await started(server)).toMatch(/http:\/\/127\.0\.0\.1:\d+\/graphql/)
+    server.kill('SIGTERM')
+
+    await seen(server.stdout, '"event":"server.stopped"')
+    expect(await server.exited).toBe(0)
+  },
+  COLD,
+)
+
+withNode(
+  'a second signal reaches the server too, and ends it at once',
+  async () => {
+    const { machine } = await installed()
+    const server = machine.start(['node', 'bin/munjigi.mjs', 'dev'], {
+      MUNJIGI_DRAIN_SECONDS: '60',
+    })
+    await started(server)
+    server.kill('SIGTERM')
+    await seen(server.stdout, '"event":"server.draining"')
+    server.kill('SIGTERM')
+
+    expect(await server.exited).toBeGreaterThan(128)
+  },
+  COLD,
+)
+
+withNode(
+  'Ctrl-C in a terminal, which every process there hears, reaches the server once',
+  async () => {
+    const { machine } = await installed()
+    let output = ''
+    const server = Bun.spawn(['node', 'bin/munjigi.mjs', 'dev'], {
+      cwd: machine.checkout,
+      // A second signal during this second would end it at once, with another code.
+      env: { ...machine.env, MUNJIGI_DRAIN_SECONDS: '1' },
+      terminal: {
+        data(terminal, bytes) {
+          const startedBefore = output.includes('server.started')
+          output += new TextDecoder().decode(bytes)
+          if (!startedBefore && output.includes('server.started')) terminal.write('\x03')
+        },
+      },
+    })
+
+    expect(await server.exited).toBe(0)
+    expect(output).toContain('server.stopped')
+  },
+  COLD,
+)
+
+withNode(
+  'three first starts at once, one of them for the tests, do not disturb each other',
+  async () => {
+    const machine = await createMachine('node', 'npm')
+    const start = (...args: string[]) => machine.run(['node', 'bin/munjigi.mjs', ...args])
+    const [one, other, forTests] = await Promise.all([
+      start('--version'),
+      start('--version'),
+      start('test', 'no-such-part'),
+    ])
+
+    for (const { stdout, exitCode } of [one, other])
+      expect({ stdout, exitCode }).toEqual({ stdout: VERSION, exitCode: 0 })
+    expect(forTests.stderr).toContain('There are: types, lint, src,')
+    expect(machine.has('node_modules/typescript')).toBe(true)
+  },
+  COLD,
+)
+
+withBun(
+  'what a killed start left half done is no obstacle for the next',
+  async () => {
+    const machine = await createMachine('bun')
+    const killed = machine.start(['bun', 'bin/munjigi.mjs', '--version'])
+    await seen(killed.stderr, INSTALLING)
+    killed.kill('SIGKILL')
+    await killed.exited
+
+    const { stdout, exitCode } = await machine.run(['bun', 'bin/munjigi.mjs', '--version'])
+    expect({ stdout, exitCode }).toEqual({ stdout: VERSION, exitCode: 0 })
+  },
+  COLD,
+)
+
+withBun(
+  '`test` adds the development tools, and no later start takes them away',
+  async () => {
+    const machine = await createMachine('bun')
+    await machine.run(['bun', 'bin/munjigi.mjs', '--version'])
+    const asked = await machine.run(['bun', 'bin/munjigi.mjs', 'test', 'no-such-part'])
+    expect(asked.stderr).toContain('There are: types, lint, src,')
+    const later = await machine.run(['bun', 'bin/munjigi.mjs', '--version'])
+
+    expect(later).toEqual({ stdout: VERSION, stderr: '', exitCode: 0 })
+    expect(machine.has('node_modules/typescript')).toBe(true)
+
+    // The packages have changed since: whoever had the tools gets them again.
+    rmSync(join(machine.checkout, 'node_modules/.munjigi'))
+    await machine.run(['bun', 'bin/munjigi.mjs', '--version'])
+    expect(machine.has('node_modules/typescript')).toBe(true)
+  },
+  COLD,
+)
+
+test.skipIf(!(hasNode && hasGit))('without npm and without Bun, it says what to do', async () => {
+  const machine = await createMachine('node')
+
+  expect(await machine.run(['node', 'bin/munjigi.mjs', '--version'])).toEqual({
+    stdout: '',
+    stderr: `munjigi: Bun ${Bun.version} is needed, and there is no npm in PATH to fetch it. Install Node.js with npm, or Bun ${Bun.version}, and start again.\n`,
+    exitCode: 1,
+  })
+})
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+interface Outcome {
+  readonly stdout: string
+  readonly stderr: string
+  readonly exitCode: number
+}
+
+/** A copy of the project, and a PATH, a home and caches that hold nothing but what is named. */
+interface Machine {
+  readonly checkout: string
+  readonly env: Environment
+  has(path: string): boolean
+  start(command: readonly string[], env?: Environment): Started
+  run(command: readonly string[], env?: Environment): Promise<Outcome>
+}
+
+interface Started extends Pick<Bun.Subprocess, 'kill' | 'exited'> {
+  readonly stdout: ReadableStream<Uint8Array>
+  readonly stderr: ReadableStream<Uint8Array>
+  endGroup(): void
+}
+
+let shared: Promise<{ machine: Machine; firstStart: Outcome }> | undefined
+
+/** One machine for all tests that only look at what has been installed; the first to ask waits for it. */
+function installed() {
+  shared ??= createMachine('node', 'npm').then(async (machine) => ({
+    machine,
+    firstStart: await machine.run(['node', 'bin/munjigi.mjs', '--version']),
+  }))
+  return shared
+}
+
+async function createMachine(...programs: readonly string[]): Promise<Machine> {
+  const place = mkdtempSync(join(folder, 'machine-'))
+  const [checkout, path, home] = ['checkout', 'bin', 'home'].map((name) => join(place, name))
+  if (!checkout || !path || !home) throw new Error('unreachable')
+  await copyProject(checkout)
+  // npm and Bun start scripts by sh, and npm itself is one that asks env for node.
+  linkPrograms(path, ['sh', 'env', ...programs])
+  const env = environment(path, home)
+  return {
+    checkout,
+    env,
+    has: (name) => existsSync(join(checkout, name)),
+    start: (command, more) => start(command, checkout, { ...env, ...more }),
+    async run(command, more) {
+      const { stdout, stderr, exited } = start(command, checkout, { ...env, ...more })
+      const [out, err] = await Promise.all([stdout, stderr].map((one) => new Response(one).text()))
+      return { stdout: out ?? '', stderr: err ?? '', exitCode: await exited }
+    },
+  }
+}
+
+/** What git knows or would add: a file that it ignores would be missing for everybody else. */
+async function copyProject(to: string): Promise<void> {
+  const list = Bun.spawnSync(['git', 'ls-files', '-co', '--exclude-standard', '-z'], { cwd: root })
+  const files = list.stdout.toString().split('\0').filter(Boolean)
+  for (const file of files.filter((file) => existsSync(join(root, file)))) {
+    mkdirSync(dirname(join(to, file)), { recursive: true })
+    copyFileSync(join(root, file), join(to, file))
+  }
+}
+
+function linkPrograms(path: string, programs: readonly string[]): void {
+  mkdirSync(path)
+  for (const program of programs)
+    symlinkSync(
+      program === 'bun' ? process.execPath : (Bun.which(program) ?? ''),
+      join(path, program),
+    )
+}
+
+/** Settings, folders, and what `npm test` says about itself (from which Bun would conclude that there is a Node). */
+const OF_THIS_MACHINE = /^(MUNJIGI_|BUN_INSTALL|XDG_|npm_(?!config_)|NODE$|INIT_CWD$)/
+
+/** Ours, for proxies and certificates, but for what would let it find this machine's programs, caches and settings. */
+function environment(path: string, home: string): Environment {
+  mkdirSync(home)
+  // Where the packages come from is the user's choice.
+  const settings = join(homedir(), '.npmrc')
+  if (existsSync(settings)) copyFileSync(settings, join(home, '.npmrc'))
+  const kept = Object.entries(process.env).filter(([name]) => !OF_THIS_MACHINE.test(name))
+  return {
+    ...Object.fromEntries(kept),
+    PATH: path,
+    HOME: home,
+    npm_config_cache: join(home, '.npm'),
+    MUNJIGI_PORT: '0',
+    MUNJIGI_METRICS_PORT: '0',
+  }
+}
+
+function start(command: readonly string[], cwd: string, env: Environment): Started {
+  const child = Bun.spawn([...command], {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  return {
+    stdout: child.stdout,
+    stderr: child.stderr,
+    exited: child.exited,
+    kill: (signal) => child.kill(signal),
+    endGroup: () => process.kill(-child.pid, 'SIGTERM'),
+  }
+}
+
+/** Waits until the server answers, and gives what it printed until then. Throws with its complaints if it ends before. */
+async function started(server: Started): Promise<string> {
+  try {
+    return await seen(server.stdout, '"event":"server.started"')
+  } catch (error) {
+    throw new Error(await new Response(server.stderr).text(), { cause: error })
+  }
+}
+
+function canFetch(name: string): boolean {
+  return Bun.spawnSync([process.execPath, 'info', name, 'version'], { cwd: root }).success
+}

@@ -1,0 +1,536 @@
+// The whole service on one machine without containers: certificate, sqld, replicas, and Envoy with envoy/envoy.yaml.
+// The one piece of code behind `npm run up` and the tests. Everything it starts it ends, by process id.
+
+import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { networkInterfaces, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ConsoleView, ReplicaState, ReplicaStatus } from '../envoy/console.ts'
+import { readConsole } from '../envoy/console.ts'
+import type { EdgeListener, EdgeSettings } from '../envoy/render.ts'
+import { DEFAULTS, EDGE_YAML, readPort, render } from '../envoy/render.ts'
+import type { Tools } from './tools.ts'
+import { findTools } from './tools.ts'
+
+/** What to start; without anything: what is deployed, on free ports, in a folder that goes with it. */
+export interface StackOptions {
+  readonly replicas?: number
+  readonly edge?: Partial<EdgeSettings>
+  readonly ports?: Readonly<Record<EdgeListener, number>>
+  /** Where the data, the secrets and the certificate stay. Without it they go with the stack. */
+  readonly folder?: string
+  /** Settings of the replicas beside those a stack always has. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Requests a second that are no flood, in all and from one address: load from one machine has one address. */
+  readonly floodLimit?: number
+  /** Whether a part that ends by itself is started again. */
+  readonly restart?: boolean
+  /** Lines of output that are kept of each part. */
+  readonly keepLines?: number
+  readonly onEvent?: (event: StackEvent) => void
+}
+
+/** What happened to a part, in words for people. */
+export interface StackEvent {
+  readonly part: string
+  readonly text: string
+}
+
+/** All parts, running. Disposing of it ends them. */
+export interface Stack extends AsyncDisposable {
+  /** As in `https://localhost:8443`, without a slash at the end. */
+  readonly url: string
+  readonly ports: Readonly<Record<EdgeListener, number>>
+  /** The console's URL, without a slash at the end. */
+  readonly consoleUrl: string
+  /** The CA's certificate: its path, and the text that a client is given. */
+  readonly ca: { readonly path: string; readonly text: string }
+  readonly replicas: readonly Replica[]
+  readonly database: Part
+  readonly edge: Part
+  readonly parts: readonly Part[]
+  /** What the edge says of the replicas. */
+  console(): Promise<ConsoleView>
+  /** Resolves when the edge sees this replica in one of these states. Throws after the deadline. */
+  seen(replica: Replica, ...states: readonly ReplicaState[]): Promise<ReplicaStatus>
+  /** Makes a new certificate at once; the edge notices by itself. */
+  renewCertificate(): void
+  /** Has a replica drain and end, starts another in its place, and resolves when that gets requests. */
+  replace(replica: Replica): Promise<void>
+  /** Ends everything. Harmless when it has ended already. */
+  stop(): Promise<void>
+}
+
+/** One process of the stack. */
+export interface Part {
+  readonly name: string
+  /** As in `127.0.0.1:8443`. */
+  readonly address: string
+  readonly pid: number | undefined
+  /** Since when it is in this state. */
+  readonly since: Date
+  readonly state: 'starting' | 'running' | 'stopping' | 'ended'
+  /** The last lines of its output; it goes on growing. */
+  readonly lines: readonly string[]
+  /** Starts it and resolves when it answers. Throws with its last lines if it ends before. */
+  start(): Promise<void>
+  /** SIGTERM, and SIGKILL if that does not help. Resolves to the exit code when it has ended. */
+  stop(): Promise<number>
+  /** Sends it a signal and waits for nothing. */
+  kill(signal: NodeJS.Signals): void
+}
+
+/** A process of ours. */
+export interface Replica extends Part {
+  readonly port: number
+  readonly metricsUrl: string
+}
+
+/** The ports of the contract, or what the environment says instead. Throws `EdgeSettingFault`. */
+export function readPorts(
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<EdgeListener, number> {
+  return {
+    https: readPort('EDGE_HTTPS_PORT', environment) ?? 8443,
+    http: readPort('EDGE_HTTP_PORT', environment) ?? 8080,
+    console: readPort('EDGE_CONSOLE_PORT', environment) ?? 8404,
+    metrics: readPort('EDGE_METRICS_PORT', environment) ?? 9902,
+  }
+}
+
+/** Where `npm run up` answers other commands: one place for each port it can have. */
+export function controlSocket(httpsPort: number): string {
+  return join(ROOT, '.cache', `up-${httpsPort}.sock`)
+}
+
+const ROOT = join(import.meta.dir, '..')
+const DEADLINE_MS = 20_000
+
+/** Starts everything and resolves when the edge sends requests to all replicas. Throws if a part does not start. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const tools = await findTools()
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'munjigi-stack-'))
+  const edge = { ...DEFAULTS, ...options.edge }
+  const count = options.replicas ?? 3
+  const free = await freePorts(2 * count + 6)
+  const next = () => free.pop() ?? 0
+  const ports = options.ports ?? { https: next(), http: next(), console: next(), metrics: next() }
+  const files = prepare(folder, edge.hosts)
+  const watch = watcher(options)
+
+  const databasePort = next()
+  const database = createPart(watch, {
+    name: 'database',
+    address: `127.0.0.1:${databasePort}`,
+    command: databaseCommand(tools, files, databasePort, next()),
+    ready: () => answers(`http://127.0.0.1:${databasePort}/health`),
+  })
+  const replicas = Array.from({ length: count }, (_, index) => {
+    const [port, metricsPort] = [next(), next()]
+    const part = createPart(watch, {
+      name: `replica-${index + 1}`,
+      address: `127.0.0.1:${port}`,
+      // Its death with us, should we be killed, is Bun's own option.
+      command: [process.execPath, '--no-orphans', '--no-env-file', 'src/main.ts', 'serve'],
+      env: {
+        ...replicaSettings(files, { port, metricsPort, databasePort, ports }),
+        ...options.env,
+      },
+      ready: () => answers(`http://127.0.0.1:${port}/readyz`),
+    })
+    return Object.assign(part, { port, metricsUrl: `http://127.0.0.1:${metricsPort}/metrics` })
+  })
+  const consoleUrl = `http://127.0.0.1:${ports.console}`
+  const envoy = createPart(watch, {
+    name: 'edge',
+    address: `127.0.0.1:${ports.https}`,
+    command: edgeCommand(tools, files, {
+      ...{ ...edge, httpsPort: ports.https },
+      ports,
+      floodLimit: options.floodLimit,
+      replicas: replicas.map(({ name, port }) => ({ name, port })),
+    }),
+    ready: () => answers(`${consoleUrl}/ready`),
+  })
+
+  const parts = [envoy, ...replicas, database]
+  let stopped: Promise<void> | undefined
+  const stack: Stack = {
+    url: `https://localhost:${ports.https}`,
+    ports,
+    consoleUrl,
+    ca: { path: files.ca, text: readFileSync(files.ca, 'utf8') },
+    replicas,
+    database,
+    edge: envoy,
+    parts,
+    console: () => readConsole(consoleUrl),
+    seen,
+    renewCertificate: () => makeCertificate(files, edge.hosts, { FORCE: '1' }),
+    replace,
+    stop: () => (stopped ??= stop()),
+    [Symbol.asyncDispose]: () => stack.stop(),
+  }
+  try {
+    await database.start()
+    // Together: on an empty database too, they agree on one key.
+    await Promise.all([...replicas, envoy].map((part) => part.start()))
+    for (const replica of replicas) await seen(replica, 'up')
+  } catch (error) {
+    await stack.stop()
+    throw error
+  }
+  return stack
+
+  async function seen(
+    replica: Replica,
+    ...states: readonly ReplicaState[]
+  ): Promise<ReplicaStatus> {
+    return await until(`the edge sees ${replica.name} ${states.join(' or ')}`, async () => {
+      const { replicas: all } = await readConsole(consoleUrl)
+      return all.find(({ name, state }) => name === replica.name && states.includes(state))
+    })
+  }
+
+  async function replace(replica: Replica): Promise<void> {
+    await replica.stop()
+    await replica.start()
+    await seen(replica, 'up')
+  }
+
+  /** The edge first, so that no request meets a replica that ends. */
+  async function stop(): Promise<void> {
+    await envoy.stop()
+    // Nobody asks them any more: a second signal ends their draining.
+    const ending = replicas.map((replica) => replica.stop())
+    for (const replica of replicas) replica.kill('SIGTERM')
+    await Promise.all(ending)
+    await database.stop()
+    if (!options.folder) rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Asks again until there is an answer. Throws after the deadline, with what was waited for. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined | false> | T | undefined | false,
+  deadlineMs = DEADLINE_MS,
+): Promise<T> {
+  const deadline = performance.now() + deadlineMs
+  for (;;) {
+    const answer = await ask()
+    if (answer !== undefined && answer !== false) return answer
+    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs / 1_000} s: ${what}`)
+    await Bun.sleep(25)
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(1_000) })).ok
+  } catch {
+    return false
+  }
+}
+
+/** Everything on disk, by path. */
+interface Files {
+  readonly folder: string
+  readonly certificates: string
+  readonly ca: string
+  readonly sds: string
+  readonly adminSocket: string
+  readonly edgeConfig: string
+  readonly database: string
+  readonly databaseKey: string
+  readonly databaseToken: string
+  readonly secret: string
+}
+
+function prepare(folder: string, hosts: readonly string[]): Files {
+  const at = (...names: string[]) => join(folder, ...names)
+  const files: Files = {
+    folder,
+    certificates: at('certificates'),
+    ca: at('ca', 'ca.crt'),
+    sds: at('sds', 'edge_cert.yaml'),
+    adminSocket: at('admin.sock'),
+    edgeConfig: at('envoy.json'),
+    database: at('database'),
+    databaseKey: at('database-key.pem'),
+    databaseToken: at('database-token'),
+    secret: at('secret'),
+  }
+  mkdirSync(at('sds'), { recursive: true, mode: 0o700 })
+  makeCertificate(files, hosts)
+  const sds = readFileSync(join(ROOT, 'envoy', 'sds', 'edge_cert.yaml'), 'utf8')
+  writeFileSync(files.sds, sds.replaceAll('/certs', files.certificates))
+  if (!existsSync(files.secret)) writeSecret(files.secret, randomBytes(48).toString('base64'))
+  if (!existsSync(files.databaseToken)) makeDatabaseToken(files)
+  return files
+}
+
+function makeCertificate(files: Files, hosts: readonly string[], more = {}): void {
+  const { exitCode, stderr } = Bun.spawnSync(['sh', join(ROOT, 'envoy', 'certs.sh')], {
+    env: {
+      ...BASE_ENV,
+      CERTS: files.certificates,
+      CA: join(files.ca, '..'),
+      EDGE_HOST: hosts.join(','),
+      ...more,
+    },
+  })
+  if (exitCode !== 0) throw new Error(`no certificate: ${stderr.toString()}`)
+}
+
+function writeSecret(path: string, text: string): void {
+  writeFileSync(path, text, { mode: 0o600 })
+}
+
+/** sqld takes tokens that are signed with a key whose public half it is given. `a: rw` is its word for all rights. */
+function makeDatabaseToken(files: Files): void {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const aYear = Math.floor(Date.now() / 1_000) + 365 * 86_400
+  const text = `${part({ alg: 'EdDSA', typ: 'JWT' })}.${part({ a: 'rw', exp: aYear })}`
+  const signature = sign(null, Buffer.from(text), createPrivateKey(privateKey))
+  writeFileSync(files.databaseKey, publicKey)
+  writeSecret(files.databaseToken, `${text}.${signature.toString('base64url')}`)
+}
+
+/** Nothing of the developer's own environment reaches a part. */
+const BASE_ENV = { PATH: process.env['PATH'], HOME: process.env['HOME'] }
+
+function databaseCommand(tools: Tools, files: Files, port: number, adminPort: number): string[] {
+  return [
+    ...dyingWithUs(),
+    ...[tools.sqld, '--no-welcome', '--db-path', files.database],
+    ...['--http-listen-addr', `127.0.0.1:${port}`, '--admin-listen-addr', `127.0.0.1:${adminPort}`],
+    ...['--auth-jwt-key-file', files.databaseKey],
+    // Without it sqld 0.24 can stop taking writes for ever once several come at a time.
+    ...['--checkpoint-interval-s', '60'],
+  ]
+}
+
+/** sqld would outlive us if we were killed; Envoy and Bun see to that by themselves. */
+function dyingWithUs(): string[] {
+  return Bun.which('setpriv') ? ['setpriv', '--pdeathsig', 'TERM'] : []
+}
+
+function replicaSettings(
+  files: Files,
+  at: { port: number; metricsPort: number; databasePort: number; ports: { https: number } },
+) {
+  return {
+    MUNJIGI_PORT: String(at.port),
+    MUNJIGI_METRICS_PORT: String(at.metricsPort),
+    MUNJIGI_DATABASE_URL: `http://127.0.0.1:${at.databasePort}`,
+    MUNJIGI_DATABASE_AUTH_TOKEN_FILE: files.databaseToken,
+    MUNJIGI_SECRET_FILE: files.secret,
+    MUNJIGI_ISSUER_URL: `https://localhost:${at.ports.https}`,
+    MUNJIGI_TRUSTED_PEERS: '127.0.0.1',
+    MUNJIGI_CLIENT_ADDRESS_HEADER: 'x-envoy-external-address',
+  }
+}
+
+interface EdgePlan extends EdgeSettings {
+  readonly ports: Readonly<Record<EdgeListener, number>>
+  readonly replicas: readonly { name: string; port: number }[]
+  readonly floodLimit: number | undefined
+}
+
+function edgeCommand(tools: Tools, files: Files, plan: EdgePlan): string[] {
+  const { ports, replicas, floodLimit } = plan
+  const config = render(readFileSync(EDGE_YAML, 'utf8'), plan, {
+    addresses: LOOPBACK,
+    ports,
+    adminSocket: files.adminSocket,
+    eventLog: join(files.folder, 'edge-events.log'),
+    secrets: { file: files.sds, folder: join(files.sds, '..') },
+    replicas,
+    floodLimit,
+  })
+  writeFileSync(files.edgeConfig, JSON.stringify(config, null, 2))
+  return [
+    ...[tools.envoy, '--config-path', files.edgeConfig, '--concurrency', '2'],
+    // Else a second Envoy on this machine could not start.
+    '--use-dynamic-base-id',
+    ...['--file-flush-interval-msec', '500', '--log-level', 'warning'],
+    ...['--log-format', '{"time":"%Y-%m-%dT%T.%e%z","level":"%l","msg":"%j"}'],
+  ]
+}
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+)
+
+/** What `localhost` can mean here. */
+export const LOOPBACK: readonly string[] = hasIpv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']
+
+/**
+ * Ports that nobody listens on, below those that systems give to outgoing connections: a replica comes back to its port
+ * after its death, and no connection must have taken it meanwhile.
+ */
+export async function freePorts(count: number): Promise<number[]> {
+  const found = new Set<number>()
+  while (found.size < count) {
+    const candidate = 20_000 + Math.floor(Math.random() * 12_000)
+    if (await isFree(candidate)) found.add(candidate)
+  }
+  return [...found]
+}
+
+/** Whether nobody listens on this port of the loopback addresses. */
+export async function isFree(port: number): Promise<boolean> {
+  for (const host of LOOPBACK) {
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen({ port, host }, () => resolve(true))
+    })
+    if (free) await new Promise((resolve) => server.close(resolve))
+    if (!free) return false
+  }
+  return true
+}
+
+interface Watch {
+  readonly restart: boolean
+  readonly keepLines: number
+  readonly onEvent: (event: StackEvent) => void
+}
+
+function watcher({ restart = false, keepLines = 500, onEvent = () => {} }: StackOptions): Watch {
+  return { restart, keepLines, onEvent }
+}
+
+interface PartPlan {
+  readonly name: string
+  readonly address: string
+  readonly command: string[]
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly ready: () => Promise<boolean>
+}
+
+/** How long a part may take to end after SIGTERM: a replica that drains needs the most. */
+const GRACE_MS = 20_000
+
+function createPart(watch: Watch, plan: PartPlan): Part {
+  let child: Bun.Subprocess<'ignore', 'pipe', 'pipe'> | undefined
+  let state: Part['state'] = 'ended'
+  let since = new Date()
+  let deaths = 0
+  const lines: string[] = []
+  return {
+    name: plan.name,
+    address: plan.address,
+    lines,
+    get pid() {
+      return state === 'ended' ? undefined : child?.pid
+    },
+    get state() {
+      return state
+    },
+    get since() {
+      return since
+    },
+    start,
+    stop,
+    kill: (signal) => child?.kill(signal),
+  }
+
+  function become(next: Part['state']): void {
+    state = next
+    since = new Date()
+  }
+
+  async function start(): Promise<void> {
+    become('starting')
+    const process = Bun.spawn(plan.command, {
+      cwd: ROOT,
+      env: { ...BASE_ENV, ...plan.env },
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'pipe',
+      // A group of its own: Ctrl-C reaches us alone, and we end the parts in order.
+      detached: true,
+    })
+    child = process
+    const output = [process.stdout, process.stderr].map((stream) => readLines(stream, keep))
+    void process.exited.then(async () => {
+      await Promise.all(output)
+      if (child === process) ended(process)
+    })
+    await until(`${plan.name} answers`, async () => {
+      if (process.exitCode !== null || process.signalCode !== null) {
+        await Promise.all(output)
+        throw new Error(`${plan.name} ended before it answered:\n${lines.slice(-20).join('\n')}`)
+      }
+      return await plan.ready()
+    })
+    if (state === 'starting') become('running')
+  }
+
+  function keep(line: string): void {
+    lines.push(line)
+    if (lines.length > watch.keepLines) lines.splice(0, lines.length - watch.keepLines)
+  }
+
+  function ended({ exitCode, signalCode }: Bun.Subprocess): void {
+    const expected = state === 'stopping'
+    const brief = Date.now() - since.getTime() < 5_000
+    become('ended')
+    if (expected) return
+    const how = signalCode ?? `exit code ${exitCode}`
+    watch.onEvent({ part: plan.name, text: `ended by itself (${how})` })
+    deaths = brief ? deaths + 1 : 0
+    if (watch.restart) void restart()
+  }
+
+  /** At once, and more and more slowly if it does not live long. A failed start comes back here through `ended`. */
+  async function restart(): Promise<void> {
+    if (deaths > 0) await Bun.sleep(Math.min(500 * 2 ** deaths, 15_000))
+    if (state !== 'ended') return
+    try {
+      await start()
+      watch.onEvent({ part: plan.name, text: 'runs again' })
+    } catch {
+      if (child?.exitCode === null)
+        watch.onEvent({ part: plan.name, text: 'was started, and does not answer' })
+    }
+  }
+
+  async function stop(): Promise<number> {
+    const ending = child
+    if (!ending || state === 'ended') {
+      // Not to be started again by a restart that is waiting for its turn.
+      become('stopping')
+      return 0
+    }
+    become('stopping')
+    ending.kill('SIGTERM')
+    // A process that was stopped by SIGSTOP hears nothing else.
+    ending.kill('SIGCONT')
+    const timer = setTimeout(() => ending.kill('SIGKILL'), GRACE_MS)
+    const exitCode = await ending.exited
+    clearTimeout(timer)
+    return exitCode
+  }
+}
+
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  onLine: (line: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    lines.forEach(onLine)
+  }
+  if (rest !== '') onLine(rest)
+}

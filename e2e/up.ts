@@ -1,0 +1,252 @@
+// `npm run up`: the whole stack on this machine without containers, shown live, until Ctrl-C. What it starts it ends, and
+// what it writes it removes, unless `--data <folder>` says where to keep it. A part that dies is started again.
+
+import { mkdirSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { ConsoleView } from '../envoy/console.ts'
+import type { EdgeListener } from '../envoy/render.ts'
+import { EdgeSettingFault, readEdgeSettings } from '../envoy/render.ts'
+import { walk } from '../src/cli/welcome.ts'
+import type { Part, Stack } from './stack.ts'
+import { controlSocket, isFree, readPorts, startStack } from './stack.ts'
+import type { Memory, Paint } from './status.ts'
+import { clock, columns, createMemory, createScreen, painter, paintState } from './status.ts'
+import { ToolsMissing } from './tools.ts'
+
+const USAGE = `npm run up [-- --data <folder>] [--replicas <count>]
+
+  --data <folder>     keep database, secrets and certificate there for the next time
+  --replicas <count>  how many replicas, 1 to 9 (3)
+
+  EDGE_HOST, EDGE_HEALTH_CHECK, EDGE_HTTPS_PORT, EDGE_HTTP_PORT, EDGE_CONSOLE_PORT, EDGE_METRICS_PORT: see docs/edge.md
+  MUNJIGI_…: settings of the replicas`
+
+/** What keeps `up` from starting; the message is for the person at the terminal. */
+class CannotStart extends Error {
+  readonly exitCode: number
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await up()
+  } catch (error) {
+    const { message, exitCode } = explain(error)
+    console.error(message)
+    process.exitCode = exitCode
+  }
+}
+
+async function up(): Promise<void> {
+  const options = readArguments(process.argv.slice(2))
+  const edge = readEdgeSettings(process.env)
+  const ports = readPorts(process.env)
+  await requireFree(ports)
+  const stopping = signal()
+  const paint = painter(process.stdout.isTTY === true)
+  const screen = createScreen(process.stdout)
+  const say = (part: string, text: string) =>
+    // The terminal has just written ^C at the beginning of this line.
+    screen.say([
+      `\r  ${paint('dim', clock(new Date()))}  ${part === '' ? '' : part.padEnd(11)}${text}`,
+    ])
+
+  screen.say([
+    '',
+    `  ${paint('bold', 'Munjigi 문지기')} ${paint('dim', 'starting the edge, the replicas and the database …')}`,
+    '',
+  ])
+  const stack = await startStack({
+    ...options,
+    edge,
+    ports,
+    restart: true,
+    env: ownSettings(),
+    onEvent: ({ part, text }) => say(part, paint('yellow', text)),
+  })
+  await using _ = stack
+  const memory = createMemory()
+  using control = listenForOthers(stack, memory)
+  void control
+  screen.say(welcome(stack, paint))
+  const show = (view: ConsoleView | null) =>
+    screen.show(indent(partsTable(stack, view, memory, paint)))
+  const ended = await watchUntil(stopping, stack, memory, show)
+  screen.clear()
+  say('', `${ended}: stopping everything …`)
+  await stack.stop()
+  say('', options.folder ? `stopped; the data is in ${options.folder}` : 'stopped; nothing is left')
+}
+
+function readArguments(given: readonly string[]): { folder?: string; replicas?: number } {
+  const rest = [...given]
+  const options: { folder?: string; replicas?: number } = {}
+  while (rest.length > 0) {
+    const [name, value] = rest.splice(0, 2)
+    if (name === '--data' && value) options.folder = resolve(value)
+    else if (name === '--replicas' && /^[1-9]$/.test(value ?? '')) options.replicas = Number(value)
+    else throw new CannotStart(USAGE, name === '--help' ? 0 : 64)
+  }
+  return options
+}
+
+/** Settings of the replicas that the person gave; those that make the stack a stack are not theirs to choose. */
+function ownSettings(): Record<string, string | undefined> {
+  const fixed =
+    /^MUNJIGI_(HOST|PORT|METRICS_.*|DATABASE_.*|SECRET.*|ISSUER_URL|TRUSTED_PEERS|CLIENT_.*)$/
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => name.startsWith('MUNJIGI_') && !fixed.test(name),
+    ),
+  )
+}
+
+async function requireFree(ports: Record<EdgeListener, number>): Promise<void> {
+  for (const [listener, port] of Object.entries(ports)) {
+    if (await isFree(port)) continue
+    const setting = `EDGE_${listener.toUpperCase()}_PORT`
+    throw new CannotStart(
+      `Port ${port} is in use – by another npm run up? Choose another one: ${setting}=${port + 1} npm run up`,
+      69,
+    )
+  }
+}
+
+function signal(): Promise<string> {
+  return new Promise((done) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+      process.once(name, () => done(name === 'SIGINT' ? 'Ctrl-C' : name))
+  })
+}
+
+function welcome({ url, ports, consoleUrl, ca }: Stack, paint: Paint): string[] {
+  const fact = (name: string, value: string, remark = '') =>
+    `  ${name.padEnd(9)} ${value}${remark && `  ${paint('dim', remark)}`}`
+  return [
+    fact('GraphQL', paint('bold', `${url}/graphql`)),
+    fact('Keys', `${url}/.well-known/jwks.json`),
+    fact('Console', consoleUrl, 'as a table: npm run status'),
+    fact('Plain', `http://localhost:${ports.http}`, 'sends browsers to HTTPS, refuses the rest'),
+    fact('CA', ca.path, 'another one at each start, unless --data keeps it'),
+    '',
+    `  ${paint('bold', 'Try it')} ${paint('dim', '– paste these one after the other into another terminal')}`,
+    '',
+    `  ${paint('dim', '# 0. trust this CA, in curl')}`,
+    `  export CURL_CA_BUNDLE=${ca.path}`,
+    '',
+    ...walk(`${url}/graphql`).flatMap(({ title, command }) => [
+      `  ${paint('dim', `# ${title}`)}`,
+      `  ${command}`,
+      '',
+    ]),
+    `  ${paint('dim', 'npm run rollout replaces the replicas one by one. Ctrl-C stops everything.')}`,
+    '',
+  ]
+}
+
+/** Looks at the console every second. Without a terminal only what happens is said, not how it stands. */
+async function watchUntil(
+  stopping: Promise<string>,
+  stack: Stack,
+  memory: Memory,
+  show: (view: ConsoleView | null) => void,
+): Promise<string> {
+  for (;;) {
+    const view = await stack.console().catch(() => null)
+    if (view) memory.look(view, new Date())
+    if (process.stdout.isTTY) show(view)
+    const ended = await Promise.race([stopping, Bun.sleep(1_000).then(() => null)])
+    if (ended) return ended
+  }
+}
+
+function indent(lines: readonly string[]): string[] {
+  return ['', ...lines.map((line) => `  ${line}`), '']
+}
+
+/** The processes, and what the edge counts of those behind it. */
+function partsTable(stack: Stack, view: ConsoleView | null, memory: Memory, paint: Paint) {
+  const head = ['', 'state', 'address', 'process', 'requests', 'errors', 'active', 'since']
+  const rows = stack.parts.map((part) => {
+    const seen = view?.replicas.find(({ name }) => name === part.name)
+    const counts = seen ? [seen.requests, seen.errors, seen.active] : []
+    return [
+      ...[part.name, part.state === 'running' && seen ? seen.state : part.state],
+      ...[part.address, String(part.pid ?? '–')],
+      ...(seen ? counts.map((count) => count.toLocaleString('en')) : ['', '', '']),
+      sinceOf(part, memory),
+    ]
+  })
+  const [first = '', ...lines] = columns([head, ...rows], new Set([3, 4, 5, 6]))
+  return [paint('dim', first), ...lines.map((line, row) => paintState(line, rows[row]?.[1], paint))]
+}
+
+/** A replica is where it is since the edge saw it there, or since its process began: whichever came later. */
+function sinceOf(part: Part, memory: Memory): string {
+  const seen = memory.since(part.name)
+  return clock(seen && seen > part.since ? seen : part.since)
+}
+
+/** Answers `npm run rollout`, a line for each step as it happens, and tells `npm run status` since when. */
+function listenForOthers(stack: Stack, memory: Memory): Disposable {
+  const unix = controlSocket(stack.ports.https)
+  mkdirSync(join(unix, '..'), { recursive: true })
+  // Left by one that was killed: our port was free, so nobody listens there.
+  rmSync(unix, { force: true })
+  let running = false
+  const server = Bun.serve({
+    unix,
+    fetch(request) {
+      if (request.method === 'GET') {
+        const all = stack.replicas.map((part) => [part.name, sinceOf(part, memory)])
+        return Response.json(Object.fromEntries(all))
+      }
+      if (running) return new Response('another rollout is running\n', { status: 409 })
+      running = true
+      return new Response(lines(rollout()))
+    },
+  })
+  return {
+    [Symbol.dispose]() {
+      void server.stop(true)
+      rmSync(unix, { force: true })
+    },
+  }
+
+  async function* rollout() {
+    try {
+      for (const replica of stack.replicas) {
+        yield `${replica.name} drains …`
+        await stack.replace(replica)
+        yield `${replica.name} is new (process ${replica.pid}) and gets requests`
+      }
+      yield 'done'
+    } catch (error) {
+      yield `failed: ${error instanceof Error ? error.message : String(error)}`
+    } finally {
+      running = false
+    }
+  }
+}
+
+function lines(source: AsyncGenerator<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await source.next()
+      if (done) controller.close()
+      else controller.enqueue(encoder.encode(`${value}\n`))
+    },
+  })
+}
+
+function explain(error: unknown): { message: string; exitCode: number } {
+  if (error instanceof CannotStart) return error
+  if (error instanceof EdgeSettingFault) return { message: error.message, exitCode: 78 }
+  if (error instanceof ToolsMissing) return { message: error.message, exitCode: 69 }
+  if (error instanceof Error) return { message: error.message, exitCode: 1 }
+  throw error
+}

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Makes the edge's certificate with openssl: a CA of its own and a leaf it signs, or a new leaf when the old one runs out,
+# has other names, or FORCE is set. Otherwise it does nothing. The pair is put in place by one rename of the link `live`,
+# so that Envoy, which watches for that, never sees a key without its certificate. Needs no root.
+#
+# CERTS (/certs) and CA (/ca): where they are kept; the edge needs the first only.   EDGE_HOST: your names, by commas.
+# LEAF_DAYS (90)   RENEW_DAYS (30): renewed this long before the end.   CERT_OWNER: uid:gid that Envoy runs as, if not you.
+set -eu
+umask 077
+CERTS=${CERTS:-/certs}
+CA=${CA:-/ca}
+LEAF_DAYS=${LEAF_DAYS:-90}
+RENEW_DAYS=${RENEW_DAYS:-30}
+names=$(echo $(printf %s "${EDGE_HOST:-}" | tr ',' ' ') localhost envoy)
+live=$CERTS/live
+
+# Two at once (two machines, one volume) would mix their files: the first to make this folder works, the other waits.
+mkdir -p "$CERTS" "$CA"
+work=$CA/.work
+tries=0
+until mkdir "$work" 2>/dev/null; do
+  tries=$((tries + 1))
+  # One that was killed leaves its folder behind; nobody needs half a minute.
+  [ "$tries" -lt 150 ] || { rm -rf "$work"; tries=0; continue; }
+  sleep 0.2 2>/dev/null || sleep 1
+done
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+
+valid_for() { # FILE DAYS
+  [ -s "$1" ] && openssl x509 -in "$1" -noout -checkend "$(($2 * 86400))" >/dev/null 2>&1
+}
+
+has_names() { # CERTIFICATE: its names are these, no fewer and no others
+  has=$(openssl x509 -in "$1" -noout -text | grep -o 'DNS:[^, ]*' | sort -u)
+  [ "$has" = "$(for name in $names; do echo "DNS:$name"; done | sort -u)" ]
+}
+
+# The CA may vouch for these names only: whoever steals it cannot pass for a bank with those who trust it. (Addresses are
+# not constrained: BoringSSL, hence Bun, refuses a CA that tries.)
+make_ca() {
+  constraints=critical
+  for name in $names; do constraints="$constraints,permitted;DNS:$name"; done
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -sha256 -nodes -days 3650 \
+    -subj '/O=Munjigi/CN=Munjigi local CA' -keyout "$work/ca.key" -out "$work/ca.crt" \
+    -addext 'basicConstraints=critical,CA:TRUE,pathlen:0' -addext 'keyUsage=critical,keyCertSign,cRLSign' \
+    -addext "nameConstraints=$constraints" 2>"$work/errors" || fail
+  mv -f "$work/ca.key" "$CA/ca.key"
+  mv -f "$work/ca.crt" "$CA/ca.crt"
+}
+
+make_leaf() { # FOLDER
+  alternatives=IP:127.0.0.1,IP:::1
+  for name in $names; do alternatives=$alternatives,DNS:$name; done
+  printf '%s\n' basicConstraints=critical,CA:FALSE keyUsage=critical,digitalSignature extendedKeyUsage=serverAuth \
+    subjectKeyIdentifier=hash authorityKeyIdentifier=keyid "subjectAltName=$alternatives" >"$work/extensions"
+  {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -subj "/CN=${names%% *}" \
+      -keyout "$1/tls.key" -out "$work/request" &&
+      openssl x509 -req -in "$work/request" -CA "$CA/ca.crt" -CAkey "$CA/ca.key" -set_serial "0x$(openssl rand -hex 16)" \
+        -days "$LEAF_DAYS" -sha256 -extfile "$work/extensions" -out "$1/tls.crt"
+  } 2>"$work/errors" || fail
+  cp "$CA/ca.crt" "$1/ca.crt"
+  chmod 0600 "$1/tls.key"
+  chmod 0644 "$1/tls.crt" "$1/ca.crt"
+  chmod 0755 "$1" "$CERTS"
+  [ -z "${CERT_OWNER:-}" ] || chown -R "$CERT_OWNER" "$1"
+}
+
+fail() {
+  cat "$work/errors" >&2
+  exit 1
+}
+
+publish() { # FOLDER
+  ln -sf "$(basename "$1")" "$CERTS/.live"
+  # Over a link to a folder, plain `mv` would move into that folder: -T says no with GNU, -h with BSD.
+  mv -Tf "$CERTS/.live" "$live" 2>/dev/null || mv -fh "$CERTS/.live" "$live"
+}
+
+if [ -z "${FORCE:-}" ] && valid_for "$live/tls.crt" "$RENEW_DAYS" && has_names "$live/tls.crt" &&
+  openssl verify -CAfile "$CA/ca.crt" "$live/tls.crt" >/dev/null 2>&1; then
+  echo "the certificate is good: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"
+  exit 0
+fi
+
+valid_for "$CA/ca.crt" "$LEAF_DAYS" && [ -s "$CA/ca.key" ] || make_ca
+version=$CERTS/v-$(date -u +%Y%m%dT%H%M%SZ)-$$
+mkdir "$version"
+make_leaf "$version"
+if ! openssl verify -CAfile "$CA/ca.crt" "$version/tls.crt" >/dev/null 2>&1; then
+  # A new name, for which the old CA may not vouch.
+  make_ca
+  make_leaf "$version"
+  echo "a new CA was made for these names: clients must be given the new ca.crt"
+fi
+publish "$version"
+# The one before stays for a moment: Envoy may just be reading it.
+for old in $(ls -dt "$CERTS"/v-* | tail -n +3); do rm -rf "$old"; done
+echo "made a certificate for $names: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"

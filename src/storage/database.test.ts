@@ -1,0 +1,404 @@
+// The database under load and in trouble: connections, the one writer, locks held by others, and what a failure may tell.
+// Other connections stand for other processes here, for SQLite's locks are the same; e2e/processes.test.ts has real ones.
+
+import { afterAll, describe, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createClient } from '@libsql/client'
+import { eq, sql } from 'drizzle-orm'
+import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { AuthError } from '../errors.ts'
+import { SECURITY_EVENTS } from '../observability/events.ts'
+import { createMetrics } from '../observability/metrics.ts'
+import type { Clock } from '../platform/clock.ts'
+import { systemClock } from '../platform/clock.ts'
+import { createTestClock } from '../testing/clock.ts'
+import { createTestLog } from '../testing/log.ts'
+import { createTestRandom } from '../testing/random.ts'
+import { users } from '../users/table.ts'
+import type { Db } from './database.ts'
+import { openDatabase } from './database.ts'
+import { StorageFault } from './faults.ts'
+import { heartbeats } from './table.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-database-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let files = 0
+
+/** How many connections the driver opens to one file. */
+const POOL = 20
+/** In capitals, as the codes of drivers are: whoever takes a word of a message for a code would let it through. */
+const SENTINEL = 'SENTINEL_4711'
+
+/** A table with a rule that ours have not. */
+const children = sqliteTable('children', {
+  parent: text('parent').references(() => users.id),
+  size: integer('size').notNull(),
+})
+
+async function open({ clock = systemClock, memory = false }: { clock?: Clock; memory?: boolean }) {
+  files += 1
+  const url = memory ? ':memory:' : `file:${join(folder, `${files}.db`)}`
+  const { log, lines } = createTestLog()
+  const metrics = createMetrics({ version: '', bun: '', securityEvents: SECURITY_EVENTS })
+  const options = { url, clock, random: createTestRandom(), log, metrics }
+  const database = await openDatabase(options)
+  return { database, url, lines }
+}
+
+const beat = (db: Db, id: number) => db.insert(heartbeats).values({ id, at: 0 })
+const user = (emailKey: string) => ({
+  id: `usr_${emailKey}`,
+  email: emailKey,
+  emailKey,
+  passwordHash: SENTINEL,
+  createdAt: 0,
+})
+
+/** Takes the lock that a writer needs, as another process would. */
+async function lock(url: string) {
+  const client = createClient({ url })
+  const transaction = await client.transaction('write')
+  return {
+    [Symbol.dispose]() {
+      transaction.close()
+      client.close()
+    },
+  }
+}
+
+/** Counts up to `enough`, and tells when it is there. */
+function counter(enough = Number.POSITIVE_INFINITY) {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let count = 0
+  return {
+    reached: promise,
+    count: () => count,
+    add() {
+      count += 1
+      if (count >= enough) resolve()
+    },
+  }
+}
+
+/** What was thrown. */
+async function failure(work: Promise<unknown>): Promise<unknown> {
+  return await work.then(
+    () => 'nothing was thrown',
+    (error: unknown) => error,
+  )
+}
+
+/** All text that an error carries, hidden properties and causes too. */
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return JSON.stringify(error) ?? String(error)
+  const own = Object.getOwnPropertyNames(error).map((name) => textOf(Reflect.get(error, name)))
+  return [String(error), ...own].join('\n')
+}
+
+describe('every connection to a file', () => {
+  test('writes ahead, syncs fully, waits a moment for a lock, and enforces foreign keys', async () => {
+    const { database } = await open({})
+    const inFlight = <T>(count: number, query: (db: Db) => Promise<T>) =>
+      Promise.all(Array.from({ length: count }, () => database.read(query)))
+    // A temporary table belongs to one connection: that none of these finds one of its name shows that each has its own.
+    await inFlight(POOL, (db) => db.run(sql`CREATE TEMP TABLE mark (id)`))
+
+    const settings = await inFlight(5 * POOL, (db) =>
+      db.get(sql`
+        SELECT journal_mode, synchronous, timeout, foreign_keys,
+          (SELECT count(*) FROM temp.sqlite_schema) AS marks
+        FROM pragma_journal_mode, pragma_synchronous, pragma_busy_timeout, pragma_foreign_keys`),
+    )
+
+    const wanted = { journal_mode: 'wal', synchronous: 2, timeout: 50, foreign_keys: 1, marks: 1 }
+    expect(settings).toEqual(Array.from({ length: 5 * POOL }, () => wanted))
+    database.close()
+  })
+})
+
+describe('writers of one process', () => {
+  test('pass one at a time, so that fifty transactions at once all succeed', async () => {
+    const { database } = await open({})
+    let [running, most] = [0, 0]
+    const transfer = (id: number) =>
+      database.write(async (db) => {
+        running += 1
+        most = Math.max(most, running)
+        await db.transaction(async (transaction) => {
+          await transaction.insert(heartbeats).values({ id, at: 0 })
+          // Elsewhere the loop goes round; another writer would now wait for this one without letting it go on.
+          await new Promise(setImmediate)
+          await transaction.update(heartbeats).set({ at: id }).where(eq(heartbeats.id, id))
+        })
+        running -= 1
+      })
+    await Promise.all(Array.from({ length: 50 }, (_, i) => transfer(i)))
+    expect(most).toBe(1)
+    const rows = await database.read((db) => db.select().from(heartbeats).orderBy(heartbeats.id))
+    expect(rows).toEqual(Array.from({ length: 50 }, (_, i) => ({ id: i, at: i })))
+    database.close()
+  })
+
+  test('are refused at once when a thousand are in line', async () => {
+    const { database } = await open({ memory: true })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const first = database.write(() => promise)
+    const inLine = Promise.all(
+      Array.from({ length: 1_000 }, (_, i) => database.write((db) => beat(db, i))),
+    )
+    const refused = await failure(database.write((db) => beat(db, 1_001)))
+    expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
+    resolve()
+    await Promise.all([first, inLine])
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(1_000)
+  })
+
+  test('do not stop those behind them by failing', async () => {
+    const { database } = await open({ memory: true })
+    const writes = [1, 1, 2, 1, 3].map((id) => database.write((db) => beat(db, id)))
+    const results = await Promise.allSettled(writes)
+    expect(results.map(({ status }) => status[0])).toEqual(['f', 'r', 'f', 'r', 'f'])
+  })
+})
+
+describe('a lock held by somebody else', () => {
+  test('is waited for while the event loop goes on', async () => {
+    const { database, url } = await open({})
+    const held = await lock(url)
+    const tries = counter(6)
+    let turns = 0
+    const turning = setInterval(() => {
+      turns += 1
+    })
+    const turnsAtTry: number[] = []
+    const write = database.write((db) => {
+      turnsAtTry.push(turns)
+      tries.add()
+      return beat(db, 1)
+    })
+    await tries.reached
+    held[Symbol.dispose]()
+    await write
+    clearInterval(turning)
+    // Timers ran between each try and the next: no wait was one that stops everything.
+    expect(turnsAtTry).toEqual([...new Set(turnsAtTry)])
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(1)
+    database.close()
+  })
+
+  test('does not hold up who reads', async () => {
+    const { database, url } = await open({})
+    await database.write((db) => beat(db, 1))
+    using _held = await lock(url)
+    expect(await database.read((db) => db.select().from(heartbeats))).toEqual([{ id: 1, at: 0 }])
+  })
+
+  test('for more than a second and a half is a refusal that says when to come again', async () => {
+    const clock = createTestClock()
+    const { database, url, lines } = await open({ clock })
+    using _held = await lock(url)
+    const [early, late] = [counter(5), counter(10)]
+    const write = failure(
+      database.write((db) => {
+        early.add()
+        late.add()
+        return beat(db, 1)
+      }),
+    )
+    await early.reached
+    clock.advance('1s')
+    await late.reached
+    clock.advance('1s')
+    const refused = await write
+    expect(refused).toBeInstanceOf(AuthError)
+    expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { event: 'database.fault', kind: 'write', fault: 'busy', detail: 'SQLITE_BUSY' },
+    ])
+  })
+
+  test('is not waited for again by each who stood in line meanwhile', async () => {
+    const clock = createTestClock()
+    const { database, url } = await open({ clock })
+    using _held = await lock(url)
+    const [tries, begunLate] = [counter(3), counter()]
+    const first = failure(
+      database.write((db) => {
+        tries.add()
+        return beat(db, 0)
+      }),
+    )
+    const behind = Array.from({ length: 20 }, (_, i) =>
+      failure(
+        database.write((db) => {
+          begunLate.add()
+          return beat(db, i + 1)
+        }),
+      ),
+    )
+    await tries.reached
+    clock.advance('2s')
+    const refusals = await Promise.all([first, ...behind])
+    expect(new Set(refusals.map((error) => Reflect.get(Object(error), 'code')))).toEqual(
+      new Set(['SERVICE_UNAVAILABLE']),
+    )
+    // Each try would stop the event loop for the moment that the binding waits: twenty of them, for a second.
+    expect(begunLate.count()).toBe(0)
+  })
+
+  test('is waited for by who opens the database, also before it is what we make of it', async () => {
+    files += 1
+    const url = `file:${join(folder, `${files}.db`)}`
+    const held = await lock(url)
+    const { log } = createTestLog()
+    const metrics = createMetrics({ version: '', bun: '', securityEvents: SECURITY_EVENTS })
+    const options = { url, clock: systemClock, random: createTestRandom(), log, metrics }
+    const opening = failure(openDatabase(options).then((database) => database.close()))
+    // A timer runs when the loop has gone round, that is after the first try.
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    held[Symbol.dispose]()
+    expect(await opening).toBe('nothing was thrown')
+  })
+})
+
+describe('a failure tells neither statement nor parameters', () => {
+  const insertTwice = async (db: Db) => {
+    await db.insert(users).values(user(SENTINEL))
+    await db.insert(users).values({ ...user(SENTINEL), id: SENTINEL })
+  }
+  const cases: ReadonlyArray<{
+    name: string
+    run: (db: Db) => Promise<unknown>
+    code: string
+    detail?: string
+  }> = [
+    { name: 'a unique index says no', run: insertTwice, code: 'conflict', detail: 'unique' },
+    {
+      name: 'a unique index says no within a batch',
+      run: (db) =>
+        db.batch([
+          db.insert(users).values(user('kim@example.com')),
+          db.insert(users).values(user(SENTINEL)),
+          db.insert(users).values({ ...user(SENTINEL), id: SENTINEL }),
+        ]),
+      code: 'conflict',
+      detail: 'unique',
+    },
+    {
+      name: 'a foreign key says no',
+      run: (db) => db.insert(children).values({ parent: SENTINEL, size: 1 }),
+      code: 'other',
+      detail: 'SQLITE_CONSTRAINT',
+    },
+    {
+      name: 'a value is missing',
+      run: (db) => db.run(sql`INSERT INTO children (parent) VALUES (${SENTINEL})`),
+      code: 'other',
+      detail: 'SQLITE_CONSTRAINT',
+    },
+    {
+      name: 'the statement is wrong',
+      run: (db) => db.run(sql`SELECT ${SENTINEL} FROM SENTINEL_4711`),
+      code: 'other',
+      detail: 'SQLITE_ERROR',
+    },
+    {
+      name: 'a parameter is of a wrong kind',
+      run: (db) => db.run(sql`SELECT ${{ toString: () => SENTINEL, SENTINEL }}`),
+      code: 'other',
+    },
+    {
+      name: 'the disk is full',
+      async run(db) {
+        await db.run(sql`PRAGMA max_page_count = 1`)
+        await db.insert(users).values(user(SENTINEL.repeat(100_000)))
+      },
+      code: 'SERVICE_UNAVAILABLE',
+    },
+  ]
+
+  test.each(cases)('when $name', async ({ run, code, detail }) => {
+    const { database, lines } = await open({})
+    await database.write((db) =>
+      db.run(sql`CREATE TABLE children (parent text REFERENCES users(id), size integer NOT NULL)`),
+    )
+    const error = await failure(database.write(run))
+    expect(error).toMatchObject(detail ? { code, detail } : { code })
+    expect(error).toBeInstanceOf(detail || code === 'other' ? StorageFault : AuthError)
+    expect(textOf(error)).not.toContain(SENTINEL)
+    expect(lines.join()).not.toContain(SENTINEL)
+    database.close()
+  })
+
+  test('when the database was closed', async () => {
+    const { database, lines } = await open({ memory: true })
+    database.close()
+    const attempts = [
+      database.read((db) => db.select().from(users).where(eq(users.email, SENTINEL))),
+      database.write((db) => db.insert(users).values(user(SENTINEL))),
+    ]
+    for (const error of await Promise.all(attempts.map(failure))) {
+      expect(error).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
+      expect(textOf(error)).not.toContain(SENTINEL)
+    }
+    expect(lines.map((line) => JSON.parse(line).detail)).toEqual(['CLIENT_CLOSED', 'CLIENT_CLOSED'])
+    expect(lines.join()).not.toContain(SENTINEL)
+  })
+
+  test('when a lock was held too long', async () => {
+    const clock = createTestClock()
+    const { database, url, lines } = await open({ clock })
+    using _held = await lock(url)
+    const tries = counter(2)
+    const write = failure(
+      database.write((db) => {
+        tries.add()
+        return db.insert(users).values(user(SENTINEL))
+      }),
+    )
+    await tries.reached
+    clock.advance('2s')
+    expect(textOf(await write)).not.toContain(SENTINEL)
+    expect(lines.join()).not.toContain(SENTINEL)
+  })
+
+  test('when the file is no database, or no file', async () => {
+    const garbage = join(folder, 'garbage.db')
+    writeFileSync(garbage, SENTINEL.repeat(1_000))
+    for (const path of [garbage, folder]) {
+      const { log } = createTestLog()
+      const metrics = createMetrics({ version: '', bun: '', securityEvents: SECURITY_EVENTS })
+      const options = { clock: systemClock, random: createTestRandom(), log, metrics }
+      const error = await failure(
+        openDatabase({ url: `file:${path}`, authToken: SENTINEL, ...options }),
+      )
+      expect(textOf(error)).not.toContain(SENTINEL)
+      // Whatever the driver threw has been reduced: the command line tells by it that it is the database.
+      expect(error instanceof StorageFault || error instanceof AuthError).toBe(true)
+    }
+  })
+})
+
+describe('what is stored does not change what a failure is', () => {
+  test.each([
+    'UNIQUE constraint failed: users.email_key',
+    'SQLITE_BUSY@example.com',
+    'database is locked',
+    'SQLITE_FULL@example.com',
+    'fetch failed',
+  ])('%s', async (value) => {
+    const { database } = await open({})
+    const tries = counter()
+    const error = await failure(
+      database.write((db) => {
+        tries.add()
+        return db.run(sql`INSERT INTO users (id) VALUES (${value})`)
+      }),
+    )
+    expect(error).toMatchObject({ code: 'other', detail: 'SQLITE_CONSTRAINT' })
+    expect(tries.count()).toBe(1)
+    database.close()
+  })
+})

@@ -1,0 +1,235 @@
+// The migrator: once, whole or not at all, whoever starts at the same time. And that what is asked often finds an index.
+// e2e/migrations.test.ts has the tool that generates the SQL say that nothing is missing.
+
+import { afterAll, describe, expect, test } from 'bun:test'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createClient } from '@libsql/client'
+import { drizzle } from 'drizzle-orm/libsql'
+import type { SigningKeyRow } from '../keys/store.ts'
+import { insertFirstKey, selectKeys } from '../keys/store.ts'
+import type { EmailKey } from '../users/email.ts'
+import { insertUser, selectUser, selectUserByEmail } from '../users/store.ts'
+import { toUserId } from '../users/user.ts'
+import type { Db } from './database.ts'
+import { migrate } from './migrate.ts'
+
+const MIGRATIONS = new URL('./migrations/', import.meta.url).pathname
+const SHIPPED = readdirSync(MIGRATIONS).filter((file) => file.endsWith('.sql')).length
+
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-migrate-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let names = 0
+
+function newPath(): string {
+  names += 1
+  return join(folder, String(names))
+}
+
+const newClient = (url = `file:${newPath()}.db`) => createClient({ url })
+type Client = ReturnType<typeof newClient>
+
+/** What everything was made by, under its name. */
+async function schemaOf(client: Client): Promise<Record<string, unknown>> {
+  const { rows } = await client.execute('SELECT name, sql FROM sqlite_schema')
+  return Object.fromEntries(rows.map((row) => [row['name'], row['sql']]))
+}
+
+async function journalOf(client: Client): Promise<number> {
+  const { rows } = await client.execute('SELECT count(*) AS rows FROM __drizzle_migrations')
+  return Number(rows[0]?.['rows'])
+}
+
+/** A folder of migrations: what is shipped, and then these texts. */
+function withMigrations(...texts: readonly string[]): string {
+  const path = newPath()
+  cpSync(MIGRATIONS, path, { recursive: true })
+  const file = join(path, 'meta', '_journal.json')
+  const journal = JSON.parse(readFileSync(file, 'utf8'))
+  const entries = texts.map((_, i) => ({
+    ...journal.entries.at(-1),
+    idx: SHIPPED + i,
+    when: 4_000_000_000_000 + i,
+    tag: `later_${i}`,
+  }))
+  const whole = { ...journal, entries: [...journal.entries, ...entries] }
+  writeFileSync(file, JSON.stringify(whole))
+  texts.forEach((text, i) => {
+    writeFileSync(join(path, `later_${i}.sql`), text)
+  })
+  return path
+}
+
+describe('migrating', () => {
+  test('an empty database applies everything, and again applies nothing', async () => {
+    const client = newClient()
+    expect(await migrate(client)).toBe(SHIPPED)
+    const schema = await schemaOf(client)
+    expect(Object.keys(schema)).toContain('users')
+    expect(await migrate(client)).toBe(0)
+    expect(await schemaOf(client)).toEqual(schema)
+    expect(await journalOf(client)).toBe(SHIPPED)
+  })
+
+  test('an older database applies what is missing, and keeps its rows', async () => {
+    const client = newClient()
+    await migrate(client)
+    await client.execute('INSERT INTO heartbeats VALUES (1, 1)')
+    const later = withMigrations('ALTER TABLE heartbeats ADD COLUMN more text')
+    expect(await migrate(client, later)).toBe(1)
+    const { columns, rows } = await client.execute('SELECT * FROM heartbeats')
+    expect([columns, ...rows.map((row) => Array.from(row))]).toEqual([
+      ['id', 'at', 'more'],
+      [1, 1, null],
+    ])
+  })
+
+  test('a newer database is left alone', async () => {
+    const client = newClient()
+    await migrate(client, withMigrations('CREATE TABLE later (id integer)'))
+    const schema = await schemaOf(client)
+    expect(await migrate(client)).toBe(0)
+    expect(await schemaOf(client)).toEqual(schema)
+  })
+
+  const good = 'CREATE TABLE later (id integer)'
+  test.each([
+    [
+      'in its second statement',
+      [`${good};--> statement-breakpoint\nALTER TABLE nowhere ADD COLUMN more text`],
+    ],
+    ['after one that succeeded', [good, 'CREATE TABLE users (id text)']],
+    ['in the middle of changing rows', [`DELETE FROM heartbeats;--> statement-breakpoint\nOOPS`]],
+  ])('that fails %s leaves schema and rows as they were', async (_, texts) => {
+    const client = newClient()
+    await migrate(client)
+    await client.execute('INSERT INTO heartbeats VALUES (1, 1)')
+    const schema = await schemaOf(client)
+    const refused = await migrate(client, withMigrations(...texts)).then(
+      () => 'applied',
+      () => 'refused',
+    )
+    expect(refused).toBe('refused')
+    expect(await schemaOf(client)).toEqual(schema)
+    expect(await journalOf(client)).toBe(SHIPPED)
+    expect((await client.execute('SELECT * FROM heartbeats')).rows).toHaveLength(1)
+    // No lock is left behind either.
+    expect(await migrate(client, withMigrations(good))).toBe(1)
+  })
+})
+
+describe('four processes that open an empty database at once', () => {
+  const modules = ['storage/database', 'platform/clock', 'platform/random', 'testing/log']
+    .concat('observability/metrics')
+    .map((name) => new URL(`../${name}.ts`, import.meta.url).href)
+  /** Waits for a line, so that all begin together, and answers when it has opened the database. */
+  const program = `
+    const modules = await Promise.all(${JSON.stringify(modules)}.map((name) => import(name)))
+    const { openDatabase, systemClock, systemRandom, createTestLog, createMetrics } = Object.assign({}, ...modules)
+    const metrics = createMetrics({ version: '', bun: '', securityEvents: [] })
+    console.log('ready')
+    for await (const url of console) {
+      const options = { url, clock: systemClock, random: systemRandom, log: createTestLog().log, metrics }
+      const database = await openDatabase(options)
+      database.close()
+      console.log('opened')
+    }`
+
+  test('all get it, and each migration is applied once', async () => {
+    const processes = Array.from({ length: 4 }, () => startProgram(program))
+    for (const { says } of processes) await says('ready')
+    // Which one is first is chance; so is how closely they follow each other.
+    for (let round = 0; round < 15; round += 1) {
+      const url = `file:${newPath()}.db`
+      for (const { tell } of processes) tell(url)
+      for (const { says } of processes) await says('opened')
+      expect(await journalOf(newClient(url))).toBe(SHIPPED)
+    }
+    for (const { child } of processes) child.kill()
+  }, 60_000)
+})
+
+function startProgram(program: string) {
+  const child = Bun.spawn([process.execPath, '--no-env-file', '-e', program], {
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const complaints = new Response(child.stderr).text()
+  const lines = linesOf(child.stdout)
+  return {
+    child,
+    tell(line: string) {
+      child.stdin.write(`${line}\n`)
+      child.stdin.flush()
+    },
+    async says(expected: string) {
+      const { value } = await lines.next()
+      if (value !== expected) throw new Error(`${value ?? 'nothing'}\n${await complaints}`)
+    },
+  }
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    yield* lines
+  }
+}
+
+describe('what is asked often finds an index', () => {
+  const user = { id: 'usr_1', email: '', emailKey: '', passwordHash: '', createdAt: 0 }
+  const key: SigningKeyRow = {
+    kid: '',
+    algorithm: 'ES256',
+    publicJwk: '',
+    sealedPrivateJwk: '',
+    createdAt: 0,
+  }
+  test.each<[string, RegExp, (db: Db) => Promise<unknown>]>([
+    [
+      'the user of an e-mail',
+      /SEARCH users USING INDEX users_email_key_unique \(email_key=\?\)/,
+      (db) => selectUserByEmail(db, 'kim@example.com' as EmailKey),
+    ],
+    [
+      'the user of a token',
+      /SEARCH users USING INDEX sqlite_autoindex_users_1 \(id=\?\)/,
+      (db) => selectUser(db, toUserId('usr_1')),
+    ],
+    ['a new user', /^$/, (db) => insertUser(db, user)],
+    [
+      'the first key of its algorithm',
+      /SEARCH signing_keys USING COVERING INDEX signing_keys_algorithm_created_at \(algorithm=\?\)/,
+      (db) => insertFirstKey(db, key),
+    ],
+  ])('%s', async (_, expected, statement) => {
+    const plan = await planOf(statement)
+    expect(plan).toMatch(expected)
+    expect(plan).not.toMatch(/SCAN (?!CONSTANT ROW)|TEMP B-TREE/)
+  })
+
+  test('this test would notice if one did not', async () => {
+    expect(await planOf(selectKeys)).toMatch(/SCAN signing_keys/)
+  })
+})
+
+/** How SQLite goes about the last statement that `statement` sends. */
+async function planOf(statement: (db: Db) => Promise<unknown>): Promise<string> {
+  const client = newClient()
+  await migrate(client)
+  let sent: { sql: string; args: never[] } | undefined
+  const logger = {
+    logQuery(sql: string, args: unknown[]) {
+      sent = { sql, args: args as never[] }
+    },
+  }
+  await statement(drizzle(client, { logger }))
+  if (!sent) throw new Error('no statement was sent')
+  const { rows } = await client.execute({ ...sent, sql: `EXPLAIN QUERY PLAN ${sent.sql}` })
+  return rows.map((row) => String(row['detail'])).join('\n')
+}
