@@ -41,9 +41,9 @@ export interface KeyRingOptions {
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { database, algorithm } = options
   const before = await database.read(selectKeys)
-  const isNew = !before.some((row) => row.algorithm === algorithm)
-  if (isNew) await makeFirstKey(options)
-  const rows = isNew ? await database.read(selectKeys) : before
+  const found = before.some((row) => row.algorithm === algorithm)
+  const made = found ? null : await makeFirstKey(options)
+  const rows = found ? before : await database.read(selectKeys)
 
   const current = openCurrent(rows, options)
   const published = rows.map((row) => JSON.parse(row.publicJwk) as PublicJwk)
@@ -52,16 +52,17 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     current: () => current,
     find: (kid) => byKid.get(kid) ?? null,
     jwks: () => ({ keys: published }),
-    isNew,
+    isNew: current.kid === made,
   }
 }
 
+/** Offers a key and returns its id; another replica's may have been first. */
 async function makeFirstKey({
   database,
   clock,
   sealingKey,
   algorithm,
-}: KeyRingOptions): Promise<void> {
+}: KeyRingOptions): Promise<string> {
   const key = await generateSigningKey(algorithm, clock.now())
   await database.write((db) =>
     insertFirstKey(db, {
@@ -72,6 +73,7 @@ async function makeFirstKey({
       createdAt: key.createdAt,
     }),
   )
+  return key.kid
 }
 
 function openCurrent(
