@@ -5,7 +5,8 @@ import { ConfigFaults } from '../config.ts'
 import { AuthError } from '../errors.ts'
 import { WrongSecret } from '../keys/keys.ts'
 import { describeError } from '../observability/log.ts'
-import { PortTaken } from './listen.ts'
+import { StorageFault } from '../storage/faults.ts'
+import { CannotListen, PortTaken } from './listen.ts'
 
 export const VERSION = manifest.version
 
@@ -30,8 +31,17 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       message: `munjigi: ${error.message}. Set MUNJIGI_PORT or MUNJIGI_METRICS_PORT.`,
       exitCode: 69,
     }
+  if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
+  if (error instanceof StorageFault)
+    return { message: `munjigi: cannot open the database: ${error.message}`, exitCode: 69 }
   if (error instanceof AuthError)
     return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
+  if (error instanceof Error && 'syscall' in error && 'path' in error)
+    return { message: `munjigi: cannot use ${error.path} (${codeOf(error)})`, exitCode: 69 }
   const { error: kind, at } = describeError(error)
   return { message: `munjigi: could not start: ${kind}\n  ${at ?? ''}`, exitCode: 70 }
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error ? String(error.code) : error.name
 }

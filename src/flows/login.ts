@@ -76,8 +76,9 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
   if (user === null) {
     report({
       type: 'login.failed',
+      // The digest only where there is no id: together they would tie the one to the other.
       ...failure,
-      emailDigest: emailDigest(email.key),
+      ...('userId' in failure ? {} : { emailDigest: emailDigest(email.key) }),
       clientAddress: client.address,
     } as Parameters<typeof report>[0])
     throw new AuthError('INVALID_CREDENTIALS')

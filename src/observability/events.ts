@@ -10,7 +10,7 @@ interface Fields {
   'login.failed': {
     reason: 'unknown_user' | 'wrong_password'
     userId?: string
-    emailDigest: string
+    emailDigest?: string
     clientAddress: string
   }
   'login.already_logged_in': { userId: string; clientAddress: string }
