@@ -160,7 +160,8 @@ describeStack('behind the edge', () => {
     const result = await load.stop()
     figure('SIGSTOP', result, excludedAt - stoppedAt)
     expect(result.failures.filter(({ sentAt }) => sentAt > excludedAt)).toEqual([])
-    expect(result.failures.filter(({ why }) => !why.startsWith('504'))).toEqual([])
+    // By the edge, or by the replica, if it wakes up just before the edge gives up.
+    expect(result.failures.filter(({ why }) => !/^50[34]/.test(why))).toEqual([])
   })
 
   test('the edge answers in the shape of GraphQL when all replicas are dead, and serves when they are back', async () => {

@@ -473,6 +473,22 @@ describe('a start that fails', () => {
     },
   )
 
+  test('serve: a port that another of ours has is taken as well', async () => {
+    await using first = await startServer({ mode: 'serve' })
+    const env = { ...settings(), MUNJIGI_PORT: new URL(first.url).port }
+    expect((await startProgram(['serve'], env).ended).exitCode).toBe(69)
+  })
+
+  test.each([
+    ['no Host', 'GET /readyz HTTP/1.0\r\n\r\n'],
+    ['an empty Host', 'GET /readyz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n'],
+    ['a Host that is none', 'GET /readyz HTTP/1.1\r\nHost: [\r\nConnection: close\r\n\r\n'],
+  ])('a probe with %s is answered', async (_, head) => {
+    await using server = await startServer({ mode: 'serve' })
+    expect(await rawAnswer(new URL(server.url).port, head)).toStartWith('HTTP/1.1 200')
+    expect(server.lines.join()).not.toContain('request.failed')
+  })
+
   test('dev moves on to the next free port, says so, and signs with it', async () => {
     using taken = takePort()
     using takenToo = takePort()
@@ -516,6 +532,25 @@ function garbage(): string {
   const path = join(folder, 'garbage.db')
   writeFileSync(path, 'no database at all. '.repeat(1_000))
   return path
+}
+
+/** What comes back for bytes that no client library would send. */
+function rawAnswer(port: string, head: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  let text = ''
+  Bun.connect({
+    hostname: '127.0.0.1',
+    port: Number(port),
+    socket: {
+      open: (socket) => void socket.write(head),
+      data(socket, bytes) {
+        text += bytes.toString()
+        if (text.includes('\r\n\r\n')) socket.end()
+      },
+      close: () => resolve(text),
+    },
+  }).catch(reject)
+  return promise
 }
 
 function takePort() {

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import type { Services } from './flows/services.ts'
 import { createGraphiql } from './graphql/graphiql.ts'
 import { createGraphQLServer } from './graphql/yoga.ts'
+import { pathOf } from './http/path.ts'
 import { createRoutes } from './http/routes.ts'
 import type { KeyRing } from './keys/keys.ts'
 import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
@@ -191,8 +192,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
   return {
     fetch: async (request, peer) => await routes.fetch(request, { peer }),
     async metricsFetch(request) {
-      if (new URL(request.url).pathname !== '/metrics')
-        return new Response('Not found\n', { status: 404 })
+      if (pathOf(request) !== '/metrics') return new Response('Not found\n', { status: 404 })
       return new Response(await metrics.print(), {
         headers: { 'content-type': metrics.contentType },
       })

@@ -182,6 +182,12 @@ describe('unknown names', () => {
   })
 })
 
+test('the metrics never share the public port', () => {
+  expect(faults('dev', { MUNJIGI_PORT: '4000', MUNJIGI_METRICS_PORT: '4000' })).toEqual([
+    'MUNJIGI_METRICS_PORT: must not be the public port',
+  ])
+})
+
 test('all faults are told at once, one line each, and no value of a secret', () => {
   const wrong = {
     MUNJIGI_PORT: 'x',

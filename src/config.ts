@@ -242,6 +242,8 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
     faults.push(
       `${PREFIX}CLIENT_ADDRESS_HEADER: needs ${PREFIX}TRUSTED_PEERS, else anybody could choose an address`,
     )
+  if (values.port !== 0 && values.port === values.metricsPort)
+    faults.push(`${PREFIX}METRICS_PORT: must not be the public port`)
   if (faults.length > 0) throw new ConfigFaults(faults)
   // Without faults every setting with a default has a value: the type says what the checks above ensured.
   return Object.freeze(values) as Settings

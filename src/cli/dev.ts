@@ -1,7 +1,7 @@
 // munjigi dev: for trying it out. Needs nothing: makes the secret and the database on first start, takes the next free
 // port, and prints what to type next.
 
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import type { Config, Settings } from '../config.ts'
 import type { Random } from '../platform/random.ts'
@@ -57,10 +57,11 @@ function keepSecret(
   path: string,
   random: Random,
 ): { secret: string; path: string; isNew: boolean } {
+  if (existsSync(path)) return { secret: readSecret(path), path, isNew: false }
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  const draft = `${path}.${process.pid}.tmp`
-  writeFileSync(draft, `${Buffer.from(random.bytes(48)).toString('base64url')}\n`, { mode: 0o600 })
-  chmodSync(draft, 0o600)
+  const draft = `${path}.${Buffer.from(random.bytes(8)).toString('hex')}.tmp`
+  const text = `${Buffer.from(random.bytes(48)).toString('base64url')}\n`
+  writeFileSync(draft, text, { mode: 0o600, flag: 'wx' })
   try {
     // A link appears whole or not at all, and not over an existing file.
     linkSync(draft, path)

@@ -5,7 +5,8 @@ import { ConfigFaults } from '../config.ts'
 import { AuthError, messageOf } from '../errors.ts'
 import { WrongSecret } from '../keys/keys.ts'
 import { describeError } from '../observability/log.ts'
-import { PortTaken } from './listen.ts'
+import { StorageFault } from '../storage/faults.ts'
+import { CannotListen, PortTaken } from './listen.ts'
 import { isUsageError, USAGE } from './program.ts'
 import { NothingFound } from './with-core.ts'
 
@@ -32,8 +33,17 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       message: `munjigi: ${messageOf(error.code, 'en')} (${error.details.reason ?? ''})`,
       exitCode: 1,
     }
+  if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
+  if (error instanceof StorageFault)
+    return { message: `munjigi: cannot open the database: ${error.message}`, exitCode: 69 }
   if (error instanceof AuthError)
     return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
+  if (error instanceof Error && 'syscall' in error && 'path' in error)
+    return { message: `munjigi: cannot use ${error.path} (${codeOf(error)})`, exitCode: 69 }
   const { error: kind, at } = describeError(error)
   return { message: `munjigi: unexpected failure: ${kind}\n  ${at ?? ''}`, exitCode: 70 }
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error ? String(error.code) : error.name
 }

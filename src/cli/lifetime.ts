@@ -15,6 +15,9 @@ export interface Running {
   readonly drainSeconds: number
 }
 
+/** As long as a request may take: after that nobody waits for an answer. */
+const LAST_ANSWERS_MS = 8_000
+
 /**
  * Serves until a signal, then drains: says so in every answer, serves on for `drainSeconds`, stops accepting,
  * finishes what runs, closes the database. A second signal exits at once with 130.
@@ -22,18 +25,18 @@ export interface Running {
 export async function serveUntilSignal(running: Running): Promise<void> {
   const { app, database, log, publicListener, metricsListener, drainSeconds } = running
   const signalled = signal()
+  await app.start()
   publicListener.answer(app.fetch)
   metricsListener.answer(app.metricsFetch)
-  await app.start()
   log.info('server.started', { url: publicListener.url, metrics: `${metricsListener.url}/metrics` })
 
   log.info('server.draining', { signal: await signalled, seconds: drainSeconds })
   process.once('SIGTERM', exitAtOnce).once('SIGINT', exitAtOnce)
   app.drain()
   await Bun.sleep(drainSeconds * 1_000)
-  await publicListener.close()
+  await publicListener.close(LAST_ANSWERS_MS)
   app.stop()
-  await metricsListener.close()
+  await metricsListener.close(0)
   database.close()
   log.info('server.stopped')
 }

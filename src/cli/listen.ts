@@ -6,8 +6,8 @@ export interface Listener {
   readonly port: number
   /** Replaces what answers. */
   answer(fetch: Answer): void
-  /** Stops accepting; resolves when what runs has been answered. */
-  close(): Promise<void>
+  /** Stops accepting; resolves when what runs has been answered, or cut off after `patience` milliseconds. */
+  close(patience: number): Promise<void>
 }
 
 /** Answers one request of the socket address `peer`. */
@@ -18,6 +18,14 @@ export class PortTaken extends Error {
   override readonly name = 'PortTaken'
   constructor(port: number) {
     super(`port ${port} is already in use`)
+  }
+}
+
+/** The address is not ours, or not ours to use. */
+export class CannotListen extends Error {
+  override readonly name = 'CannotListen'
+  constructor(hostname: string, port: number, code: string) {
+    super(`cannot listen on ${hostname}:${port} (${code})`)
   }
 }
 
@@ -34,7 +42,12 @@ export function listen(hostname: string, port: number): Listener {
     answer(fetch) {
       answer = fetch
     },
-    close: () => server.stop(),
+    async close(patience) {
+      // A client that neither sends its request nor reads its answer would keep us for ever.
+      const timer = setTimeout(() => void server.stop(true), patience)
+      await server.stop()
+      clearTimeout(timer)
+    },
   }
 
   function start() {
@@ -44,12 +57,15 @@ export function listen(hostname: string, port: number): Listener {
         port,
         idleTimeout: IDLE_SECONDS,
         development: false,
+        // Bun would share the port with another process of ours, and half of the requests with its database.
+        reusePort: false,
+        error: () => new Response(null, { status: 500 }),
         fetch: (request, self) => answer(request, self.requestIP(request)?.address ?? ''),
       })
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
-        throw new PortTaken(port)
-      throw error
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+      if (code === 'EADDRINUSE') throw new PortTaken(port)
+      throw new CannotListen(hostname, port, code)
     }
   }
 }

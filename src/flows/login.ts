@@ -75,7 +75,8 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
   const outcome = await users.authenticate({ email, password })
   if (outcome.kind === 'refused') {
     const { reason, userId } = outcome
-    const who = { ...(userId ? { userId } : {}), emailDigest: emailDigest(email.key) }
+    // The digest only where there is no id: together they would tie the one to the other.
+    const who = userId ? { userId } : { emailDigest: emailDigest(email.key) }
     report({ type: 'login.failed', reason, ...who, clientAddress: client.address })
     throw new AuthError('INVALID_CREDENTIALS')
   }

@@ -41,11 +41,17 @@ async function readBody(request: Request): Promise<Uint8Array> {
     throw new AuthError('PAYLOAD_TOO_LARGE')
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength
-    if (size > MAX_BODY_BYTES) throw new AuthError('PAYLOAD_TOO_LARGE')
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request.body ?? []) {
+      size += chunk.byteLength
+      if (size > MAX_BODY_BYTES) break
+      chunks.push(chunk)
+    }
+  } catch {
+    // The client broke off: its fault, and nobody is left to read the answer.
+    throw new AuthError('BAD_USER_INPUT', { field: 'body' })
   }
+  if (size > MAX_BODY_BYTES) throw new AuthError('PAYLOAD_TOO_LARGE')
   return Buffer.concat(chunks)
 }
 

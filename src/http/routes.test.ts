@@ -195,6 +195,14 @@ describe('a body', () => {
     expect(sent).toBeLessThan(300_000)
   })
 
+  test('that the client breaks off is its own fault, and no line of the log says otherwise', async () => {
+    const app = await createTestApp()
+    const broken = new ReadableStream({ pull: (controller) => controller.error(new Error('gone')) })
+    const response = await send(app, { method: 'POST', headers: JSON_TYPE, body: broken })
+    expect([response.status, await codeOf(response)]).toEqual([400, 'BAD_USER_INPUT'])
+    expect(app.logLines.join()).not.toContain('request.failed')
+  })
+
   test('of exactly 100 KiB executes, of one byte more does not', async () => {
     const padded = (size: number) => `${QUERY}${' '.repeat(size - QUERY.length)}`
     expect((await post(padded(102_400))).status).toBe(200)

@@ -26,6 +26,7 @@ import type { AccessTokens } from '../tokens/access-token.ts'
 import { readClient } from './client.ts'
 import type { Health } from './health.ts'
 import { healthRoutes } from './health.ts'
+import { pathOf } from './path.ts'
 import { readViewer } from './viewer.ts'
 
 /** What the routes are made from. */
@@ -64,7 +65,7 @@ const SECURITY_HEADERS = {
 /** The app of the public port. */
 export function createRoutes(options: RouteOptions): Hono<Env> {
   const { config, metrics, keys, tokens, ended, graphql, health, graphiql, log } = options
-  const app = new Hono<Env>()
+  const app = new Hono<Env>({ getPath: pathOf })
   app.use(observe(options))
   app.use(metrics.httpMiddleware)
   app.use('/graphql', cors(corsOptions(config.corsOrigins)))
@@ -94,10 +95,10 @@ export function createRoutes(options: RouteOptions): Hono<Env> {
       type: answerType(request.headers.get('accept')),
       tokenSent: request.headers.has('authorization'),
     }
-    return await graphql(request, { params, client: c.get('client'), viewer, answerTo })
+    return await graphql({ params, client: c.get('client'), viewer, answerTo })
   }
 
-  /** The work itself goes on: it is bounded by the deadlines of the database and of the hashing queue. */
+  /** A body that is still coming is not waited for, and what is not read is not executed; work that began goes on. */
   async function inTime(c: Context, work: () => Promise<Response>): Promise<Response> {
     const { promise: late, resolve } = Promise.withResolvers<Response>()
     const timer = setTimeout(

@@ -43,9 +43,21 @@ function open(url = ':memory:'): Promise<Database> {
 
 function ringOf(
   database: Database,
-  { algorithm = 'ES256', sealingKey = SECRET }: Partial<Parameters<typeof openKeyRing>[0]> = {},
+  {
+    algorithm = 'ES256',
+    sealingKey = SECRET,
+  }: { algorithm?: SigningAlgorithm; sealingKey?: Uint8Array } = {},
 ): Promise<KeyRing> {
-  return openKeyRing({ database, clock: createTestClock(), sealingKey, algorithm })
+  return openKeyRing({
+    database,
+    clock: createTestClock(),
+    report: () => {},
+    sealingKeys: [sealingKey],
+    algorithm,
+    jwksMaxAge: 300,
+    tokenLifetime: 605,
+    rotation: 0,
+  })
 }
 
 function tokensOf(keys: KeyRing) {
@@ -153,23 +165,6 @@ describe('one key for all', () => {
     expect(second.current()).toEqual(first.current())
   })
 
-  test('another algorithm gets a key of its own, and tokens of the old one stay good', async () => {
-    const database = await open()
-    const before = await ringOf(database, { algorithm: 'ES256' })
-    const { accessToken } = await tokensOf(before).issue(KIM)
-    const after = await ringOf(database, { algorithm: 'EdDSA' })
-    expect(after.current().algorithm).toBe('EdDSA')
-    expect(
-      after
-        .jwks()
-        .keys.map(({ alg }) => alg)
-        .sort(),
-    ).toEqual(['ES256', 'EdDSA'])
-    expect(await tokensOf(after).verify(accessToken)).toMatchObject({ sub: 'usr_1' })
-    const back = await ringOf(database, { algorithm: 'ES256' })
-    expect(back.current()).toEqual(before.current())
-  })
-
   test('an id that is not ours finds nothing', async () => {
     const keys = await ringOf(await open())
     for (const kid of ['', 'unknown', '__proto__', 'constructor']) expect(keys.find(kid)).toBeNull()
@@ -191,7 +186,7 @@ describe('without the secret', () => {
   })
 
   test('a sealed key that was moved to another id does not open', async () => {
-    const { kid, privateJwk } = await generateSigningKey('ES256', 0)
+    const { kid, privateJwk } = await generateSigningKey('ES256')
     const sealed = seal(JSON.stringify(privateJwk), SECRET, kid)
     expect(unseal(sealed, SECRET, kid)).toBe(JSON.stringify(privateJwk))
     expect(unseal(sealed, SECRET, `${kid}x`)).toBeNull()
@@ -205,7 +200,7 @@ describe('without the secret', () => {
   test('a sealed key of another row does not open in its place', async () => {
     const database = await open()
     await ringOf(database, { algorithm: 'ES256' })
-    await ringOf(database, { algorithm: 'EdDSA' })
+    await (await ringOf(database, { algorithm: 'EdDSA' })).tend()
     const rows = await database.read((db) => db.select().from(signingKeys))
     const foreign = rows.find(({ algorithm }) => algorithm === 'EdDSA')?.sealedPrivateJwk ?? ''
     await database.write((db) =>
@@ -246,7 +241,7 @@ test.each<[SigningAlgorithm, number]>([
   ['EdDSA', 256],
   ['RS256', 3072],
 ])('a key of %s has %d bits (ASVS 11.2.3)', async (algorithm, bits) => {
-  const { publicJwk } = await generateSigningKey(algorithm, 0)
+  const { publicJwk } = await generateSigningKey(algorithm)
   const text = algorithm === 'RS256' ? publicJwk.n : publicJwk.x
   expect(Buffer.from(text ?? '', 'base64url')).toHaveLength(bits / 8)
 })

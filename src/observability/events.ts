@@ -9,7 +9,7 @@ interface Fields {
   'login.failed': {
     reason: 'unknown_user' | 'wrong_password' | 'disabled'
     userId?: string
-    emailDigest: string
+    emailDigest?: string
     clientAddress: string
   }
   'login.already_logged_in': { userId: string; clientAddress: string }

@@ -25,7 +25,7 @@ export const sessions = sqliteTable(
     client: text('client').notNull(),
   },
   (table) => [
-    index('sessions_user_id_created_at').on(table.userId, table.createdAt),
+    index('sessions_user_id_created_at').on(table.userId, table.createdAt, table.id),
     index('sessions_expires_at').on(table.expiresAt),
   ],
 )

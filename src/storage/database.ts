@@ -14,7 +14,7 @@ import type { Metrics, StatementKind } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
-import { toFault } from './faults.ts'
+import { StorageFault, toFault } from './faults.ts'
 import { migrate } from './migrate.ts'
 
 /** What store functions take. */
@@ -47,22 +47,27 @@ const DEADLINE_MS = 1_500
 const MIGRATION_DEADLINE_MS = 20_000
 const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
 
-/** Opens the database and brings it to the newest schema. Several processes may do so at once. */
+/** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const client = connect(options)
+  let client: Client | undefined
   try {
-    if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
-    await patiently(
-      options,
-      MIGRATION_DEADLINE_MS,
-      () => {},
-      () => migrate(client),
-    )
+    client = connect(options)
+    await prepare(client, options)
+    return createDatabase(client, options)
   } catch (error) {
-    client.close()
-    throw error
+    client?.close()
+    const { code, detail } = toFault(error)
+    throw new StorageFault(code, detail)
   }
-  return createDatabase(client, options)
+}
+
+/** Everything here may meet another process that does the same. */
+async function prepare(client: Client, options: DatabaseOptions): Promise<void> {
+  const once = async () => {
+    if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
+    await migrate(client)
+  }
+  await patiently(options, MIGRATION_DEADLINE_MS, () => {}, once)
 }
 
 function connect({ url, authToken }: DatabaseOptions): Client {
@@ -80,7 +85,7 @@ function connect({ url, authToken }: DatabaseOptions): Client {
 export function fileOf(url: string): string {
   return url.startsWith('file://')
     ? fileURLToPath(url)
-    : (url.slice('file:'.length).split('?')[0] ?? '')
+    : decodeURIComponent(url.slice('file:'.length).split('?')[0] ?? '')
 }
 
 function createDatabase(client: Client, options: DatabaseOptions): Database {

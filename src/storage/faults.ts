@@ -29,10 +29,11 @@ export function toFault(error: unknown): StorageFault {
   return new StorageFault('other', detail)
 }
 
+/** The driver's errors. Drizzle's own repeats the parameters: what is stored must not decide what a failure is. */
 function chainOf(error: unknown): Error[] {
   const chain: Error[] = []
   for (let cause = error; cause instanceof Error && chain.length < 8; cause = cause.cause)
-    chain.push(cause)
+    if (!('params' in cause)) chain.push(cause)
   return chain
 }
 

@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
 import { drizzle } from 'drizzle-orm/libsql'
-import type { SigningKeyRow } from '../keys/store.ts'
-import { insertFirstKey, selectKeys } from '../keys/store.ts'
+import { selectKeys } from '../keys/store.ts'
+import { toSessionId } from '../sessions/session.ts'
+import { rotateSession, selectEnded, selectSessions } from '../sessions/store.ts'
 import type { EmailKey } from '../users/email.ts'
 import { insertUser, selectUser, selectUserByEmail } from '../users/store.ts'
 import { toUserId } from '../users/user.ts'
@@ -182,13 +183,21 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
 }
 
 describe('what is asked often finds an index', () => {
-  const user = { id: 'usr_1', email: '', emailKey: '', passwordHash: '', createdAt: 0 }
-  const key: SigningKeyRow = {
-    kid: '',
-    algorithm: 'ES256',
-    publicJwk: '',
-    sealedPrivateJwk: '',
+  const user = {
+    id: 'usr_1',
+    email: '',
+    emailKey: '',
+    passwordHash: '',
     createdAt: 0,
+    disabledAt: null,
+  }
+  const rotation = {
+    id: toSessionId('ses_1'),
+    generation: 0,
+    secretHash: '',
+    nextSecretHash: '',
+    now: 0,
+    idleExpiresAt: 0,
   }
   test.each<[string, RegExp, (db: Db) => Promise<unknown>]>([
     [
@@ -203,9 +212,19 @@ describe('what is asked often finds an index', () => {
     ],
     ['a new user', /^$/, (db) => insertUser(db, user)],
     [
-      'the first key of its algorithm',
-      /SEARCH signing_keys USING COVERING INDEX signing_keys_algorithm_created_at \(algorithm=\?\)/,
-      (db) => insertFirstKey(db, key),
+      'a refresh',
+      /SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 \(id=\?\)/,
+      (db) => rotateSession(db, rotation),
+    ],
+    [
+      "a user's sessions",
+      /SEARCH sessions USING INDEX sessions_user_id_created_at \(user_id=\?\)/,
+      (db) => selectSessions(db, toUserId('usr_1'), 0),
+    ],
+    [
+      'what ended since the last look',
+      /SEARCH ended_sessions USING INTEGER PRIMARY KEY \(rowid>\?\)/,
+      (db) => selectEnded(db, { sequence: 0, since: 0, limit: 1 }),
     ],
   ])('%s', async (_, expected, statement) => {
     const plan = await planOf(statement)
