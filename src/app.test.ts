@@ -78,16 +78,16 @@ describe('a login that fails tells a stranger nothing', () => {
   test.each([
     ['an unknown e-mail', { ...KIM, email: 'lee@example.com' }, 1, 'unknown_user'],
     ['a wrong password', { ...KIM, password: 'wrong horse battery' }, 1, 'wrong_password'],
-    ['a malformed e-mail', { ...KIM, email: 'kim' }, 0, undefined],
+    ['a malformed e-mail', { ...KIM, email: 'kim' }, 0, 'malformed'],
     [
       'an e-mail of 300 characters',
       { ...KIM, email: `${'k'.repeat(300)}@example.com` },
       0,
-      undefined,
+      'malformed',
     ],
-    ['a password of 1,025 characters', { ...KIM, password: 'x'.repeat(1_025) }, 0, undefined],
-    ['a password that is not well-formed', { ...KIM, password: 'correct \uD800' }, 0, undefined],
-    ['an empty password', { ...KIM, password: '' }, 0, undefined],
+    ['a password of 1,025 characters', { ...KIM, password: 'x'.repeat(1_025) }, 0, 'malformed'],
+    ['a password that is not well-formed', { ...KIM, password: 'correct \uD800' }, 0, 'malformed'],
+    ['an empty password', { ...KIM, password: '' }, 0, 'malformed'],
     ['SQL', { ...KIM, password: "' OR 1=1 --" }, 1, 'wrong_password'],
   ])('%s: one answer', async (_, input, hashes, reason) => {
     const app = await createTestApp()

@@ -16,7 +16,7 @@ const DOORS: ReadonlyArray<{ library: RegExp; files: RegExp }> = [
   { library: /^drizzle-kit/, files: /^storage\/drizzle\.config\.ts$/ },
   {
     library: /^(graphql|graphql-yoga|@pothos\/.*|@graphql-yoga\/.*)$/,
-    files: /^graphql\/|\/graphql\.ts$|^schema\.ts$/,
+    files: /^graphql\/|\/graphql\.ts$|^schema\.ts$|^http\/graphiql\.ts$/,
   },
   { library: /^hono\/jwt$/, files: /^(tokens|keys)\// },
   { library: /^hono(?!\/jwt)/, files: /^http\/|\/routes\.ts$|^app\.ts$/ },

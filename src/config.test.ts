@@ -97,6 +97,7 @@ describe('values', () => {
     ],
     ['GRAPHIQL', 'false', 'graphiql', false],
     ['PORT', '0', 'port', 0],
+    ['HOST', '[::1]', 'host', '::1'],
   ] as const)('MUNJIGI_%s=%s', (name, text, key, expected) => {
     expect(read('dev', { [`MUNJIGI_${name}`]: text })[key]).toEqual(expected as never)
   })
@@ -117,6 +118,13 @@ describe('values', () => {
     ['DATABASE_URL', 'postgres://x', /must start with file:/],
     ['ISSUER_URL', 'auth.example.com', /http\(s\) URL/],
     ['ISSUER_URL', 'https://auth.example.com/?a=b', /http\(s\) URL/],
+    ['ISSUER_URL', 'https://auth.example.com ', /http\(s\) URL/],
+    ['ISSUER_URL', 'https:auth.example.com', /http\(s\) URL/],
+    ['ISSUER_URL', 'https://:pw@auth.example.com', /http\(s\) URL/],
+    ['ISSUER_URL', 'https://auth.example.com?', /http\(s\) URL/],
+    ['DATABASE_URL', 'https://db.example.com?authToken=x', /no token/],
+    ['DATABASE_URL', 'https://kim:x@db.example.com', /no token/],
+    ['DATABASE_URL', 'http://a b', /not a URL/],
     ['CORS_ORIGINS', '*', /exact origins/],
     ['CORS_ORIGINS', 'https://a.example/', /exact origins/],
     ['CORS_ORIGINS', 'null', /exact origins/],

@@ -85,13 +85,13 @@ export const ANY_LOCALHOST = 'http://localhost:*'
 
 /** Names are given without their prefix `MUNJIGI_`. */
 const SETTINGS = {
-  HOST: setting(text, 'The address to listen on (0.0.0.0 in the image).', '127.0.0.1'),
+  HOST: setting(hostName, 'The address to listen on (0.0.0.0 in the image).', '127.0.0.1'),
   PORT: setting(
     integer(0, 65_535),
     'The public port; 0 takes any free one. `PORT` without prefix is honoured too. Only `dev` moves on to the next free port.',
     '3000',
   ),
-  METRICS_HOST: setting(text, 'The address for `/metrics`. As `MUNJIGI_HOST` when not set.'),
+  METRICS_HOST: setting(hostName, 'The address for `/metrics`. As `MUNJIGI_HOST` when not set.'),
   METRICS_PORT: setting(integer(0, 65_535), 'The port for `/metrics`; never publish it.', '9464'),
   DATABASE_URL: setting(
     databaseUrl,
@@ -353,6 +353,11 @@ function text(value: string): string {
   return value
 }
 
+/** `[::1]` and `::1` are the same to people, not to sockets. */
+function hostName(value: string): string {
+  return value.replace(/^\[(.*)\]$/, '$1')
+}
+
 function secretText(value: string): string {
   if (Buffer.byteLength(value) < 32) throw new Fault(': must be at least 32 bytes long')
   if (new Set(value).size < 8) throw new Fault(': must be random; try `openssl rand -base64 48`')
@@ -397,14 +402,26 @@ function flag(value: string): boolean {
 function databaseUrl(value: string): string {
   if (!/^(?:file:.|https?:\/\/.|libsql:\/\/.)/.test(value))
     throw new Fault(': must start with file:, http://, https:// or libsql://')
+  if (!value.startsWith('file:') && !URL.canParse(value)) throw new Fault(': is not a URL')
+  if (/[?&]authToken=|\/\/[^/]*@/i.test(value))
+    throw new Fault(
+      `: must hold no token or password; that is what ${PREFIX}DATABASE_AUTH_TOKEN is for`,
+    )
   return value
 }
 
+/** An issuer is compared byte for byte, so only one spelling of it is accepted. */
 function webUrl(value: string): string {
   const url = URL.canParse(value) ? new URL(value) : undefined
-  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username)
+  const plain = value.replace(/\/$/, '')
+  if (
+    !url ||
+    !/^https?:$/.test(url.protocol) ||
+    url.href.replace(/\/$/, '') !== plain ||
+    /[?#@]/.test(plain)
+  )
     throw new Fault(': must be an http(s) URL without query, fragment or user')
-  return value.replace(/\/$/, '')
+  return plain
 }
 
 function headerName(value: string): string {

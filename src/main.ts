@@ -51,7 +51,8 @@ try {
 } catch (error) {
   const { message, exitCode } = explain(error)
   if (message) process.stderr.write(`${message}\n`)
-  process.exitCode = exitCode
+  // Whatever is still open, a listener perhaps, must not keep a failed process alive.
+  process.exit(exitCode)
 }
 
 /** For an operator's command: its result is what is printed, so the log keeps to errors. */

@@ -37,7 +37,7 @@ export function listen(hostname: string, port: number): Listener {
   let answer: Answer = () => new Response(null, { status: 503 })
   const server = start()
   return {
-    url: `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${server.port}`,
+    url: `http://${nameFor(hostname)}:${server.port}`,
     port: server.port ?? port,
     answer(fetch) {
       answer = fetch
@@ -59,6 +59,8 @@ export function listen(hostname: string, port: number): Listener {
         development: false,
         // Bun would share the port with another process of ours, and half of the requests with its database.
         reusePort: false,
+        // The limit is ours (100 KiB), with a coded answer; Bun's own answer has no code.
+        maxRequestBodySize: Number.MAX_SAFE_INTEGER,
         error: () => new Response(null, { status: 500 }),
         fetch: (request, self) => answer(request, self.requestIP(request)?.address ?? ''),
       })
@@ -68,6 +70,12 @@ export function listen(hostname: string, port: number): Listener {
       throw new CannotListen(hostname, port, code)
     }
   }
+}
+
+/** An address that a browser on this machine can open. */
+function nameFor(hostname: string): string {
+  if (hostname === '0.0.0.0' || hostname === '::') return 'localhost'
+  return hostname.includes(':') ? `[${hostname}]` : hostname
 }
 
 /** Listens on the first free port from `port` upwards. */

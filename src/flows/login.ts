@@ -70,7 +70,10 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
   const email = readEmail(input.email)
   const password = readPassword(input.password)
   // Nobody can have such an e-mail or password: no hash is computed, and the answer is the same.
-  if (typeof email === 'string' || password === null) throw new AuthError('INVALID_CREDENTIALS')
+  if (typeof email === 'string' || password === null) {
+    report({ type: 'login.failed', reason: 'malformed', clientAddress: client.address })
+    throw new AuthError('INVALID_CREDENTIALS')
+  }
 
   const outcome = await users.authenticate({ email, password })
   if (outcome.kind === 'refused') {

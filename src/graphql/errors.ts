@@ -36,6 +36,11 @@ export function toWireError(
   }
 }
 
+/** The code that an error leaves with. */
+export function codeOf(error: GraphQLError): ErrorCode {
+  return classify(error).code
+}
+
 interface Classified {
   readonly code: ErrorCode
   readonly details: ErrorDetails

@@ -24,7 +24,7 @@ export interface WireResult {
 /** What an answer depends on beside its result. */
 export interface AnswerTo {
   readonly type: AnswerType
-  /** Whether the request carried an `Authorization` header (RFC 6750 §3.1). */
+  /** Whether the request carried a bearer token (RFC 6750 §3.1). */
   readonly tokenSent: boolean
 }
 

@@ -3,21 +3,21 @@
 
 import type {
   DocumentNode,
+  GraphQLError,
   GraphQLSchema,
   OperationDefinitionNode,
   SelectionSetNode,
 } from 'graphql'
-import { GraphQLError, getOperationAST, Kind } from 'graphql'
+import { getOperationAST, Kind } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { createYoga } from 'graphql-yoga'
-import type { Language } from '../errors.ts'
-import { ERRORS } from '../errors.ts'
+import type { ErrorCode, Language } from '../errors.ts'
 import type { Log } from '../observability/log.ts'
 import type { Metrics, OperationOutcome } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Context } from './context.ts'
 import { createDocumentCache, createValidate, parseDocument } from './documents.ts'
-import { toWireError } from './errors.ts'
+import { codeOf, toWireError } from './errors.ts'
 import type { GraphQLParams } from './request.ts'
 import type { AnswerTo, WireResult } from './response.ts'
 import { answer } from './response.ts'
@@ -168,12 +168,11 @@ function outcomeOf(result: unknown): OperationOutcome {
       ? (result.errors as readonly GraphQLError[] | undefined)
       : undefined
   if (!errors?.length) return 'ok'
-  return errors.some(isOurFault) ? 'failed' : 'refused'
+  return errors.some((error) => OUR_FAULTS.has(codeOf(error))) ? 'failed' : 'refused'
 }
 
-function isOurFault(error: GraphQLError): boolean {
-  const cause = error.originalError
-  if (cause instanceof GraphQLError) return isOurFault(cause)
-  if (!cause) return false
-  return !('code' in cause) || ERRORS[cause.code as keyof typeof ERRORS]?.status !== 200
-}
+const OUR_FAULTS: ReadonlySet<ErrorCode> = new Set([
+  'INTERNAL_SERVER_ERROR',
+  'SERVICE_UNAVAILABLE',
+  'OVERLOADED',
+])

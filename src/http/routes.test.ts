@@ -463,18 +463,24 @@ describe('a bearer token', () => {
     })
   })
   test.each<[string, (token: string) => string]>([
-    ['of another scheme', (token) => `Basic ${token}`],
-    ['without a scheme', (token) => token],
     ['sent twice', (token) => `Bearer ${token}, Bearer ${token}`],
     ['beside another one', (token) => `Bearer garbage, Bearer ${token}`],
     ['with something behind it', (token) => `Bearer ${token} x`],
     ['of garbage', () => 'Bearer garbage'],
-    ['of nothing', () => 'Bearer '],
     ['over 8 KiB', (token) => `Bearer ${token}${'A'.repeat(8_192)}`],
   ])('%s gives nobody, and says the token was invalid', async (_, header) => {
     const { body, challenge } = await authenticated(header)
     expect(body.data).toBeNull()
     expect(challenge).toBe('Bearer error="invalid_token"')
+  })
+  test.each<[string, (token: string) => string]>([
+    ['of another scheme', (token) => `Basic ${token}`],
+    ['without a scheme', (token) => token],
+    ['of nothing', () => 'Bearer '],
+  ])('%s is no bearer token, and gets a plain challenge', async (_, header) => {
+    const { body, challenge } = await authenticated(header)
+    expect(body.data).toBeNull()
+    expect(challenge).toBe('Bearer')
   })
   test('that is absent gives a plain challenge (RFC 6750)', async () => {
     const { response, code } = await (await createTestApp()).run(ME)

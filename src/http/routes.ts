@@ -10,7 +10,6 @@ import { ANY_LOCALHOST } from '../config.ts'
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import { AuthError } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
-import type { Graphiql } from '../graphql/graphiql.ts'
 import { readGraphQLRequest } from '../graphql/request.ts'
 import { answerType, refuse, wireError } from '../graphql/response.ts'
 import type { GraphQLServer } from '../graphql/yoga.ts'
@@ -24,10 +23,11 @@ import type { Random } from '../platform/random.ts'
 import type { EndedSessions } from '../sessions/ended.ts'
 import type { AccessTokens } from '../tokens/access-token.ts'
 import { readClient } from './client.ts'
+import type { Graphiql } from './graphiql.ts'
 import type { Health } from './health.ts'
 import { healthRoutes } from './health.ts'
 import { pathOf } from './path.ts'
-import { readViewer } from './viewer.ts'
+import { readViewer, sendsToken } from './viewer.ts'
 
 /** What the routes are made from. */
 export interface RouteOptions {
@@ -93,7 +93,7 @@ export function createRoutes(options: RouteOptions): Hono<Env> {
     const viewer = await readViewer(request.headers, tokens, ended)
     const answerTo = {
       type: answerType(request.headers.get('accept')),
-      tokenSent: request.headers.has('authorization'),
+      tokenSent: sendsToken(request.headers),
     }
     return await graphql({ params, client: c.get('client'), viewer, answerTo })
   }

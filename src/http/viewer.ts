@@ -15,3 +15,8 @@ export async function readViewer(
   if (!claims || ended.has(claims.sid)) return null
   return { userId: claims.sub, email: claims.email, sessionId: claims.sid }
 }
+
+/** Whether a bearer token was sent, whatever it is worth: RFC 6750 §3.1 answers differently then. */
+export function sendsToken(headers: Headers): boolean {
+  return /^bearer +./i.test(headers.get('authorization') ?? '')
+}

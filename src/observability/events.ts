@@ -7,7 +7,7 @@ interface Fields {
   'user.signed_up': { userId: string; clientAddress: string }
   'login.succeeded': { userId: string; sessionId: string; clientAddress: string }
   'login.failed': {
-    reason: 'unknown_user' | 'wrong_password' | 'disabled'
+    reason: 'unknown_user' | 'wrong_password' | 'disabled' | 'malformed'
     userId?: string
     emailDigest?: string
     clientAddress: string
@@ -38,23 +38,26 @@ export const END_REASONS = [
 ] as const
 export type EndReason = (typeof END_REASONS)[number]
 
+/** Every event, and how loudly the log says it. */
+const LEVELS: Record<keyof Fields, 'info' | 'warn'> = {
+  'user.signed_up': 'info',
+  'login.succeeded': 'info',
+  'login.failed': 'warn',
+  'login.already_logged_in': 'info',
+  'session.refreshed': 'info',
+  'session.reuse_detected': 'warn',
+  'session.ended': 'info',
+  'key.rotated': 'info',
+  'hash.refused': 'warn',
+}
+
 /** The names of all security events. */
-export const SECURITY_EVENTS = [
-  'user.signed_up',
-  'login.succeeded',
-  'login.failed',
-  'login.already_logged_in',
-  'session.refreshed',
-  'session.reuse_detected',
-  'session.ended',
-  'key.rotated',
-  'hash.refused',
-] as const satisfies ReadonlyArray<keyof Fields>
+export const SECURITY_EVENTS: readonly string[] = Object.keys(LEVELS)
 
 /** One thing that happened. */
 export type SecurityEvent = { [T in keyof Fields]: { type: T } & Fields[T] }[keyof Fields]
 
-/** Tells the log and the metrics. Never throws, never waits. */
+/** Tells the log and the metrics. */
 export type Report = (event: SecurityEvent) => void
 
 /** The report that operators see. */
@@ -64,13 +67,6 @@ export function createReport(
 ): Report {
   return ({ type, ...fields }) => {
     metrics.countSecurityEvent(type)
-    if (WORTH_A_WARNING.has(type)) log.warn(type, fields)
-    else log.info(type, fields)
+    log[LEVELS[type]](type, fields)
   }
 }
-
-const WORTH_A_WARNING: ReadonlySet<string> = new Set([
-  'login.failed',
-  'session.reuse_detected',
-  'hash.refused',
-])

@@ -76,6 +76,8 @@ test('an unexpected error is described by its kind and its place, never by its m
   expect(described['error']).toBe('TypeError')
   expect(described['at']).toContain('log.test.ts')
   expect(JSON.stringify(described)).not.toContain('hunter2')
+  const disguised = describeError(new Error('boom\n    at hunter2'))
+  expect(JSON.stringify(disguised)).not.toContain('hunter2')
   expect(describeError('hunter2')).toEqual({ error: 'string' })
 })
 

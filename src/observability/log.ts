@@ -38,7 +38,9 @@ export function withLogContext<T>(fields: Record<string, string>, work: () => T)
 /** What may be said of an unexpected error: its kind and where it came from. Its message could hold anything. */
 export function describeError(error: unknown): Record<string, string> {
   if (!(error instanceof Error)) return { error: typeof error }
-  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  // The message stands at the head of the stack, and could look like a frame.
+  const stack = (error.stack ?? '').replace(error.message, '')
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line))
   return {
     error: error.name,
     at: frames

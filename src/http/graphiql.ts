@@ -3,6 +3,7 @@
 // never loads it. The page is the same for everyone and holds no secret.
 
 import type { Language } from '../errors.ts'
+import { alreadyLoggedInMessage } from '../flows/login.ts'
 
 /** Answers a browser with the page, compressed if it accepts that, under headers of its own. */
 export type Graphiql = (request: Request) => Promise<Response>
@@ -154,7 +155,7 @@ query Me {
   {
     query: `# 4. 다시 로그인 — 2번과 같지만 토큰과 함께.
 #    비밀번호는 확인하지 않고 답합니다:
-#    ${alreadyLoggedIn[language]}
+#    ${alreadyLoggedInMessage('kim@example.com', language)}
 #
 # 4. Log in again: like 2, but with the token.
 #    The password is not even looked at:
@@ -164,12 +165,6 @@ ${login('LoginAgain')}`,
     headers: withToken,
   },
 ]
-
-/** The answer in the language of the server, as `flows/login.ts` has it. */
-const alreadyLoggedIn = {
-  ko: '이미 kim@example.com로 로그인 하였습니다.',
-  en: 'Already logged in as kim@example.com.',
-}
 
 function login(operation: string): string {
   return `mutation ${operation} {
