@@ -36,9 +36,20 @@ const children = sqliteTable('children', {
   size: integer('size').notNull(),
 })
 
-async function open({ clock = systemClock, memory = false }: { clock?: Clock; memory?: boolean }) {
+function newUrl(): string {
   files += 1
-  const url = memory ? ':memory:' : `file:${join(folder, `${files}.db`)}`
+  return `file:${join(folder, `${files}.db`)}`
+}
+
+async function open({
+  clock = systemClock,
+  memory = false,
+  url = memory ? ':memory:' : newUrl(),
+}: {
+  clock?: Clock
+  memory?: boolean
+  url?: string
+}) {
   const { log, lines } = createTestLog()
   const metrics = createMetrics({ version: '', bun: '' })
   const options = { url, clock, random: createTestRandom(), log, metrics }
@@ -185,6 +196,49 @@ describe('a lock held by somebody else', () => {
     expect(turnsAtTry).toEqual([...new Set(turnsAtTry)])
     expect(await database.read((db) => db.$count(heartbeats))).toBe(1)
     database.close()
+  })
+
+  test('leaves no connection behind on which writes are acknowledged and not committed', async () => {
+    const { database, url } = await open({})
+    const held = await lock(url)
+    const tries = counter(3)
+    const first = database.write((db) => {
+      tries.add()
+      return beat(db, 1)
+    })
+    await tries.reached
+    held[Symbol.dispose]()
+    await first
+    const elsewhere = (await open({ url })).database
+    for (const id of [2, 3, 4]) {
+      await database.write((db) => beat(db, id))
+      // Seen from another connection: only what was committed.
+      expect(await elsewhere.read((db) => db.$count(heartbeats))).toBe(id)
+    }
+    for (const opened of [database, elsewhere]) opened.close()
+  })
+
+  test('after a refusal leaves none either, and reads that run meanwhile are not disturbed', async () => {
+    const clock = createTestClock()
+    const { database, url } = await open({ clock })
+    const held = await lock(url)
+    const tries = counter(2)
+    const refused = failure(
+      database.write((db) => {
+        tries.add()
+        return beat(db, 1)
+      }),
+    )
+    const reads = Array.from({ length: 50 }, () => database.read((db) => db.$count(heartbeats)))
+    expect(await Promise.all(reads)).toEqual(Array(50).fill(0))
+    await tries.reached
+    clock.advance('2s')
+    expect(await refused).toBeInstanceOf(AuthError)
+    held[Symbol.dispose]()
+    const elsewhere = (await open({ url })).database
+    await database.write((db) => beat(db, 1))
+    expect(await elsewhere.read((db) => db.$count(heartbeats))).toBe(1)
+    for (const opened of [database, elsewhere]) opened.close()
   })
 
   test('does not hold up who reads', async () => {

@@ -67,7 +67,7 @@ async function prepare(client: Client, options: DatabaseOptions): Promise<void> 
     if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
     await migrate(client)
   }
-  await patiently(options, MIGRATION_DEADLINE_MS, () => {}, once)
+  await patiently({ ...options, client }, MIGRATION_DEADLINE_MS, () => {}, once)
 }
 
 function connect({ url, authToken }: DatabaseOptions): Client {
@@ -124,7 +124,7 @@ function createDatabase(client: Client, options: DatabaseOptions): Database {
   ): Promise<T> {
     try {
       return await patiently(
-        options,
+        { ...options, client },
         deadline - clock.elapsed(),
         () => metrics.countRetry(kind),
         run,
@@ -141,7 +141,7 @@ function createDatabase(client: Client, options: DatabaseOptions): Database {
 
 /** Repeats what the database was too busy for (and therefore did not execute), with growing, uneven pauses. */
 async function patiently<T>(
-  { clock, random }: DatabaseOptions,
+  { clock, random, client, url }: DatabaseOptions & { client: Client },
   patience: number,
   onRetry: () => void,
   run: () => Promise<T>,
@@ -151,7 +151,11 @@ async function patiently<T>(
     try {
       return await run()
     } catch (error) {
-      if (toFault(error).code !== 'busy' || clock.elapsed() >= deadline) throw error
+      if (toFault(error).code !== 'busy') throw error
+      // The binding leaves the statement that met the lock unfinished, and while one is, SQLite commits nothing on its
+      // connection: what is written next would be acknowledged and lost. So the connections are opened anew.
+      if (url.startsWith('file:')) await client.reconnect()
+      if (clock.elapsed() >= deadline) throw error
     }
     onRetry()
     await Bun.sleep(pause * (0.5 + random.fraction()))
