@@ -48,7 +48,9 @@ export async function burst(load: Load, seconds: number, first: number): Promise
   // The server's own count has those answers too that came when wrk had gone: their CPU is in the sum.
   const right = counted ? (await counted()) - (before.count ?? 0) : work.answers
   if (right < work.answers)
-    throw new Error(`${work.answers - right} of ${work.answers} answers were not the right ones`)
+    throw new Error(
+      `${work.answers - right} of ${work.answers} answers were not the right ones\n${server.complaints()}`,
+    )
   server.emptyLog()
 
   const cpu =

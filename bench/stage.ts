@@ -12,6 +12,8 @@ export interface Server {
   readonly url: string
   /** Of the real server: where it counts. */
   readonly metricsUrl: string | undefined
+  /** What it has logged that is not in order, the first few lines. */
+  complaints(): string
   /** Drops what it has logged so far: a minute of requests is hundreds of megabytes. */
   emptyLog(): void
   stop(): Promise<void>
@@ -66,7 +68,14 @@ export function createStage(): Stage {
       running.add(stop)
       const { url, metrics: metricsUrl } = await startedLine(child, log)
       if (!url.startsWith('http://127.0.0.1:')) throw new Error(`not on this machine: ${url}`)
-      return { pid: child.pid, url, metricsUrl, emptyLog: () => truncateSync(log), stop }
+      return {
+        pid: child.pid,
+        url,
+        metricsUrl,
+        complaints: () => complaintsIn(readFileSync(log, 'utf8')),
+        emptyLog: () => truncateSync(log),
+        stop,
+      }
     },
 
     async [Symbol.asyncDispose]() {
@@ -125,6 +134,14 @@ async function end(child: Bun.Subprocess): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
   await child.exited
   clearTimeout(timer)
+}
+
+function complaintsIn(log: string): string {
+  return log
+    .split('\n')
+    .filter((line) => line !== '' && !line.includes('"level":"info"'))
+    .slice(0, 5)
+    .join('\n')
 }
 
 async function startedLine(

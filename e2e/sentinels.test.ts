@@ -307,22 +307,31 @@ async function inject({ post, send, raw }: Client): Promise<void> {
   await post({ query: INJECTION })
   await post(INJECTION)
   await send(`/${encodeURIComponent(INJECTION)}`)
-  const latin1 = 'zq7\u001b[31m\u0085\u009b31m\t"}{"event":"forged"'
+  await post({ query: 'query zq7name { __typename }', operationName: 'zq7name' })
   const close = 'host: munjigi\r\nconnection: close\r\n'
-  for (const name of [
-    'user-agent',
-    'x-request-id',
-    'x-envoy-external-address',
-    'accept',
-    'origin',
-  ]) {
-    await raw(`GET /livez HTTP/1.1\r\n${close}${name}: ${latin1}\r\n\r\n`)
-    await raw(`GET /livez HTTP/1.1\r\n${close}${name}: a\r\n ${latin1}\r\n\r\n`)
-    await raw(`GET /livez HTTP/1.1\r\n${close}${name}: ${'x'.repeat(5_000)}\r\n\r\n`)
+  for (const value of BYTES) {
+    for (const name of NAMED) await raw(`GET /livez HTTP/1.1\r\n${close}${name}: ${value}\r\n\r\n`)
+    await raw(`GET /livez HTTP/1.1\r\n${close}x-zq7: a\r\n ${value}\r\n\r\n`)
+    await raw(`GET /${value} HTTP/1.1\r\n${close}\r\n`)
+    await raw(`${value} / HTTP/1.1\r\n${close}\r\n`)
   }
-  await raw(`GET /${latin1} HTTP/1.1\r\n${close}\r\n`)
-  await raw(`GET\u001b[31m / HTTP/1.1\r\n${close}\r\n`)
 }
+
+/** Headers that are read, and some of them repeated. */
+const NAMED = ['user-agent', 'x-request-id', 'x-envoy-external-address', 'accept', 'origin']
+
+/** What a header can hold beside plain text, byte by byte. A server may refuse some of it, but not all in one. */
+const BYTES = [
+  'zq7 "}{"event":"forged"} \\u000a \\',
+  'zq7\t\u0085\u009b31m\u00a0',
+  Buffer.from('zq7\u2028\u2029\ufeff').toString('latin1'),
+  'zq7\u001b[31m',
+  'zq7\0',
+  'zq7\u007f',
+  'zq7\r{"event":"forged"}',
+  'zq7\n{"event":"forged"}',
+  `zq7${'x'.repeat(5_000)}`,
+]
 
 /** The database fails in the middle of everything: statements with their parameters, then the whole of it. */
 async function spoil(client: Client, layout: Layout, token: string): Promise<void> {
@@ -480,6 +489,12 @@ for (const [name, openLayout, available] of layouts)
     test('no header of any answer holds any', () => {
       const heads = client.heard.map(({ head }) => head).join('\n')
       expect(findIn(heads, [...secrets(), ...signatures(), ...emails])).toEqual([])
+    })
+
+    test('every answer has an id that is plain and short, whatever id was sent', () => {
+      const ids = client.heard.flatMap(({ head }) => /^x-request-id: .*$/im.exec(head) ?? [])
+      expect(ids.length).toBeGreaterThan(100)
+      for (const id of ids) expect(id).toMatch(/^x-request-id: [\w.-]{8,128}\r?$/i)
     })
 
     test('an answer that refuses repeats nothing that was sent', () => {

@@ -212,6 +212,30 @@ describe('without the secret', () => {
     expect(await failure(ringOf(database))).toBeInstanceOf(WrongSecret)
   })
 
+  test('a key that somebody put into the database is not taken for one of ours', async () => {
+    const database = await open()
+    await ringOf(database)
+    const foreign = await generateSigningKey('EdDSA')
+    await database.write((db) =>
+      db.insert(signingKeys).values({
+        kid: foreign.kid,
+        algorithm: foreign.algorithm,
+        sealedPrivateJwk: seal(JSON.stringify(foreign.privateJwk), OTHER_SECRET, foreign.kid),
+        createdAt: 0,
+        signsFrom: 0,
+      }),
+    )
+    expect(await failure(ringOf(database))).toBeInstanceOf(WrongSecret)
+  })
+
+  test('no key of another algorithm is made either', async () => {
+    const database = await open()
+    await ringOf(database, { algorithm: 'ES256' })
+    const wrong = { algorithm: 'EdDSA', sealingKey: OTHER_SECRET } as const
+    expect(await failure(ringOf(database, wrong))).toBeInstanceOf(WrongSecret)
+    expect(await database.read((db) => db.$count(signingKeys))).toBe(1)
+  })
+
   test('no changed byte and no shorter text opens', () => {
     const sealed = Buffer.from(seal('the key', SECRET, 'kid'), 'base64url')
     for (let i = 0; i < sealed.length; i += 1) {

@@ -9,7 +9,7 @@ import { deriveKey } from '../platform/digest.ts'
 import type { Database } from '../storage/database.ts'
 import { seal, unseal } from './seal.ts'
 import type { PublicJwk, SigningKey } from './signing-key.ts'
-import { generateSigningKey } from './signing-key.ts'
+import { generateSigningKey, publicHalf } from './signing-key.ts'
 import type { SigningKeyRow } from './store.ts'
 import {
   deleteRetired,
@@ -164,7 +164,6 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     return {
       kid: key.kid,
       algorithm,
-      publicJwk: JSON.stringify(key.publicJwk),
       sealedPrivateJwk: seal(JSON.stringify(key.privateJwk), sealingKeys[0], key.kid),
       createdAt: clock.now(),
       signsFrom,
@@ -189,14 +188,13 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       const to = seal(opened, sealingKeys[0], row.kid)
       await database.write((db) => updateSeal(db, { kid: row.kid, from: row.sealedPrivateJwk, to }))
     }
-    return {
-      kid: row.kid,
-      algorithm: row.algorithm as SigningAlgorithm,
-      publicJwk: JSON.parse(row.publicJwk) as PublicJwk,
-      privateJwk: JSON.parse(opened) as JsonWebKey,
-      createdAt: row.createdAt,
-      signsFrom: row.signsFrom,
-    }
+    const privateJwk = JSON.parse(opened) as JsonWebKey
+    const signing = row.algorithm as SigningAlgorithm
+    // From the sealed half, never from a column: who can write rows must not add a key that verifies.
+    const publicJwk = publicHalf(privateJwk, signing)
+    if (publicJwk.kid !== row.kid) throw new WrongSecret()
+    const { kid, createdAt, signsFrom } = row
+    return { kid, algorithm: signing, publicJwk, privateJwk, createdAt, signsFrom }
   }
 
   function stageOf(key: SigningKey): KeyStage {

@@ -54,15 +54,16 @@ export type NewKey = Omit<SigningKey, 'createdAt' | 'signsFrom'>
 export async function generateSigningKey(algorithm: SigningAlgorithm): Promise<NewKey> {
   const pair = await crypto.subtle.generateKey(PARAMETERS[algorithm], true, ['sign', 'verify'])
   if (!('privateKey' in pair)) throw new Error('an asymmetric algorithm gives a pair')
-  const [exported, privateJwk] = await Promise.all([
-    crypto.subtle.exportKey('jwk', pair.publicKey),
-    crypto.subtle.exportKey('jwk', pair.privateKey),
-  ])
-  const kid = thumbprint(exported, algorithm)
-  const members = pick(exported, THUMBPRINT_MEMBERS[algorithm])
-  // Only the members named are copied: nothing private can slip into what is published.
-  const publicJwk = { ...members, kid, alg: algorithm, use: 'sig' } as unknown as PublicJwk
-  return { kid, algorithm, publicJwk, privateJwk }
+  const privateJwk = await crypto.subtle.exportKey('jwk', pair.privateKey)
+  const publicJwk = publicHalf(privateJwk, algorithm)
+  return { kid: publicJwk.kid, algorithm, publicJwk, privateJwk }
+}
+
+/** What may be published of a key. Only the members named are copied: nothing private can slip in. */
+export function publicHalf(privateJwk: JsonWebKey, algorithm: SigningAlgorithm): PublicJwk {
+  const members = pick(privateJwk, THUMBPRINT_MEMBERS[algorithm])
+  const kid = thumbprint(privateJwk, algorithm)
+  return { ...members, kid, alg: algorithm, use: 'sig' } as unknown as PublicJwk
 }
 
 /** The RFC 7638 thumbprint (SHA-256, base64url) of a public key. */

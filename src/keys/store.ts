@@ -66,7 +66,7 @@ export async function updateSeal(
 
 function insertUnless(db: Db, row: SigningKeyRow, found: ReturnType<typeof sql>) {
   return db.run(sql`
-    INSERT INTO ${signingKeys} (kid, algorithm, public_jwk, sealed_private_jwk, created_at, signs_from)
-    SELECT ${row.kid}, ${row.algorithm}, ${row.publicJwk}, ${row.sealedPrivateJwk}, ${row.createdAt}, ${row.signsFrom}
+    INSERT INTO ${signingKeys} (kid, algorithm, sealed_private_jwk, created_at, signs_from)
+    SELECT ${row.kid}, ${row.algorithm}, ${row.sealedPrivateJwk}, ${row.createdAt}, ${row.signsFrom}
     WHERE NOT EXISTS (${found})`)
 }

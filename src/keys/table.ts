@@ -1,4 +1,4 @@
-// The signing keys. Only public halves are readable; private ones are sealed under a key derived from the secret.
+// The signing keys, sealed under a key derived from the secret. The public half is not stored: it follows from the other.
 
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
@@ -9,7 +9,6 @@ export const signingKeys = sqliteTable(
     /** RFC 7638 thumbprint of the public key. */
     kid: text('kid').primaryKey(),
     algorithm: text('algorithm').notNull(),
-    publicJwk: text('public_jwk').notNull(),
     /** AES-256-GCM, bound to `kid`; base64url of nonce, ciphertext and tag. */
     sealedPrivateJwk: text('sealed_private_jwk').notNull(),
     /** When it was published. */

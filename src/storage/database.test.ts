@@ -358,6 +358,12 @@ describe('a failure tells neither statement nor parameters', () => {
       detail: 'SQLITE_ERROR',
     },
     {
+      name: 'SQLite itself repeats a parameter',
+      run: (db) => db.run(sql`SELECT json_extract('{}', ${SENTINEL})`),
+      code: 'other',
+      detail: 'SQLITE_ERROR',
+    },
+    {
       name: 'a parameter is of a wrong kind',
       run: (db) => db.run(sql`SELECT ${{ toString: () => SENTINEL, SENTINEL }}`),
       code: 'other',

@@ -1,7 +1,6 @@
 CREATE TABLE `signing_keys` (
 	`kid` text PRIMARY KEY NOT NULL,
 	`algorithm` text NOT NULL,
-	`public_jwk` text NOT NULL,
 	`sealed_private_jwk` text NOT NULL,
 	`created_at` integer NOT NULL,
 	`signs_from` integer NOT NULL
