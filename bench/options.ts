@@ -10,7 +10,7 @@ export interface Options {
   readonly seconds: number
   /** In how many of the rounds the starts are timed too. */
   readonly startRounds: number
-  /** How long all servers are warmed up, at the same time. */
+  /** How long everything is warmed up: the light requests at the same time, then the others in turn. */
   readonly warmUpSeconds: number
   /** Where the Markdown goes, if anywhere. */
   readonly out: string | undefined
@@ -42,7 +42,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     rounds,
     seconds: wholeNumber('seconds', values.seconds, { usual: values.quick ? 1 : 3, most: 60 }),
     startRounds: values.quick ? 1 : rounds,
-    warmUpSeconds: values.quick ? 2 : 12,
+    warmUpSeconds: values.quick ? 1 : 6,
     out: values.out,
   }
 }

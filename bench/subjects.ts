@@ -113,21 +113,23 @@ export async function startReal(
   })
 }
 
-/** Signs up the accounts that log in later. Returns a token of each. */
+/** Signs up the accounts that log in later, one after the other: a loaded server may refuse. Returns a token of each. */
 export async function makeAccounts(server: Server): Promise<string[]> {
-  return await Promise.all(
-    Array.from({ length: ACCOUNTS }, async (_, i) => {
-      const response = await fetch(`${server.url}/graphql`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ query: SIGNUP, variables: { email: email(i), password: PASSWORD } }),
-      })
-      const text = await response.text()
-      const [, token] = /"accessToken":"([^"]+)"/.exec(text) ?? []
-      if (token === undefined) throw new Error(`no account could be made: ${text}`)
-      return token
-    }),
-  )
+  const tokens: string[] = []
+  while (tokens.length < ACCOUNTS) tokens.push(await signUp(server, email(tokens.length)))
+  return tokens
+}
+
+async function signUp(server: Server, address: string): Promise<string> {
+  const response = await fetch(`${server.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: credentials(SIGNUP, address),
+  })
+  const text = await response.text()
+  const [, token] = /"accessToken":"([^"]+)"/.exec(text) ?? []
+  if (token === undefined) throw new Error(`no account could be made: ${text}`)
+  return token
 }
 
 function line(method: string, token: string, body: string): string {

@@ -109,8 +109,8 @@ describe('several processes on one file', () => {
     expect(rows.query('SELECT count(*) AS keys FROM signing_keys').get()).toEqual({ keys: 1 })
   })
 
-  test('what was acknowledged is there after a kill in the middle of everything', async () => {
-    const { database } = newFile()
+  test('what was acknowledged is there after a lock by another process, and a kill in the middle of everything', async () => {
+    const { path, database } = newFile()
     const server = await startServer({ mode: 'serve', database })
     const acknowledged: string[] = []
     let count = 0
@@ -124,7 +124,17 @@ describe('several processes on one file', () => {
     }
     // Each ends when its connection does.
     const clients = Array.from({ length: 4 }, () => signUpOneByOne().catch(() => 'cut off'))
-    await until('twenty have signed up', () => acknowledged.length >= 20)
+    await until('ten have signed up', () => acknowledged.length >= 10)
+    {
+      await using _lock = await lockFile(path)
+      await until('writes have waited', async () => {
+        return (await metric(server, 'munjigi_database_retries_total')) >= 3
+      })
+    }
+    for (const enough of [12, 15, 20, 30]) {
+      await until(`${enough} have signed up`, () => acknowledged.length >= enough)
+      expectStored(path, [...acknowledged])
+    }
     server.process.kill('SIGKILL')
     await Promise.all(clients)
     await server.stop()
@@ -136,6 +146,14 @@ describe('several processes on one file', () => {
     }
   })
 })
+
+/** Seen by another process: what is committed. */
+function expectStored(path: string, emails: readonly string[]): void {
+  using rows = new Database(path, { readonly: true })
+  const stored = rows.query<{ email: string }, []>('SELECT email FROM users').all()
+  const known = new Set(stored.map(({ email }) => email))
+  expect(emails.filter((email) => !known.has(email))).toEqual([])
+}
 
 /** Codes that a client may get who signs up with an address that is being taken, on servers that are busy. */
 const REFUSALS: ReadonlySet<unknown> = new Set(['EMAIL_TAKEN', 'OVERLOADED', 'SERVICE_UNAVAILABLE'])

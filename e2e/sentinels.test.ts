@@ -28,10 +28,12 @@ const SECRET = 'zq7secret4711 of more than thirty-two bytes'
 const AUTH_TOKEN = 'zq7authtoken4711'
 const EMAIL = 'zq7kim4711@example.com'
 const UNKNOWN = 'zq7nobody4711@example.com'
+const LEAVING = 'zq7choi4711@example.com'
+const NEW = 'zq7newpw4711 horse battery'
 const GARBAGE = 'zq7garbage4711'
 
 /** Codes of things that do not exist yet. Whoever makes them exist makes them happen here. */
-const NOT_YET = ['INVALID_REFRESH_TOKEN', 'RATE_LIMITED']
+const NOT_YET = ['RATE_LIMITED']
 
 /** Breaks a line, or a terminal, if it gets through. */
 const INJECTION =
@@ -146,7 +148,8 @@ const linesOf = ({ output }: Pick<Program, 'output'>): string[] =>
 /** Sends things, and remembers every answer. */
 function createClient(url: string) {
   const heard: Heard[] = []
-  return { heard, send, post, raw }
+  const sent: string[] = []
+  return { heard, sent, send, post, raw }
 
   async function send(path: string, init: RequestInit = {}): Promise<string> {
     const response = await fetch(url + path, init)
@@ -158,6 +161,7 @@ function createClient(url: string) {
 
   /** Sends a body to /graphql, as JSON unless it is a text. */
   async function post(body: unknown, headers: Record<string, string> = {}): Promise<string> {
+    sent.push(textOf(body))
     return await send('/graphql', {
       method: 'POST',
       headers: {
@@ -165,7 +169,7 @@ function createClient(url: string) {
         accept: 'application/graphql-response+json',
         ...headers,
       },
-      body: typeof body === 'string' ? body : JSON.stringify(body),
+      body: textOf(body),
     })
   }
 
@@ -185,10 +189,13 @@ function createClient(url: string) {
   }
 }
 
+const textOf = (body: unknown) => (typeof body === 'string' ? body : JSON.stringify(body))
+
 type Client = ReturnType<typeof createClient>
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 const tokenIn = (body: string): string => /"accessToken":"([^"]+)"/.exec(body)?.[1] ?? ''
+const refreshTokenIn = (body: string): string => /"refreshToken":"([^"]+)"/.exec(body)?.[1] ?? ''
 
 /** Everything goes right. Returns a token that was issued. */
 async function goRight({ post }: Client): Promise<string> {
@@ -295,6 +302,67 @@ async function goWrong(client: Client, token: string): Promise<void> {
   await raw(`${RIGHT} ${token}\r\n\r\n`)
 }
 
+/** Sessions are opened, refreshed, reused and ended, with tokens and passwords that are good, bad, and in the wrong place. */
+async function useSessions({ post }: Client): Promise<void> {
+  const variables = { email: LEAVING, password: RIGHT }
+  const refresh = (refreshToken: unknown) => post({ query: REFRESH, variables: { refreshToken } })
+  const logout = (refreshToken: unknown) => post({ query: LOGOUT, variables: { refreshToken } })
+
+  const first = refreshTokenIn(await post({ query: SIGNUP, variables }))
+  const second = refreshTokenIn(await refresh(first))
+  await refresh(first)
+  const third = refreshTokenIn(await refresh(second))
+  await refresh(first)
+  await refresh(third)
+  const inside = refreshTokenIn(await post({ query: LOGIN, variables }))
+  const [head = '', generation, secret = '', mac] = inside.split('.')
+  const bad = [
+    `mjr_${GARBAGE}`,
+    `${inside}x`,
+    [head, generation, [...secret].reverse().join(''), mac].join('.'),
+    [head, 1, secret, mac].join('.'),
+    NUMBER,
+    { value: inside },
+    [inside],
+    null,
+  ]
+  for (const token of bad) {
+    await refresh(token)
+    await logout(token)
+  }
+  await post({ query: `mutation { refresh(refreshToken: ${inside}) { accessToken } }` })
+  await post({ query: `mutation { refresh(refreshToken: "${inside}) { accessToken } }` })
+  await post(`{"query": ${JSON.stringify(REFRESH)}, "variables": {"refreshToken": "${inside}`)
+  await post({ query: '{ me { id } }' }, bearer(inside))
+  await logout(inside)
+
+  const signIn = async () => bearer(tokenIn(await post({ query: LOGIN, variables })))
+  const viewer = await signIn()
+  const change = (currentPassword: unknown, newPassword: unknown) =>
+    post({ query: CHANGE_PASSWORD, variables: { currentPassword, newPassword } }, viewer)
+  await change(WRONG, NEW)
+  for (const weak of [SHORT, NUMBER, { value: NEW }, `${NEW}\ud800`]) await change(RIGHT, weak)
+  await post({ query: 'mutation { deleteMe(password: zq7newpw4711) { sessions } }' }, viewer)
+  await post({ query: DELETE_ME, variables: { password: WRONG } }, viewer)
+  await post({ query: '{ sessions { id client clientAddress } }' }, viewer)
+  await post({ query: END_SESSION, variables: { id: GARBAGE } }, viewer)
+  await post({ query: 'mutation { logoutAll { sessions } }' }, await signIn())
+  const again = await signIn()
+  const changed = await post(
+    { query: CHANGE_PASSWORD, variables: { currentPassword: RIGHT, newPassword: NEW } },
+    again,
+  )
+  await post({ query: '{ me { id createdAt } }' }, again)
+  await post({ query: DELETE_ME, variables: { password: NEW } }, bearer(tokenIn(changed)))
+}
+
+const TOKENS = '{ accessToken expiresIn refreshToken refreshExpiresIn }'
+const REFRESH = `mutation ($refreshToken: String!) { refresh(refreshToken: $refreshToken) ${TOKENS} }`
+const LOGOUT = `mutation ($refreshToken: String) { logout(refreshToken: $refreshToken) { sessions } }`
+const CHANGE_PASSWORD = `mutation ($currentPassword: String!, $newPassword: String!) { changePassword(currentPassword: $currentPassword, newPassword: $newPassword) ${TOKENS} }`
+const DELETE_ME = `mutation ($password: String!) { deleteMe(password: $password) { sessions } }`
+const END_SESSION = `mutation ($id: ID!) { endSession(id: $id) { sessions } }`
+
 /** Everything that names something of the client's, with what could break a line of the log. */
 async function inject({ post, send, raw }: Client): Promise<void> {
   await post({ query: LOGIN, variables: { email: INJECTION, password: INJECTION } })
@@ -371,7 +439,9 @@ function disguises(secret: string): string[] {
     JSON.stringify(secret).slice(1, -1),
     Buffer.from(secret).toString('hex'),
     ...aligned,
-  ].map((form) => form.toLowerCase())
+  ]
+    .filter((form) => form === secret || form.length > 5)
+    .map((form) => form.toLowerCase())
 }
 
 function findIn(text: string, secrets: readonly string[]): string[] {
@@ -395,6 +465,7 @@ for (const [name, openLayout, available] of layouts)
     let client: Client
     let program: Program
     let tokens: readonly string[]
+    let refreshTokens: readonly string[]
     let hashes: readonly string[]
     let privateKey: string
     let metrics: string
@@ -412,12 +483,16 @@ for (const [name, openLayout, available] of layouts)
       hashes = users.map((row) => String(row['password_hash']))
       privateKey = await openPrivateKey(layout)
       await goWrong(client, token)
+      await useSessions(client)
       await inject(client)
       await crowd(client)
       storedFiles = namesIn(layout.folder)
       stored = readAll(layout.folder).join('\n')
       await spoil(client, layout, token)
-      tokens = client.heard.map(({ body }) => tokenIn(body)).filter((text) => text !== '')
+      const issued = (find: (body: string) => string) =>
+        client.heard.map(({ body }) => find(body)).filter((text) => text !== '')
+      tokens = issued(tokenIn)
+      refreshTokens = issued(refreshTokenIn)
       metrics = await (await fetch(server.metricsUrl)).text()
       stored += readAll(layout.folder).join('\n')
       program.process.kill('SIGTERM')
@@ -432,6 +507,7 @@ for (const [name, openLayout, available] of layouts)
     const secrets = () => [
       'zq7right4711',
       'zq7wrong4711',
+      'zq7newpw4711',
       SHORT,
       String(NUMBER),
       'zq7secret4711',
@@ -441,8 +517,25 @@ for (const [name, openLayout, available] of layouts)
       ...hashes.map((hash) => hash.split('$').at(-1) ?? ''),
       '$argon2',
     ]
-    const emails = ['zq7kim4711', 'zq7nobody4711']
-    const signatures = () => tokens.map((token) => token.split('.')[2] ?? '')
+    const emails = ['zq7kim4711', 'zq7nobody4711', 'zq7choi4711']
+    const signatures = () => [
+      ...tokens.map((token) => token.split('.')[2] ?? ''),
+      ...refreshSecrets(),
+      'mjr_',
+    ]
+    /** Of each refresh token its secret, and the MAC without which it is refused. */
+    const refreshSecrets = () => refreshTokens.flatMap((token) => token.split('.').slice(2))
+
+    test('everything has been called that can be called', () => {
+      const schema = readFileSync(join(import.meta.dir, '../src/schema.graphql'), 'utf8')
+      const roots = [...schema.matchAll(/^type (?:Query|Mutation) {\n([\s\S]*?)^}/gm)]
+      const fields = roots.flatMap(([, body = '']) => [...body.matchAll(/^ {2}(\w+)[(:]/gm)])
+      const names = fields.map(([, name = '']) => name)
+      expect(names).toContain('login')
+      const sent = client.sent.join()
+      expect(names.filter((name) => !new RegExp(`\\b${name}\\b *[({]`).test(sent))).toEqual([])
+      expect(new Set(refreshTokens).size).toBeGreaterThanOrEqual(10)
+    })
 
     test('every code has been answered that exists', () => {
       const codes = client.heard.flatMap(({ body }) => [...body.matchAll(/"code":"([A-Z_]+)"/g)])
@@ -509,8 +602,8 @@ for (const [name, openLayout, available] of layouts)
       expect(successes.length).toBeGreaterThan(5)
       const allowed = [
         ...tokens.map((token) => `"accessToken":"${token}"`),
-        `"email":"${EMAIL}"`,
-        `"email":"${UNKNOWN}"`,
+        ...refreshTokens.map((token) => `"refreshToken":"${token}"`),
+        ...[EMAIL, UNKNOWN, LEAVING].map((email) => `"email":"${email}"`),
         `"message":"이미 ${EMAIL}로 로그인 하였습니다."`,
       ]
       for (const { body } of successes) {
@@ -524,8 +617,12 @@ for (const [name, openLayout, available] of layouts)
       // That these are found shows that the search reaches the rows.
       expect(stored).toContain(EMAIL)
       expect(stored).toContain(hashes.join())
-      const never = ['zq7right4711', 'zq7wrong4711', 'zq7secret4711', AUTH_TOKEN, privateKey]
-      expect(findIn(stored, [...never, ...signatures()])).toEqual([])
+      const never = ['zq7right4711', 'zq7wrong4711', 'zq7newpw4711', 'zq7secret4711', AUTH_TOKEN]
+      expect(findIn(stored, [...never, privateKey, ...signatures()])).toEqual([])
+      const bytes = refreshSecrets().map((text) => Buffer.from(text, 'base64url'))
+      for (const secret of bytes)
+        for (const encoding of ['latin1', 'hex', 'base64'] as const)
+          expect(stored.includes(secret.toString(encoding))).toBe(false)
     })
   })
 

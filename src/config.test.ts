@@ -125,6 +125,7 @@ describe('values', () => {
     ['DATABASE_URL', 'https://db.example.com?authToken=x', /no token/],
     ['DATABASE_URL', 'https://kim:x@db.example.com', /no token/],
     ['DATABASE_URL', 'http://a b', /not a URL/],
+    ['DATABASE_URL', 'file:./100%.db', /not a URL/],
     ['CORS_ORIGINS', '*', /exact origins/],
     ['CORS_ORIGINS', 'https://a.example/', /exact origins/],
     ['CORS_ORIGINS', 'null', /exact origins/],

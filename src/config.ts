@@ -402,12 +402,23 @@ function flag(value: string): boolean {
 function databaseUrl(value: string): string {
   if (!/^(?:file:.|https?:\/\/.|libsql:\/\/.)/.test(value))
     throw new Fault(': must start with file:, http://, https:// or libsql://')
-  if (!value.startsWith('file:') && !URL.canParse(value)) throw new Fault(': is not a URL')
+  if (!(value.startsWith('file:') ? isDecodable(value) : URL.canParse(value)))
+    throw new Fault(': is not a URL')
   if (/[?&]authToken=|\/\/[^/]*@/i.test(value))
     throw new Fault(
       `: must hold no token or password; that is what ${PREFIX}DATABASE_AUTH_TOKEN is for`,
     )
   return value
+}
+
+/** A lone percent sign in a path is written %25. */
+function isDecodable(value: string): boolean {
+  try {
+    decodeURIComponent(value)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** An issuer is compared byte for byte, so only one spelling of it is accepted. */

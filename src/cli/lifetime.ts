@@ -24,15 +24,15 @@ const LAST_ANSWERS_MS = 8_000
  */
 export async function serveUntilSignal(running: Running): Promise<void> {
   const { app, database, log, publicListener, metricsListener, drainSeconds } = running
-  const signalled = signal()
+  const signalled = firstSignal()
   await app.start()
   publicListener.answer(app.fetch)
   metricsListener.answer(app.metricsFetch)
   log.info('server.started', { url: publicListener.url, metrics: `${metricsListener.url}/metrics` })
 
-  log.info('server.draining', { signal: await signalled, seconds: drainSeconds })
-  process.once('SIGTERM', exitAtOnce).once('SIGINT', exitAtOnce)
+  const signal = await signalled
   app.drain()
+  log.info('server.draining', { signal, seconds: drainSeconds })
   await Bun.sleep(drainSeconds * 1_000)
   await publicListener.close(LAST_ANSWERS_MS)
   app.stop()
@@ -41,12 +41,15 @@ export async function serveUntilSignal(running: Running): Promise<void> {
   log.info('server.stopped')
 }
 
-function signal(): Promise<string> {
+/** One listener, never taken away: without any, even for a moment, a second signal would end the process by itself. */
+function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
-    process.once('SIGTERM', resolve).once('SIGINT', resolve)
+    let heard = false
+    const hear = (name: string) => {
+      if (heard) process.exit(130)
+      heard = true
+      resolve(name)
+    }
+    process.on('SIGTERM', hear).on('SIGINT', hear)
   })
-}
-
-function exitAtOnce(): never {
-  process.exit(130)
 }
