@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Answer, Target } from '../envoy/load.ts'
-import { connect, graphqlRequest, request } from '../envoy/load.ts'
+import { connect, graphqlRequest, percentile, request } from '../envoy/load.ts'
 import type { Stack } from './stack.ts'
 import { LOOPBACK, startStack, until } from './stack.ts'
 import { canRunStack } from './tools.ts'
@@ -220,8 +220,17 @@ describeStack('patience', () => {
       connection.write(index % 2 === 0 ? `${head}\r\n\r\n{` : head.slice(0, 30))
     const good = await connect(target)
     const statuses: number[] = []
-    for (let sent = 0; sent < 100; sent += 1)
+    const times: number[] = []
+    for (let sent = 0; sent < 100; sent += 1) {
+      const asked = performance.now()
       statuses.push((await good.send(graphqlRequest(QUERY))).status)
+      times.push(performance.now() - asked)
+    }
+    const p99 = percentile(
+      times.sort((one, other) => one - other),
+      0.99,
+    )
+    if (process.env['EDGE_LONG'] === '1') console.log(`1,000 dawdle, p99 ${p99.toFixed(1)} ms`)
     expect(new Set(statuses)).toEqual(new Set([200]))
     expect(slow.filter(({ open }) => open)).toHaveLength(1_000)
     for (const connection of [...slow, good]) connection.close()

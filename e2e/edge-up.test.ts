@@ -60,15 +60,16 @@ function exists(pid: number): boolean {
   }
 }
 
-/** The child processes of a process, by what they run. */
-function childrenOf(pid: number): Map<number, string> {
-  const { stdout } = Bun.spawnSync(['ps', '-A', '-o', 'pid=,ppid=,args='])
-  const rows = stdout.toString().matchAll(/^\s*(\d+)\s+(\d+)\s+(.*)$/gm)
-  return new Map(
-    [...rows]
-      .filter(([, , parent]) => Number(parent) === pid)
-      .map(([, child, , args = '']) => [Number(child), args]),
-  )
+/** Resolves to the processes that it shows when everything runs, by the names of the parts. */
+async function shown(up: Command): Promise<Map<string, number>> {
+  await until('it is up', () => /^ +database +running/m.test(up.output()) || failed(up))
+  const rows = up.output().matchAll(/^ +(edge|database|replica-\d) +\w+ +127\.0\.0\.1:\d+ +(\d+)/gm)
+  return new Map([...rows].map(([, name = '', pid]) => [name, Number(pid)]))
+}
+
+/** The processes that are named in a text, as in `(process 123)`. */
+function named(text: string): number[] {
+  return [...text.matchAll(/\(process (\d+)\)/g)].map(([, pid]) => Number(pid))
 }
 
 describe.skipIf(!(await canRunStack()))('npm run up', () => {
@@ -77,7 +78,8 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
     const up = run('up.ts', [], env)
     try {
       const url = `https://localhost:${env['EDGE_HTTPS_PORT']}`
-      await until('it is up', () => up.output().includes('Ctrl-C stops everything') || failed(up))
+      const parts = await shown(up)
+      expect(parts.size).toBe(5)
       expect(up.output()).toContain(`${url}/graphql`)
       const ca = /CA\s+(\S+)/.exec(up.output())?.[1] ?? ''
       expect(statSync(ca).isFile()).toBe(true)
@@ -90,12 +92,12 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
       expect(status.output().match(/^replica-\d +up +127\.0\.0\.1:\d+/gm)).toHaveLength(3)
       expect(status.output()).not.toContain('–')
 
-      const parts = childrenOf(up.process.pid)
-      expect(parts.size).toBe(5)
-      const [victim = 0] = [...parts].find(([, args]) => args.includes('src/main.ts')) ?? []
+      const victim = parts.get('replica-2')
+      // Never a 0 in its place: that would be this process and all its relatives.
+      if (!victim) throw new Error(`no replica-2:\n${up.output()}`)
       process.kill(victim, 'SIGKILL')
-      await until('it says so', () => /replica-\d +ended by itself \(SIGKILL\)/.test(up.output()))
-      await until('it runs again', () => /replica-\d +runs again/.test(up.output()))
+      await until('it says so', () => /replica-2 +ended by itself \(SIGKILL\)/.test(up.output()))
+      await until('it runs again', () => /replica-2 +runs again \(process \d+\)/.test(up.output()))
       const { replicas } = await until('all get requests', async () => {
         const view = await readConsole(`http://127.0.0.1:${env['EDGE_CONSOLE_PORT']}`)
         return view.replicas.every(({ state }) => state === 'up') && view
@@ -106,7 +108,8 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
       expect(await rollout.ended).toBe(0)
       expect(rollout.output().match(/is new \(process \d+\)/g)).toHaveLength(3)
 
-      const all = [...childrenOf(up.process.pid).keys()]
+      const all = [...parts.values(), ...named(up.output()), ...named(rollout.output())]
+      expect(all.filter(exists)).toHaveLength(5)
       up.process.kill('SIGINT')
       expect(await up.ended).toBe(0)
       expect(up.output()).toContain('nothing is left')
@@ -127,7 +130,7 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
       const authorities: string[] = []
       for (let round = 0; round < 2; round += 1) {
         const up = run('up.ts', ['--data', folder, '--replicas', '1'], await ports())
-        await until('it is up', () => up.output().includes('Ctrl-C stops everything') || failed(up))
+        await shown(up)
         authorities.push(await Bun.file(join(folder, 'ca', 'ca.crt')).text())
         up.process.kill('SIGTERM')
         expect(await up.ended).toBe(0)
@@ -141,16 +144,17 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
 
   // Elsewhere sqld outlives it: nothing tells a process there that its parent died.
   test.skipIf(!Bun.which('setpriv'))('ends with all its parts when it is killed', async () => {
-    const up = run('up.ts', ['--replicas', '1'], await ports())
-    await until('it is up', () => up.output().includes('Ctrl-C stops everything') || failed(up))
+    const env = await ports()
+    const up = run('up.ts', ['--replicas', '1'], env)
+    const all = [...(await shown(up)).values()]
     const folder = join(/CA\s+(\S+)/.exec(up.output())?.[1] ?? '', '..', '..')
-    const all = [...childrenOf(up.process.pid).keys()]
-    expect(all).toHaveLength(3)
+    expect(all.filter(exists)).toHaveLength(3)
     up.process.kill('SIGKILL')
     await up.process.exited
     await until('all parts are gone', () => !all.some(exists))
     // What a killed process cannot do, the test does.
     rmSync(folder, { recursive: true })
+    rmSync(controlSocket(Number(env['EDGE_HTTPS_PORT'])))
   })
 
   test('says which port is taken, and by which setting to choose another', async () => {

@@ -276,7 +276,7 @@ describeStack('the certificate', () => {
     const renewed = load.sent
     await until('the load goes on', () => load.sent > renewed + 100)
     const { failures } = await load.stop()
-    expect(failures).toEqual([])
+    expect(failures.slice(0, 5)).toEqual([])
   })
 })
 

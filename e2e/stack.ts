@@ -496,7 +496,7 @@ function createPart(watch: Watch, plan: PartPlan): Part {
     if (state !== 'ended') return
     try {
       await start()
-      watch.onEvent({ part: plan.name, text: 'runs again' })
+      watch.onEvent({ part: plan.name, text: `runs again (process ${child?.pid})` })
     } catch {
       if (child?.exitCode === null)
         watch.onEvent({ part: plan.name, text: 'was started, and does not answer' })

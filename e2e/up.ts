@@ -147,17 +147,17 @@ function welcome({ url, ports, consoleUrl, ca }: Stack, paint: Paint): string[] 
   ]
 }
 
-/** Looks at the console every second. Without a terminal only what happens is said, not how it stands. */
+/** Looks at the console every second. Without a terminal it is shown once, and then only what happens is said. */
 async function watchUntil(
   stopping: Promise<string>,
   stack: Stack,
   memory: Memory,
   show: (view: ConsoleView | null) => void,
 ): Promise<string> {
-  for (;;) {
+  for (let looks = 0; ; looks += 1) {
     const view = await stack.console().catch(() => null)
     if (view) memory.look(view, new Date())
-    if (process.stdout.isTTY) show(view)
+    if (process.stdout.isTTY || looks === 0) show(view)
     const ended = await Promise.race([stopping, Bun.sleep(1_000).then(() => null)])
     if (ended) return ended
   }
