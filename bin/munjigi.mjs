@@ -24,6 +24,15 @@ import { fileURLToPath } from 'node:url'
 
 const OLDEST_NODE = 18
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
+/** Commands of this checkout that need the development packages; all others are of the server. */
+const DEVELOPMENT = {
+  test: 'e2e/suite.ts',
+  up: 'e2e/up.ts',
+  status: 'e2e/status.ts',
+  rollout: 'e2e/rollout.ts',
+  tools: 'e2e/tools.ts',
+  bench: 'bench/run.ts',
+}
 
 const windows = process.platform === 'win32'
 const bunFile = windows ? 'bun.exe' : 'bun'
@@ -44,11 +53,12 @@ try {
 async function start([command, ...rest]) {
   requireNode()
   const bun = findBun() ?? (await fetchBun())
-  const forTests = command === 'test'
-  if (!isInstalled(packages, forTests)) await install(bun, forTests)
-  if (!forTests) return handOver(bun, [join(root, 'src', 'main.ts'), ...process.argv.slice(2)])
+  const script = Object.hasOwn(DEVELOPMENT, command ?? '') ? DEVELOPMENT[command] : undefined
+  const forDevelopment = script !== undefined
+  if (!isInstalled(packages, forDevelopment)) await install(bun, forDevelopment)
+  if (!script) return handOver(bun, [join(root, 'src', 'main.ts'), ...process.argv.slice(2)])
   process.chdir(root)
-  handOver(bun, [join('e2e', 'suite.ts'), ...rest])
+  handOver(bun, [join(root, script), ...rest])
 }
 
 function requireNode() {
