@@ -49,16 +49,3 @@ export async function post(
   const { status } = response
   return { status, headers: response.headers, text, data, errors, code: errors[0]?.extensions.code }
 }
-
-/** Asks until the answer is yes. Throws after `seconds`, by default 20, with what it was waiting for. */
-export async function until(
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  seconds = 20,
-): Promise<void> {
-  const deadline = performance.now() + seconds * 1_000
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`${seconds} s and still not: ${what}`)
-    await Bun.sleep(10)
-  }
-}

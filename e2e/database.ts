@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { until } from './ask.ts'
+import { until } from './until.ts'
 
 /** The lock that a writer needs, held by another process until this is disposed of. */
 export async function lockFile(path: string): Promise<AsyncDisposable> {

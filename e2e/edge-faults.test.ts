@@ -5,8 +5,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import type { Answer, Load, LoadResult, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, percentile, request, startLoad } from '../envoy/load.ts'
 import type { Replica, Stack } from './stack.ts'
-import { startStack, until } from './stack.ts'
+import { startStack } from './stack.ts'
 import { canRunStack } from './tools.ts'
+import { until } from './until.ts'
 
 const LONG = process.env['EDGE_LONG'] === '1'
 const hasStack = await canRunStack()

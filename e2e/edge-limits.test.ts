@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import type { Answer, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, percentile, request } from '../envoy/load.ts'
 import type { Stack } from './stack.ts'
-import { LOOPBACK, startStack, until } from './stack.ts'
+import { LOOPBACK, startStack } from './stack.ts'
 import { canRunStack } from './tools.ts'
+import { until } from './until.ts'
 
 const hasStack = await canRunStack()
 const describeStack = describe.skipIf(!hasStack)

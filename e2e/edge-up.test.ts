@@ -6,9 +6,10 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConsole } from '../envoy/console.ts'
-import { controlSocket, freePorts, isFree, until } from './stack.ts'
+import { controlSocket, freePorts, isFree } from './stack.ts'
 import { columns, lasting } from './status.ts'
 import { canRunStack } from './tools.ts'
+import { until } from './until.ts'
 
 setDefaultTimeout(60_000)
 

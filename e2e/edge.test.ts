@@ -8,8 +8,9 @@ import { connect as connectTls } from 'node:tls'
 import type { Answer, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, request, startLoad } from '../envoy/load.ts'
 import type { Stack } from './stack.ts'
-import { LOOPBACK, startStack, until } from './stack.ts'
+import { LOOPBACK, startStack } from './stack.ts'
 import { canRunStack } from './tools.ts'
+import { until } from './until.ts'
 
 const hasStack = await canRunStack()
 const describeStack = describe.skipIf(!hasStack)

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inflateRawSync } from 'node:zlib'
+import { readLines } from './output.ts'
 
 /** The release that is tested. */
 export const ENVOY_VERSION = '1.40.0'
@@ -208,18 +209,4 @@ async function readAddresses(response: Response): Promise<ReadonlyMap<string, st
       at ? [[name, `${at.address}:${at.port_value}`] as const] : [],
     ),
   )
-}
-
-async function readLines(
-  stream: ReadableStream<Uint8Array>,
-  onLine: (line: string) => void,
-): Promise<void> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    lines.forEach(onLine)
-  }
-  if (rest !== '') onLine(rest)
 }

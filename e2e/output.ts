@@ -1,4 +1,4 @@
-// Waiting for what a program prints, instead of for some time to pass.
+// Reading what a program prints, and waiting for it.
 
 /** Waits until `stream` has held `wanted`, and gives what was read until then. Throws if it ends before. */
 export async function seen(stream: ReadableStream<Uint8Array>, wanted: string): Promise<string> {
@@ -10,4 +10,19 @@ export async function seen(stream: ReadableStream<Uint8Array>, wanted: string): 
     if (text.includes(wanted)) return text
   }
   throw new Error(`ended without ${wanted}:\n${text}`)
+}
+
+/** Calls `onLine` with every line, without its break; resolves at the end. */
+export async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  onLine: (line: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    lines.forEach(onLine)
+  }
+  if (rest !== '') onLine(rest)
 }

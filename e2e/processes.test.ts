@@ -9,12 +9,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
-import { ask, until } from './ask.ts'
+import { ask } from './ask.ts'
 import { findSqld, freePort, lockFile, startSqld } from './database.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
 import { startServer, TEST_ISSUER, TEST_SECRET } from './server.ts'
+import { until } from './until.ts'
 
 setDefaultTimeout(60_000)
 

@@ -11,11 +11,11 @@ import { ERRORS } from '../src/errors.ts'
 import { unseal } from '../src/keys/seal.ts'
 import { deriveKey } from '../src/platform/digest.ts'
 import { LOGIN, SIGNUP } from '../src/testing/app.ts'
-import { until } from './ask.ts'
 import { findSqld, lockFile, startSqld } from './database.ts'
 import type { Program } from './program.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
+import { until } from './until.ts'
 
 setDefaultTimeout(120_000)
 

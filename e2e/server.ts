@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { readLines } from './output.ts'
 
 /** What to start. */
 export interface ServerOptions {
@@ -133,20 +134,6 @@ function readOutput(child: Server['process']) {
     const code = await child.exited
     return [`the program ended (${code}) without ${event}:`, ...lines, await complaints].join('\n')
   }
-}
-
-async function readLines(
-  stream: ReadableStream<Uint8Array>,
-  onLine: (line: string) => void,
-): Promise<void> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    lines.forEach(onLine)
-  }
-  if (rest !== '') onLine(rest)
 }
 
 /** The welcome of `dev` is for people; only the log is JSON. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Server } from './server.ts'
 import { startServer, TEST_SECRET } from './server.ts'
+import { until } from './until.ts'
 
 const ROOT = join(import.meta.dir, '..')
 const PASSWORD = 'correct horse battery staple'
@@ -82,16 +83,6 @@ function munjigi(args: readonly string[], input = '') {
   return { exitCode, output: stdout.toString(), complaint: stderr.toString() }
 }
 
-/** Asks again until it is so, or gives up after ten seconds. */
-async function until(condition: () => Promise<boolean>): Promise<boolean> {
-  const deadline = performance.now() + 10_000
-  while (performance.now() < deadline) {
-    if (await condition()) return true
-    await Bun.sleep(20)
-  }
-  return false
-}
-
 describe('three replicas', () => {
   test('verify the tokens of each other', async () => {
     const { accessToken } = await signup(replicas[0], 'verify@example.com')
@@ -115,7 +106,7 @@ describe('three replicas', () => {
     const refused = async (replica: Server) =>
       (await run(replica, ME, {}, accessToken)).errors?.[0]?.extensions.code === 'UNAUTHENTICATED'
     expect(await refused(first as Server)).toBe(true)
-    for (const replica of others) expect(await until(() => refused(replica))).toBe(true)
+    for (const replica of others) await until('it is refused there too', () => refused(replica))
   })
 
   test('refuse no token through ten rotations of the signing key, and show its key while it lives', async () => {
@@ -149,9 +140,9 @@ describe('three replicas', () => {
     const kid = JSON.parse(Buffer.from(accessToken.split('.')[0] ?? '', 'base64url').toString()).kid
     expect(munjigi(['keys', 'drop', kid]).exitCode).toBe(0)
     for (const replica of replicas)
-      expect(
-        await until(async () => (await run(replica, ME, {}, accessToken)).errors !== undefined),
-      ).toBe(true)
+      await until('its tokens are refused', async () => {
+        return (await run(replica, ME, {}, accessToken)).errors !== undefined
+      })
     const { data } = await run(replicas[1], REFRESH, { t: refreshToken })
     expect((await run(replicas[2], ME, {}, data.refresh.accessToken)).errors).toBeUndefined()
     expect(munjigi(['keys', 'drop', kid])).toMatchObject({ exitCode: 1, output: '' })
@@ -211,6 +202,7 @@ describe('an operator', () => {
     [['users', 'shwo', 'x'], '', 64, 'unknown command'],
     [['keys', 'list', '--jsno'], '', 64, 'Did you mean --json?'],
     [['sessions', 'end'], '', 64, '--user'],
+    [['users', 'list', '--limit', 'many'], '', 64, 'whole number'],
     [['serve', 'now'], '', 64, 'too many arguments'],
   ])('who calls %p is told what is wrong', (args, input, code, words) => {
     const { exitCode, complaint } = munjigi(args, input)

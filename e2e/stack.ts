@@ -10,8 +10,10 @@ import type { ConsoleView, ReplicaState, ReplicaStatus } from '../envoy/console.
 import { readConsole } from '../envoy/console.ts'
 import type { EdgeListener, EdgeSettings } from '../envoy/render.ts'
 import { DEFAULTS, EDGE_YAML, readPort, render } from '../envoy/render.ts'
+import { readLines } from './output.ts'
 import type { Tools } from './tools.ts'
 import { findTools } from './tools.ts'
+import { until } from './until.ts'
 
 /** What to start; without anything: what is deployed, on free ports, in a folder that goes with it. */
 export interface StackOptions {
@@ -105,7 +107,6 @@ export function controlSocket(httpsPort: number): string {
 }
 
 const ROOT = join(import.meta.dir, '..')
-const DEADLINE_MS = 20_000
 
 /** Starts everything and resolves when the edge sends requests to all replicas. Throws if a part does not start. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
@@ -208,21 +209,6 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     await Promise.all(ending)
     await database.stop()
     if (!options.folder) rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-/** Asks again until there is an answer. Throws after the deadline, with what was waited for. */
-export async function until<T>(
-  what: string,
-  ask: () => Promise<T | undefined | false> | T | undefined | false,
-  deadlineMs = DEADLINE_MS,
-): Promise<T> {
-  const deadline = performance.now() + deadlineMs
-  for (;;) {
-    const answer = await ask()
-    if (answer !== undefined && answer !== false) return answer
-    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs / 1_000} s: ${what}`)
-    await Bun.sleep(25)
   }
 }
 
@@ -519,18 +505,4 @@ function createPart(watch: Watch, plan: PartPlan): Part {
     clearTimeout(timer)
     return exitCode
   }
-}
-
-async function readLines(
-  stream: ReadableStream<Uint8Array>,
-  onLine: (line: string) => void,
-): Promise<void> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-    rest = lines.pop() ?? ''
-    lines.forEach(onLine)
-  }
-  if (rest !== '') onLine(rest)
 }

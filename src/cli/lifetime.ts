@@ -1,6 +1,7 @@
 // From the first request to the last: what runs while a process serves, and how it ends on SIGTERM or SIGINT.
 
 import type { App } from '../app.ts'
+import { REQUEST_DEADLINE_MS } from '../http/routes.ts'
 import type { Log } from '../observability/log.ts'
 import type { Database } from '../storage/database.ts'
 import type { Listener } from './listen.ts'
@@ -14,9 +15,6 @@ export interface Running {
   readonly metricsListener: Listener
   readonly drainSeconds: number
 }
-
-/** As long as a request may take: after that nobody waits for an answer. */
-const LAST_ANSWERS_MS = 8_000
 
 /**
  * Serves until a signal, then drains: says so in every answer, serves on for `drainSeconds`, stops accepting,
@@ -34,7 +32,7 @@ export async function serveUntilSignal(running: Running): Promise<void> {
   app.drain()
   log.info('server.draining', { signal, seconds: drainSeconds })
   await Bun.sleep(drainSeconds * 1_000)
-  await publicListener.close(LAST_ANSWERS_MS)
+  await publicListener.close(REQUEST_DEADLINE_MS)
   app.stop()
   await metricsListener.close(0)
   database.close()

@@ -1,6 +1,6 @@
 // The command line: which commands exist, what they take, what help says. What they do is handed in.
 
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
 
 /** What the commands do. Each returns when it is done. */
 export interface Actions {
@@ -10,7 +10,7 @@ export interface Actions {
   keysRotate(options: Output): Promise<void>
   keysDrop(kid: string, options: Output): Promise<void>
   sessionsEnd(options: Output & { user: string }): Promise<void>
-  usersList(options: Output & { after?: string; limit: string }): Promise<void>
+  usersList(options: Output & { after?: string; limit: number }): Promise<void>
   usersShow(email: string, options: Output): Promise<void>
   usersDisable(email: string, options: Output): Promise<void>
   usersEnable(email: string, options: Output): Promise<void>
@@ -78,7 +78,7 @@ export function createProgram(actions: Actions, version: string): Command {
     .command('list')
     .description('users in the order of their signup')
     .option('--after <id>', 'begin behind this one')
-    .option('--limit <count>', 'how many', '100')
+    .option('--limit <count>', 'how many', readCount, 100)
     .option(...JSON_FLAG)
     .action(actions.usersList)
   const one = (name: string, description: string) =>
@@ -98,6 +98,12 @@ export function createProgram(actions: Actions, version: string): Command {
 
   exitByThrowing(program)
   return program
+}
+
+function readCount(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text))
+    throw new InvalidArgumentError('It must be a whole number from 1.')
+  return Number(text)
 }
 
 /** Whether an error is commander's own, already explained to the user. */

@@ -23,7 +23,7 @@ export function userCommands(
 
     usersList: ({ after = '', limit, json }) =>
       withCore(async ({ users }) => {
-        const page = await users.list({ after, limit: Number.parseInt(limit, 10) || 100 })
+        const page = await users.list({ after, limit })
         print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
       }),
 

@@ -1,11 +1,9 @@
 // Opening the services for one command of an operator, and closing the database behind it.
 
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import type { Core } from '../app.ts'
 import type { Config, Settings } from '../config.ts'
 import { ConfigFaults } from '../config.ts'
-import { fileOf } from '../storage/database.ts'
+import { readKeptSecret } from './kept-secret.ts'
 import type { Parts } from './parts.ts'
 
 /** There is nothing to do, or it was not confirmed: exit code 1, and the sentence says why. */
@@ -19,7 +17,7 @@ export async function withCore(
   parts: Parts,
   use: (core: Core) => Promise<void>,
 ): Promise<void> {
-  const secret = settings.secret ?? keptSecret(settings)
+  const secret = settings.secret ?? readKeptSecret(settings)?.secret
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required'])
   // No token is issued here, so the issuer does not matter.
   const config: Config = { ...settings, mode: 'serve', secret, issuerUrl: settings.issuerUrl ?? '' }
@@ -29,12 +27,4 @@ export async function withCore(
   } finally {
     database.close()
   }
-}
-
-function keptSecret({ databaseUrl }: Settings): string | undefined {
-  const path = join(
-    databaseUrl.startsWith('file:') ? dirname(fileOf(databaseUrl)) : 'data',
-    'secret',
-  )
-  return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined
 }

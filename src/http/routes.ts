@@ -52,7 +52,7 @@ export type Env = { Bindings: { peer: string }; Variables: { client: Client } }
 type Context = HonoContext<Env>
 
 /** How long a request may take before it is answered with `SERVICE_UNAVAILABLE`: less than the edge waits. */
-const DEADLINE_MS = 8_000
+export const REQUEST_DEADLINE_MS = 8_000
 
 const SECURITY_HEADERS = {
   'cache-control': 'no-store',
@@ -103,7 +103,7 @@ export function createRoutes(options: RouteOptions): Hono<Env> {
     const { promise: late, resolve } = Promise.withResolvers<Response>()
     const timer = setTimeout(
       () => resolve(refusal(c, 'SERVICE_UNAVAILABLE', { retryAfter: 1 })),
-      DEADLINE_MS,
+      REQUEST_DEADLINE_MS,
     )
     try {
       const response = await Promise.race([work(), late])
