@@ -11,7 +11,7 @@ COPY package.json LICENSE ./
 COPY src src
 COPY envoy envoy
 # A new volume takes the owner of the folder where it is first mounted: the service is 1000, Envoy 101, sqld 666. So no
-# container has to begin as root.
+# container has to begin as root. They are mounted elsewhere afterwards: an empty volume would take the next owner too.
 RUN mkdir -p /secrets/munjigi /secrets/database /edge /certificates /ca /database \
   && chown 1000:1000 /secrets/munjigi /secrets/database /edge \
   && chown 101:101 /certificates /ca \

@@ -235,7 +235,7 @@ describeCompose('from outside', () => {
   test('no secret is in an environment, and nobody but its owner can read one', async () => {
     for (const { Config } of await containersOfProject())
       expect((Config.Env ?? []).filter((line) => /(SECRET|TOKEN)=./.test(line))).toEqual([])
-    const list = ['sh', '-c', 'cd /secrets && stat -c "%a %u %n" *']
+    const list = ['sh', '-c', 'cd /run/secrets && stat -c "%a %u %n" *']
     const files = await compose.run('exec', '-T', 'munjigi', ...list)
     expect(files.trim().split('\n').sort()).toEqual(
       ['database-key', 'database-token', 'secret'].map((name) => `600 1000 ${name}`),
