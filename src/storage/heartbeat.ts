@@ -1,7 +1,7 @@
 // The background write that readiness rests on: `/readyz` itself never waits for the database.
 
-import type { Clock } from '../platform/clock.ts'
 import type { Metrics } from '../observability/metrics.ts'
+import type { Clock } from '../platform/clock.ts'
 import { createLoop } from '../platform/loop.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from './database.ts'
