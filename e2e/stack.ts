@@ -52,14 +52,16 @@ export interface Stack extends AsyncDisposable {
   readonly ca: { readonly path: string; readonly text: string }
   readonly replicas: readonly Replica[]
   readonly database: Part
+  /** Where the database counts, as Prometheus reads it. */
+  readonly databaseMetricsUrl: string
   readonly edge: Part
   readonly parts: readonly Part[]
   /** What the edge says of the replicas. */
   console(): Promise<ConsoleView>
   /** Resolves when the edge sees this replica in one of these states. Throws after the deadline. */
   seen(replica: Replica, ...states: readonly ReplicaState[]): Promise<ReplicaStatus>
-  /** Makes a new certificate at once; the edge notices by itself. */
-  renewCertificate(): void
+  /** Makes a new certificate at once, by default for 90 days; the edge notices by itself. */
+  renewCertificate(days?: number): void
   /** Has a replica drain and end, starts another in its place, and resolves when that gets requests. */
   replace(replica: Replica): Promise<void>
   /** Ends everything. Harmless when it has ended already. */
@@ -122,11 +124,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const files = prepare(folder, edge.hosts)
   const watch = watcher(options)
 
-  const databasePort = next()
+  const [databasePort, adminPort] = [next(), next()]
   const database = createPart(watch, {
     name: 'database',
     address: `127.0.0.1:${databasePort}`,
-    command: databaseCommand(tools, files, databasePort, next()),
+    command: databaseCommand(tools, files, databasePort, adminPort),
     ready: () => answers(`http://127.0.0.1:${databasePort}/health`),
   })
   const replicas = Array.from({ length: count }, (_, index) => {
@@ -166,11 +168,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ca: { path: files.ca, text: readFileSync(files.ca, 'utf8') },
     replicas,
     database,
+    databaseMetricsUrl: `http://127.0.0.1:${adminPort}/metrics`,
     edge: envoy,
     parts,
     console: () => readConsole(consoleUrl),
     seen,
-    renewCertificate: () => makeCertificate(files, edge.hosts, { FORCE: '1' }),
+    renewCertificate: (days = 90) =>
+      makeCertificate(files, edge.hosts, { FORCE: '1', LEAF_DAYS: String(days) }),
     replace,
     stop: () => (stopped ??= stop()),
     [Symbol.asyncDispose]: () => stack.stop(),
