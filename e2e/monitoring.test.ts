@@ -183,7 +183,8 @@ describe.skipIf(!canRun || !canStack)('live', () => {
     expect(queries.length).toBeGreaterThan(20)
     for (const expr of queries) {
       const found = await monitoring.query(expr.replaceAll('[5m]', '[30s]'))
-      if (!expr.includes('== 0')) expect({ expr, found: found.length > 0 }).toMatchObject({ found: true })
+      if (!expr.includes('== 0'))
+        expect({ expr, found: found.length > 0 }).toMatchObject({ found: true })
     }
   })
 

@@ -33,6 +33,8 @@ export interface StackOptions {
   /** Lines of output that are kept of each part. */
   readonly keepLines?: number
   readonly onEvent?: (event: StackEvent) => void
+  /** Each line of output of a part, as it comes. */
+  readonly onLine?: (line: StackEvent) => void
 }
 
 /** What happened to a part, in words for people. */
@@ -368,10 +370,12 @@ interface Watch {
   readonly restart: boolean
   readonly keepLines: number
   readonly onEvent: (event: StackEvent) => void
+  readonly onLine: (line: StackEvent) => void
 }
 
-function watcher({ restart = false, keepLines = 500, onEvent = () => {} }: StackOptions): Watch {
-  return { restart, keepLines, onEvent }
+function watcher(options: StackOptions): Watch {
+  const { restart = false, keepLines = 500, onEvent = () => {}, onLine = () => {} } = options
+  return { restart, keepLines, onEvent, onLine }
 }
 
 interface PartPlan {
@@ -443,6 +447,7 @@ function createPart(watch: Watch, plan: PartPlan): Part {
 
   function keep(line: string): void {
     lines.push(line)
+    watch.onLine({ part: plan.name, text: line })
     if (lines.length > watch.keepLines) lines.splice(0, lines.length - watch.keepLines)
   }
 

@@ -7,7 +7,7 @@ import type { ConsoleView } from '../envoy/console.ts'
 import type { EdgeListener } from '../envoy/render.ts'
 import { EdgeSettingFault, readEdgeSettings } from '../envoy/render.ts'
 import { walk } from '../src/cli/welcome.ts'
-import type { Part, Stack } from './stack.ts'
+import type { Part, Stack, StackEvent } from './stack.ts'
 import { controlSocket, isFree, readPorts, startStack } from './stack.ts'
 import type { Memory, Paint } from './status.ts'
 import { clock, columns, createMemory, createScreen, painter, paintState } from './status.ts'
@@ -59,6 +59,7 @@ async function up(): Promise<void> {
     `  ${paint('bold', 'Munjigi 문지기')} ${paint('dim', 'starting the edge, the replicas and the database …')}`,
     '',
   ])
+  const listening: Listening = new Set()
   const stack = await startStack({
     ...options,
     edge,
@@ -66,10 +67,13 @@ async function up(): Promise<void> {
     restart: true,
     env: ownSettings(),
     onEvent: ({ part, text }) => say(part, paint('yellow', text)),
+    onLine: (line) => {
+      for (const listen of listening) listen(line)
+    },
   })
   await using _ = stack
   const memory = createMemory()
-  using control = listenForOthers(stack, memory)
+  using control = listenForOthers(stack, memory, listening)
   void control
   screen.say(welcome(stack, paint))
   const show = (view: ConsoleView | null) =>
@@ -190,8 +194,14 @@ function sinceOf(part: Part, memory: Memory): string {
   return clock(seen && seen > part.since ? seen : part.since)
 }
 
-/** Answers `npm run rollout`, a line for each step as it happens, and tells `npm run status` since when. */
-function listenForOthers(stack: Stack, memory: Memory): Disposable {
+/** Those who are told every line of output. */
+type Listening = Set<(line: StackEvent) => void>
+
+/**
+ * Answers `npm run rollout`, a line for each step as it happens, tells `npm run status` since when, and `npm run logs` what
+ * the parts wrote and write.
+ */
+function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Disposable {
   const unix = controlSocket(stack.ports.https)
   mkdirSync(join(unix, '..'), { recursive: true })
   // Left by one that was killed: our port was free, so nobody listens there.
@@ -200,6 +210,7 @@ function listenForOthers(stack: Stack, memory: Memory): Disposable {
   const server = Bun.serve({
     unix,
     fetch(request) {
+      if (new URL(request.url).pathname === '/logs') return new Response(follow(stack, listening))
       if (request.method === 'GET') {
         const all = stack.replicas.map((part) => [part.name, sinceOf(part, memory)])
         return Response.json(Object.fromEntries(all))
@@ -230,6 +241,22 @@ function listenForOthers(stack: Stack, memory: Memory): Disposable {
       running = false
     }
   }
+}
+
+/** The last lines of every part, and each one from now on, until the reader goes. */
+function follow(stack: Stack, listening: Listening): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  let hear: (line: StackEvent) => void = () => {}
+  return new ReadableStream({
+    start(controller) {
+      hear = ({ text }) => controller.enqueue(encoder.encode(`${text}\n`))
+      for (const part of stack.parts) for (const text of part.lines) hear({ part: part.name, text })
+      listening.add(hear)
+    },
+    cancel() {
+      listening.delete(hear)
+    },
+  })
 }
 
 function lines(source: AsyncGenerator<string>): ReadableStream<Uint8Array> {
