@@ -65,7 +65,7 @@ const plain = (expr: string) => expr.replaceAll('$__rate_interval', '30s')
 function selectors(expr: string): readonly string[] {
   const name =
     /\b(?:(?:munjigi|envoy|node|container|probe|libsql|process|http)[a-z0-9_:]*|up|ALERTS)\b(?:\{[^}]*\})?/g
-  return (expr.match(name) ?? []).filter(
+  return (expr.replaceAll(/(by|on|without) \([^)]*\)/g, '').match(name) ?? []).filter(
     (found) => !/^(node|process|http|munjigi|envoy)$/.test(found),
   )
 }
@@ -154,6 +154,7 @@ describe.skipIf(!canRun || !canStack)('live', () => {
       .flatMap((panel) => panel.queries.map((query) => ({ title: panel.title, ...query })))
       .filter(({ expr }) => !EMPTY.some((series) => expr.includes(series)))
     const empty: string[] = []
+    using _ = goingOn(stack)
     for (const { title, expr, legend } of queries) {
       const labels = [...legend.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name ?? '')
       await until(title, async () => {
@@ -267,8 +268,22 @@ describe.skipIf(!canRun || !canStack)('live', () => {
   })
 })
 
+/** The same traffic again and again, until disposed of. */
+function goingOn(stack: Stack): Disposable {
+  let over = false
+  const loop = async () => {
+    for (let round = 1; !over; round += 1) await traffic(stack, `again${round}`)
+  }
+  void loop()
+  return {
+    [Symbol.dispose]() {
+      over = true
+    },
+  }
+}
+
 /** What people and attackers do, in a few seconds. */
-async function traffic(stack: Stack): Promise<void> {
+async function traffic(stack: Stack, name = 'kim'): Promise<void> {
   const tokens = async (query: string, variables: object) => {
     const { data } = (await send(stack, query, variables)) as {
       data: { signup?: { tokens: Tokens }; login?: { tokens: Tokens }; refresh?: Tokens }
@@ -276,7 +291,7 @@ async function traffic(stack: Stack): Promise<void> {
     return data.signup?.tokens ?? data.login?.tokens ?? data.refresh
   }
   for (let round = 0; round < 4; round += 1) {
-    const who = { e: `kim${round}@example.com`, p: PASSWORD }
+    const who = { e: `${name}${round}@example.com`, p: PASSWORD }
     const first = await tokens(SIGNUP, who)
     await tokens(LOGIN, who)
     await send(stack, LOGIN, { ...who, p: 'not the password of kim' })

@@ -209,8 +209,12 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
   let running = false
   const server = Bun.serve({
     unix,
-    fetch(request) {
-      if (new URL(request.url).pathname === '/logs') return new Response(follow(stack, listening))
+    fetch(request, server) {
+      if (new URL(request.url).pathname === '/logs') {
+        // Who follows may hear nothing for long.
+        server.timeout(request, 0)
+        return new Response(follow(stack, listening))
+      }
       if (request.method === 'GET') {
         const all = stack.replicas.map((part) => [part.name, sinceOf(part, memory)])
         return Response.json(Object.fromEntries(all))
