@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BOARDS, fileOf, print } from '../monitoring/grafana/render.ts'
 import type { Monitoring } from './monitoring.ts'
-import { hasPrometheus, startMonitoring } from './monitoring.ts'
+import { hasAllPrograms, startMonitoring } from './monitoring.ts'
 import { requires } from './requirement.ts'
 import type { Stack } from './stack.ts'
 import { startStack } from './stack.ts'
@@ -27,6 +27,8 @@ const REFRESH = 'mutation($t:String!){refresh(refreshToken:$t){accessToken refre
 const EMPTY: readonly string[] = [
   // Only where sqld has replicas: "a replica of sqld is stuck".
   'libsql_server_current_frame_no{role="replica"}',
+  // Some engines do not count the disk of a container.
+  'container_fs_',
   // Come with the throttles.
   'munjigi_thread_pool_delay_seconds_bucket',
   'munjigi_throttle_refused_total',
@@ -34,10 +36,47 @@ const EMPTY: readonly string[] = [
 
 const canRun = requires(
   "Debian's prometheus, prometheus-alertmanager, prometheus-node-exporter, prometheus-blackbox-exporter",
-  hasPrometheus(),
+  hasAllPrograms(),
 )
 const canStack = await canRunStack()
 setDefaultTimeout(120_000)
+
+/** The exporter of containers as docker-compose.yml has it. */
+const CADVISOR = 'ghcr.io/google/cadvisor:0.60.6'
+const canWatch = requires(
+  `a Docker engine with ${CADVISOR} (npm run images)`,
+  Bun.which('docker') !== null &&
+    Bun.spawnSync(['docker', 'image', 'inspect', CADVISOR]).exitCode === 0,
+)
+
+interface Containers {
+  /** As `127.0.0.1:49153`. */
+  readonly address: string
+  remove(): void
+}
+
+/** The exporter itself is the container that it must see. */
+function startContainers(): Containers {
+  const name = `munjigi-watch-${process.pid}`
+  const root = docker('info', '--format', '{{.DockerRootDir}}')
+  docker(
+    ...['run', '--detach', '--name', name, '--publish', '127.0.0.1::8080', '--read-only'],
+    ...['--cap-drop', 'ALL', '--memory', '256m', '--user', '0:0', '--tmpfs', '/tmp'],
+    ...['/:/rootfs:ro', '/var/run:/var/run:ro', '/sys:/sys:ro', `${root}:${root}:ro`].flatMap(
+      (mount) => ['--volume', mount],
+    ),
+    ...[CADVISOR, '--docker_only=true', '--housekeeping_interval=5s'],
+    ...['--store_container_labels=false'],
+  )
+  const address = docker('port', name, '8080/tcp').split('\n')[0] ?? ''
+  return { address, remove: () => void docker('rm', '--force', name) }
+}
+
+function docker(...args: string[]): string {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(['docker', ...args])
+  if (exitCode !== 0) throw new Error(stderr.toString())
+  return stdout.toString().trim()
+}
 
 interface Rule {
   readonly record?: string
@@ -137,19 +176,28 @@ describe.skipIf(!canRun || !canStack)('live', () => {
   let stack: Stack
   let monitoring: Monitoring
 
+  let containers: Containers | undefined
+
   beforeAll(async () => {
+    containers = canWatch ? startContainers() : undefined
     stack = await startStack({ env: { MUNJIGI_REFRESH_GRACE: '0s', MUNJIGI_DRAIN_SECONDS: '0' } })
-    monitoring = await startMonitoring(stack, { rules: shorten, scrapeInterval: '1s' })
+    monitoring = await startMonitoring(stack, {
+      rules: shorten,
+      scrapeInterval: '1s',
+      ...(containers ? { containers: containers.address } : {}),
+    })
+    await monitoring.ready()
     await traffic(stack)
   })
 
   afterAll(async () => {
     await monitoring?.[Symbol.asyncDispose]()
     await stack?.stop()
+    containers?.remove()
   })
 
   test('every query of every panel has data, with the labels of its legend', async () => {
-    const queries = BOARDS.filter(({ uid }) => uid !== 'containers')
+    const queries = BOARDS.filter(({ uid }) => canWatch || uid !== 'containers')
       .flatMap(({ panels }) => panels)
       .flatMap((panel) => panel.queries.map((query) => ({ title: panel.title, ...query })))
       .filter(({ expr }) => !EMPTY.some((series) => expr.includes(series)))
@@ -165,6 +213,17 @@ describe.skipIf(!canRun || !canStack)('live', () => {
       }).catch(() => empty.push(`${title}: ${expr}`))
     }
     expect(empty).toEqual([])
+  })
+
+  test.skipIf(!canWatch)('every container that runs is there by its name', async () => {
+    const running = docker('ps', '--format', '{{.Names}}', '--filter', 'name=munjigi-watch')
+    for (const name of running.split('\n'))
+      await until(`${name} is seen`, async () => {
+        const [memory] = await monitoring.query(
+          `container_memory_working_set_bytes{name="${name}"}`,
+        )
+        return memory !== undefined && memory.value > 0
+      })
   })
 
   test('every series that a rule names exists', async () => {

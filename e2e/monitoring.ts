@@ -16,6 +16,8 @@ export interface Monitoring extends AsyncDisposable {
   readonly alertmanagerUrl: string
   /** The result of a PromQL expression now. Throws with what Prometheus says if it is none. */
   query(expr: string): Promise<readonly Sample[]>
+  /** Resolves when every target was asked with success. Throws with what did not answer within a minute. */
+  ready(): Promise<void>
   /** The alerts that Alertmanager holds, by name. */
   notified(): Promise<readonly string[]>
 }
@@ -33,6 +35,8 @@ export interface MonitoringOptions {
   /** Changes the text of each file of rules. */
   readonly rules?: (text: string) => string
   readonly scrapeInterval?: string
+  /** Of Prometheus; any free one if it is not given. */
+  readonly port?: number
 }
 
 /** The programs of Debian's packages. */
@@ -46,52 +50,70 @@ const PROGRAMS = {
 const FOLDER = join(import.meta.dir, '..', 'monitoring')
 
 /** Whether all programs are installed. */
-export function hasPrometheus(): boolean {
+export function hasAllPrograms(): boolean {
   return [...Object.values(PROGRAMS), 'promtool'].every((name) => Bun.which(name))
 }
 
-/** Starts everything, and resolves when every target was asked with success. */
+/** Whether the one is installed without which there is nothing to see. */
+export function hasPrometheus(): boolean {
+  return Bun.which(PROGRAMS.prometheus) !== null
+}
+
+/** Starts Prometheus, and of the others what is installed. */
 export async function startMonitoring(
   stack: Stack,
   options: MonitoringOptions = {},
 ): Promise<Monitoring> {
   const folder = mkdtempSync(join(tmpdir(), 'munjigi-monitoring-'))
   const [prometheus = 0, alertmanager = 0, node = 0, blackbox = 0] = await freePorts(4)
-  const url = `http://127.0.0.1:${prometheus}`
+  const port = options.port ?? prometheus
+  const url = `http://127.0.0.1:${port}`
   const alertmanagerUrl = `http://127.0.0.1:${alertmanager}`
+  const has = (program: string) => Bun.which(program) !== null
   const targets: Targets = {
     munjigi: stack.replicas.map(({ metricsUrl }) => new URL(metricsUrl).host),
     envoy: [`127.0.0.1:${stack.ports.metrics}`],
     sqld: [new URL(stack.databaseMetricsUrl).host],
-    node: [`127.0.0.1:${node}`],
-    tls: [`${stack.url}/.well-known/jwks.json`],
-    alertmanager: [`127.0.0.1:${alertmanager}`],
-    prometheus: [`127.0.0.1:${prometheus}`],
+    prometheus: [`127.0.0.1:${port}`],
+    ...(has(PROGRAMS.node) ? { node: [`127.0.0.1:${node}`] } : {}),
+    ...(has(PROGRAMS.blackbox) ? { tls: [`${stack.url}/.well-known/jwks.json`] } : {}),
+    ...(has(PROGRAMS.alertmanager) ? { alertmanager: [`127.0.0.1:${alertmanager}`] } : {}),
     ...(options.containers ? { containers: [options.containers] } : {}),
   }
-  writeConfiguration(folder, { targets, options, blackbox, ca: stack.ca.path })
-  const listen = (port: number) => `--web.listen-address=127.0.0.1:${port}`
-  const children = [
-    run(PROGRAMS.node, listen(node)),
-    run(PROGRAMS.blackbox, `--config.file=${join(folder, 'blackbox.yml')}`, listen(blackbox)),
-    run(
+  const expected = `vector(${stack.replicas.length})`
+  writeConfiguration(folder, {
+    targets,
+    options,
+    blackbox,
+    ca: stack.ca.path,
+    rules: (text) => (options.rules?.(text) ?? text).replace('vector(3)', expected),
+  })
+  const listen = (at: number) => `--web.listen-address=127.0.0.1:${at}`
+  const commands = [
+    [PROGRAMS.node, listen(node)],
+    [PROGRAMS.blackbox, `--config.file=${join(folder, 'blackbox.yml')}`, listen(blackbox)],
+    [
       PROGRAMS.alertmanager,
       `--config.file=${join(FOLDER, 'alertmanager', 'alertmanager.yml')}`,
       `--storage.path=${join(folder, 'alertmanager')}`,
       '--cluster.listen-address=',
       listen(alertmanager),
-    ),
-    run(
+    ],
+    [
       PROGRAMS.prometheus,
       `--config.file=${join(folder, 'prometheus.yml')}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
-      listen(prometheus),
-    ),
-  ]
-  const monitoring: Monitoring = {
+      listen(port),
+    ],
+  ] as const
+  const children = commands
+    .filter(([program]) => has(program))
+    .map(([program, ...args]) => run(program, ...args))
+  return {
     url,
     alertmanagerUrl,
     query: (expr) => query(url, expr),
+    ready,
     notified: () => notified(alertmanagerUrl),
     async [Symbol.asyncDispose]() {
       for (const { process } of children) process.kill('SIGTERM')
@@ -99,24 +121,20 @@ export async function startMonitoring(
       rmSync(folder, { recursive: true, force: true })
     },
   }
-  try {
-    const wanted = Object.values(targets).flat().length
+
+  async function ready(): Promise<void> {
+    const silent = new Set(Object.values(targets).flat())
     await until(
       'every target answers Prometheus',
       async () => {
         const ended = children.find(({ process }) => process.exitCode !== null)
         if (ended) throw new Error(`a program ended:\n${ended.lines.slice(-10).join('\n')}`)
         const up = await query(url, 'up == 1').catch(() => [])
-        return up.length === wanted
+        return up.length === silent.size
       },
       60_000,
     )
-  } catch (error) {
-    const up = await query(url, 'up').catch(() => [])
-    await monitoring[Symbol.asyncDispose]()
-    throw new Error(`${String(error)}: ${JSON.stringify(up)}`)
   }
-  return monitoring
 }
 
 /** Addresses by job. */
@@ -131,9 +149,15 @@ interface Job {
 
 function writeConfiguration(
   folder: string,
-  given: { targets: Targets; options: MonitoringOptions; blackbox: number; ca: string },
+  given: {
+    targets: Targets
+    options: MonitoringOptions
+    blackbox: number
+    ca: string
+    rules: (text: string) => string
+  },
 ): void {
-  const { targets, options, blackbox, ca } = given
+  const { targets, options, blackbox, ca, rules } = given
   const read = (...path: string[]) => readFileSync(join(FOLDER, ...path), 'utf8')
   const config = Bun.YAML.parse(read('prometheus', 'prometheus.yml')) as {
     global: { scrape_interval: string; evaluation_interval: string; scrape_timeout?: string }
@@ -146,7 +170,7 @@ function writeConfiguration(
       evaluation_interval: options.scrapeInterval,
     }
   config.alerting = {
-    alertmanagers: [{ static_configs: [{ targets: targets['alertmanager'] }] }],
+    alertmanagers: [{ static_configs: [{ targets: targets['alertmanager'] ?? [] }] }],
   }
   config.scrape_configs = config.scrape_configs.flatMap((job) => {
     const local = targets[job.job_name]
@@ -163,7 +187,7 @@ function writeConfiguration(
   mkdirSync(join(folder, 'rules'))
   for (const file of readdirSync(join(FOLDER, 'prometheus', 'rules'))) {
     const text = read('prometheus', 'rules', file)
-    writeFileSync(join(folder, 'rules', file), options.rules?.(text) ?? text)
+    writeFileSync(join(folder, 'rules', file), rules(text))
   }
 }
 

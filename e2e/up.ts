@@ -5,8 +5,9 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { ConsoleView } from '../envoy/console.ts'
 import type { EdgeListener } from '../envoy/render.ts'
-import { EdgeSettingFault, readEdgeSettings } from '../envoy/render.ts'
+import { EdgeSettingFault, readEdgeSettings, readPort } from '../envoy/render.ts'
 import { walk } from '../src/cli/welcome.ts'
+import { hasPrometheus, startMonitoring } from './monitoring.ts'
 import type { Part, Stack, StackEvent } from './stack.ts'
 import { controlSocket, isFree, readPorts, startStack } from './stack.ts'
 import type { Memory, Paint } from './status.ts'
@@ -19,6 +20,7 @@ const USAGE = `npm run up [-- --data <folder>] [--replicas <count>]
   --replicas <count>  how many replicas, 1 to 9 (3)
 
   EDGE_HOST, EDGE_HEALTH_CHECK, EDGE_HTTPS_PORT, EDGE_HTTP_PORT, EDGE_CONSOLE_PORT, EDGE_METRICS_PORT: see docs/edge.md
+  PROMETHEUS_PORT: of Prometheus, where it is installed (9090)
   MUNJIGI_…: settings of the replicas`
 
 /** What keeps `up` from starting; the message is for the person at the terminal. */
@@ -75,7 +77,12 @@ async function up(): Promise<void> {
   const memory = createMemory()
   using control = listenForOthers(stack, memory, listening)
   void control
-  screen.say(welcome(stack, paint))
+  const prometheusPort = readPort('PROMETHEUS_PORT', process.env) ?? 9090
+  await using monitoring =
+    hasPrometheus() && (await isFree(prometheusPort))
+      ? await startMonitoring(stack, { port: prometheusPort })
+      : null
+  screen.say(welcome(stack, monitoring?.url, paint))
   const show = (view: ConsoleView | null) =>
     screen.show(indent(partsTable(stack, view, memory, paint)))
   const ended = await watchUntil(stopping, stack, memory, show)
@@ -126,13 +133,24 @@ function signal(): Promise<string> {
   })
 }
 
-function welcome({ url, ports, consoleUrl, ca }: Stack, paint: Paint): string[] {
+function welcome(
+  { url, ports, consoleUrl, ca }: Stack,
+  prometheusUrl: string | undefined,
+  paint: Paint,
+): string[] {
   const fact = (name: string, value: string, remark = '') =>
     `  ${name.padEnd(9)} ${value}${remark && `  ${paint('dim', remark)}`}`
   return [
     fact('GraphQL', paint('bold', `${url}/graphql`)),
     fact('Keys', `${url}/.well-known/jwks.json`),
     fact('Console', consoleUrl, 'as a table: npm run status'),
+    fact(
+      'Metrics',
+      prometheusUrl ?? 'none',
+      prometheusUrl
+        ? 'Prometheus, with the alerts'
+        : 'no prometheus is installed, or 9090 is in use',
+    ),
     fact('Plain', `http://localhost:${ports.http}`, 'sends browsers to HTTPS, refuses the rest'),
     fact('CA', ca.path, 'another one at each start, unless --data keeps it'),
     '',
