@@ -29,6 +29,7 @@ const DEVELOPMENT = {
   test: 'e2e/suite.ts',
   up: 'e2e/up.ts',
   status: 'e2e/status.ts',
+  logs: 'e2e/logs.ts',
   rollout: 'e2e/rollout.ts',
   tools: 'e2e/tools.ts',
   images: 'e2e/images/assemble.ts',

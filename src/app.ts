@@ -162,7 +162,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     metrics,
   })
 
-  const heartbeat = createHeartbeat(database, clock, random)
+  const heartbeat = createHeartbeat(database, { clock, random, metrics })
   const sweeping = createLoop(SWEEP_MS, random, sessions.sweep)
   const tending = createLoop(keys.interval, random, keys.tend)
   let draining = false

@@ -55,6 +55,7 @@ export function createMetrics(build: { version: string; bun: string }) {
   // What is asked at each scrape; the parts that know the answers declare them.
   let hashing: { engine: string; running: () => number; waiting: () => number } | undefined
   let keyAgeSeconds = () => 0
+  let writeAgeSeconds = () => 0
   let endedSessions = { known: () => 0, lagSeconds: () => 0 }
 
   const signups = new Counter({
@@ -146,6 +147,12 @@ export function createMetrics(build: { version: string; bun: string }) {
     labelNames: ['kind'],
     registers,
   })
+  const writeAge: Gauge = new Gauge({
+    name: 'munjigi_database_write_age_seconds',
+    help: 'Seconds since the database last took the write of each second that readiness rests on.',
+    registers,
+    collect: () => writeAge.set(writeAgeSeconds()),
+  })
   const keyAge: Gauge = new Gauge({
     name: 'munjigi_signing_key_age_seconds',
     help: 'Age of the key that signs.',
@@ -199,6 +206,9 @@ export function createMetrics(build: { version: string; bun: string }) {
     observeStatement: (kind: StatementKind, seconds: number) =>
       statementSeconds.observe({ kind }, seconds),
     countRetry: (kind: StatementKind) => statementRetries.inc({ kind }),
+    declareWriteAge(seconds: () => number) {
+      writeAgeSeconds = seconds
+    },
     declareKeyAge(seconds: () => number) {
       keyAgeSeconds = seconds
     },
