@@ -51,11 +51,12 @@ export const OVERVIEW: Board = {
     {
       kind: 'chart',
       title: 'Requests of each replica',
-      description: 'As many on each: the edge sends them round. One that gets none is out.',
+      description:
+        'Without health checks. As many on each: the edge sends them round. One that gets none is out.',
       unit: 'reqps',
       queries: [
         {
-          expr: 'sum by (instance) (rate(http_requests_total{job="munjigi"}[$__rate_interval]))',
+          expr: 'sum by (instance) (rate(http_requests_total{job="munjigi",route!~"/readyz|/livez"}[$__rate_interval]))',
           legend: '{{instance}}',
         },
       ],
