@@ -13,9 +13,15 @@ import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
 import type { Report } from './observability/events.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
-import type { HashingCost } from './passwords/hasher.ts'
+import { loadBlocklist } from './passwords/blocklist.ts'
+import { createBreachCheck } from './passwords/breaches.ts'
+import { wordsOfService } from './passwords/context.ts'
+import type { Hasher, HashingCost } from './passwords/hasher.ts'
 import { createBunHasher } from './passwords/hasher.ts'
+import { loadNativeHasher } from './passwords/native-hasher.ts'
 import { createPasswords } from './passwords/passwords.ts'
+import type { PasswordPolicy } from './passwords/policy.ts'
+import { createPasswordPolicy } from './passwords/policy.ts'
 import type { Clock } from './platform/clock.ts'
 import { deriveKey, shortDigest } from './platform/digest.ts'
 import { createLoop } from './platform/loop.ts'
@@ -64,6 +70,12 @@ export interface App {
 /** Hashes at once and in line: one takes some 50 ms, so the last in line waits for about a second. */
 const CORES = availableParallelism()
 const HASHING = { running: CORES, waiting: 16 * CORES, patience: 2_000 }
+/** What the engine that does not run would give, for the log. */
+const OTHER_ENGINE = {
+  bun: 'MUNJIGI_PASSWORD_ENGINE=native computes the same hashes for less than half of the CPU',
+  native:
+    'MUNJIGI_PASSWORD_ENGINE=bun computes the same hashes without a native package, for twice the CPU',
+} as const
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
@@ -75,7 +87,7 @@ export interface Core extends Services {
 
 /** Makes the services. Throws `WrongSecret`, and `SERVICE_UNAVAILABLE` when the database cannot be reached. */
 export async function createCore(dependencies: Dependencies): Promise<Core> {
-  const { config, clock, random, database, metrics, report, hashingCost } = dependencies
+  const { config, clock, random, database, metrics, report } = dependencies
   const secrets: [string, ...string[]] = [
     config.secret,
     ...(config.secretPrevious ? [config.secretPrevious] : []),
@@ -99,11 +111,11 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     audience: config.tokenAudience,
     ttl: config.accessTokenTtl,
   })
-  const hasher = createBunHasher(hashingCost, random)
   const passwords = createPasswords({
-    hasher,
+    hasher: await createHasher(dependencies),
     limits: HASHING,
     clock,
+    random,
     metrics,
     report,
   })
@@ -137,6 +149,7 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     database,
     users,
     passwords,
+    policy: await createPolicy(dependencies),
     sessions,
     tokens,
     metrics,
@@ -147,10 +160,31 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
   }
 }
 
+function createHasher({ config, hashingCost, random }: Dependencies): Hasher | Promise<Hasher> {
+  return config.passwordEngine === 'native'
+    ? loadNativeHasher(hashingCost, random)
+    : createBunHasher(hashingCost)
+}
+
+async function createPolicy({ config, log, metrics }: Dependencies): Promise<PasswordPolicy> {
+  const { passwordMinLength: minLength, passwordBreachUrl: url } = config
+  return createPasswordPolicy({
+    minLength,
+    blocklist: await loadBlocklist(),
+    serviceWords: wordsOfService(['munjigi', '문지기', config.tokenAudience], config.issuerUrl),
+    breaches: url === undefined ? undefined : createBreachCheck({ url, log, metrics }),
+  })
+}
+
 /** Wires the parts. Throws what `createCore` throws. */
 export async function createApp(dependencies: Dependencies): Promise<App> {
   const { config, clock, random, database, log, metrics } = dependencies
   const core = await createCore(dependencies)
+  log.info('hashing.ready', {
+    engine: config.passwordEngine,
+    ...dependencies.hashingCost,
+    other: OTHER_ENGINE[config.passwordEngine],
+  })
   const { keys, tokens, sessions, ended } = core
   const schema = createSchema(core)
   const graphql = createGraphQLServer({

@@ -21,6 +21,8 @@ const DOORS: ReadonlyArray<{ library: RegExp; files: RegExp }> = [
   { library: /^hono\/jwt$/, files: /^(tokens|keys)\// },
   { library: /^hono(?!\/jwt)/, files: /^http\/|\/routes\.ts$|^app\.ts$/ },
   { library: /^(prom-client|@hono\/prometheus)$/, files: /^observability\/metrics\.ts$/ },
+  { library: /^@node-rs\//, files: /^passwords\/native-hasher\.ts$/ },
+  { library: /^@zxcvbn-ts\//, files: /^passwords\/blocklist\.ts$/ },
   { library: /^commander$/, files: /^cli\/program\.ts$/ },
   { library: /^@logtape\//, files: /^observability\/log\.ts$|^testing\/log\.ts$/ },
 ]

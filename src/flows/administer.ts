@@ -2,16 +2,15 @@
 // run the command line owns the database.
 
 import { AuthError } from '../errors.ts'
-import { parsePassword } from '../passwords/password.ts'
 import type { User } from '../users/user.ts'
 import type { Services } from './services.ts'
 import { deleteUser, disableUser, forcePassword } from './store.ts'
 
 /** Gives a user a new password. Returns how many sessions ended. Throws `WEAK_PASSWORD`. */
 export async function setPassword(services: Services, user: User, text: string): Promise<number> {
-  const { config, clock, database, passwords, sessions } = services
-  const rules = { field: 'password', minLength: config.passwordMinLength }
-  const to = await passwords.hash(parsePassword(text, rules))
+  const { policy, clock, database, passwords, sessions } = services
+  const chosen = await policy.choose(text, { field: 'password', email: user.email })
+  const to = await passwords.hash(chosen)
   const ended = await database.write((db) =>
     forcePassword(db, { userId: user.id, to, now: clock.now() }),
   )

@@ -2,7 +2,6 @@
 
 import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
-import { parsePassword } from '../passwords/password.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { toUserId } from '../users/user.ts'
 import type { Services } from './services.ts'
@@ -15,11 +14,11 @@ export async function changePassword(
   input: { viewer: Viewer; currentPassword: string; newPassword: string },
   client: Client,
 ): Promise<TokensValue> {
-  const { config, clock, database, users, passwords, sessions, tokens } = services
+  const { policy, clock, database, users, passwords, sessions, tokens } = services
   const userId = toUserId(input.viewer.userId)
-  const chosen = parsePassword(input.newPassword, {
+  const chosen = await policy.choose(input.newPassword, {
     field: 'newPassword',
-    minLength: config.passwordMinLength,
+    email: input.viewer.email,
   })
   const { user, passwordHash: from } = await users.confirm(userId, input.currentPassword)
   const to = await passwords.hash(chosen)

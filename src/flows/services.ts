@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Passwords } from '../passwords/passwords.ts'
+import type { PasswordPolicy } from '../passwords/policy.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Database } from '../storage/database.ts'
@@ -12,10 +13,11 @@ import type { Users } from '../users/users.ts'
 
 /** Handed to every flow. */
 export interface Services {
-  readonly config: Pick<Config, 'messageLanguage' | 'passwordMinLength'>
+  readonly config: Pick<Config, 'messageLanguage'>
   readonly users: Users
   readonly tokens: AccessTokens
   readonly passwords: Passwords
+  readonly policy: PasswordPolicy
   readonly sessions: Sessions
   /** For the batches that cross features; a feature's own statements are its service's. */
   readonly database: Database

@@ -4,7 +4,6 @@
 import type { ErrorCode } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
 import type { SignupResult } from '../observability/metrics.ts'
-import { parsePassword } from '../passwords/password.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { parseEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
@@ -24,15 +23,15 @@ export function signup(
   input: { email: string; password: string },
   client: Client,
 ): Promise<SignedUp> {
-  const { config, users, sessions, tokens, metrics, report } = services
+  const { policy, users, sessions, tokens, metrics, report } = services
   return counted<SignedUp, SignupResult>(
     metrics.countSignup,
     { returned: () => 'success', thrown: RESULTS },
     async () => {
       const email = parseEmail(input.email, { field: 'email' })
-      const password = parsePassword(input.password, {
+      const password = await policy.choose(input.password, {
         field: 'password',
-        minLength: config.passwordMinLength,
+        email: email.address,
       })
       const created = await users.create({ email, password })
       const { user } = created

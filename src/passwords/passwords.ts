@@ -7,15 +7,21 @@ import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { GateLimits } from '../platform/gate.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
+import type { Random } from '../platform/random.ts'
+import { verifyHash } from './hash-format.ts'
 import type { Hasher, PasswordHash } from './hasher.ts'
+import { decoyOf, isCurrent } from './hasher.ts'
 import type { Password } from './password.ts'
 
 /** The one place where passwords are hashed. Every verb throws `OVERLOADED` when too many are waiting. */
 export interface Passwords {
   hash(password: Password): Promise<PasswordHash>
+  /** Imported hashes too. False for one that cannot be read, or asks for too much. */
   verify(password: Password, hash: PasswordHash): Promise<boolean>
   /** Takes as long as `verify` and is false: for e-mails that no user has, so that time does not tell. */
   verifyNobody(password: Password): Promise<false>
+  /** Whether a hash is what `hash` would make today; if not, it should be made anew while its password is known. */
+  isCurrent(hash: PasswordHash): boolean
 }
 
 /** What the service is made from. */
@@ -23,20 +29,22 @@ export interface PasswordsOptions {
   readonly hasher: Hasher
   readonly limits: GateLimits
   readonly clock: Clock
+  readonly random: Random
   readonly metrics: Metrics
   readonly report: Report
 }
 
 /** Makes the service. */
 export function createPasswords(options: PasswordsOptions): Passwords {
-  const { hasher, limits, clock, metrics, report } = options
+  const { hasher, limits, clock, random, metrics, report } = options
   const gate = createGate(limits, clock)
-  const decoy = hasher.decoy()
+  const decoy = decoyOf(hasher.cost, random)
   metrics.declareHashing(hasher.engine, gate)
 
   return {
     hash: (password) => gated(() => hasher.hash(password)),
-    verify: (password, hash) => gated(() => hasher.verify(password, hash)),
+    verify: (password, hash) => gated(() => verifyHash(hasher, password, hash)),
+    isCurrent: (hash) => isCurrent(hash, hasher.cost),
     async verifyNobody(password) {
       await gated(() => hasher.verify(password, decoy))
       return false

@@ -1,6 +1,7 @@
 // The statements on users.
 
-import { eq, gt } from 'drizzle-orm'
+import { and, eq, gt } from 'drizzle-orm'
+import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
@@ -30,6 +31,18 @@ export async function selectUsers(
   { after, limit }: { after: string; limit: number },
 ): Promise<UserRow[]> {
   return await db.select().from(users).where(gt(users.id, after)).orderBy(users.id).limit(limit)
+}
+
+/** Replaces a hash by another of the same password. False: it was replaced before, perhaps by that of a new password. */
+export async function replaceHash(
+  db: Db,
+  { userId, from, to }: { userId: UserId; from: PasswordHash; to: PasswordHash },
+): Promise<boolean> {
+  const { rowsAffected } = await db
+    .update(users)
+    .set({ passwordHash: to })
+    .where(and(eq(users.id, userId), eq(users.passwordHash, from)))
+  return rowsAffected === 1
 }
 
 /** Lifts the decision that a user may not log in. */

@@ -12,7 +12,14 @@ import { StorageFault } from '../storage/faults.ts'
 import type { Email } from './email.ts'
 import { readEmail } from './email.ts'
 import type { UserRow } from './store.ts'
-import { enableUser, insertUser, selectUser, selectUserByEmail, selectUsers } from './store.ts'
+import {
+  enableUser,
+  insertUser,
+  replaceHash,
+  selectUser,
+  selectUserByEmail,
+  selectUsers,
+} from './store.ts'
 import type { User, UserId } from './user.ts'
 import { toUserId } from './user.ts'
 
@@ -20,7 +27,10 @@ import { toUserId } from './user.ts'
 export interface Users {
   /** Makes a user. Throws `EMAIL_TAKEN`; the unique index decides, so two at once make one. */
   create(input: { email: Email; password: Password }): Promise<Confirmed>
-  /** The user whom e-mail and password belong to, or why not. One hash is computed in either case. */
+  /**
+   * The user whom e-mail and password belong to, or why not. One hash is computed in either case; a second one when the
+   * password is right and its hash is not of today's kind and cost: it is replaced.
+   */
   authenticate(input: {
     email: Email
     password: Password
@@ -98,7 +108,9 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
       if (!confirmed) return { kind: 'refused', reason: 'wrong_password', userId }
       // Told apart only after the hash, and only for the log.
       if (confirmed.user.disabledAt) return { kind: 'refused', reason: 'disabled', userId }
-      return { kind: 'confirmed', ...confirmed }
+      const current = await withCurrentHash(confirmed, password)
+      if (!current) return { kind: 'refused', reason: 'wrong_password', userId }
+      return { kind: 'confirmed', ...current }
     },
 
     async confirm(id, text) {
@@ -135,6 +147,31 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
   async function find(id: UserId): Promise<User | null> {
     const row = await database.read((db) => selectUser(db, id))
     return row ? toUser(row) : null
+  }
+
+  /** Null: the password was changed in the meantime. */
+  async function withCurrentHash(
+    confirmed: Confirmed,
+    password: Password,
+  ): Promise<Confirmed | null> {
+    const { user, passwordHash: from } = confirmed
+    const to = passwords.isCurrent(from) ? null : await hashUnlessBusy(password)
+    if (to === null) return confirmed
+    const replaced = await database.write((db) => replaceHash(db, { userId: user.id, from, to }))
+    if (replaced) return { user, passwordHash: to }
+    // Another login was faster, or a change of password: what is there now decides.
+    const row = await database.read((db) => selectUser(db, user.id))
+    return row ? await matching(row, password) : null
+  }
+
+  /** Null when too many wait: the login goes on with the old hash, and the next one will replace it. */
+  async function hashUnlessBusy(password: Password): Promise<PasswordHash | null> {
+    try {
+      return await passwords.hash(password)
+    } catch (error) {
+      if (error instanceof AuthError && error.code === 'OVERLOADED') return null
+      throw error
+    }
   }
 
   async function matching(row: UserRow, password: Password): Promise<Confirmed | null> {

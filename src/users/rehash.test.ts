@@ -1,0 +1,107 @@
+// A hash of another kind or cost is replaced at the next login that is right, once, whatever happens beside it.
+
+import { describe, expect, test } from 'bun:test'
+import { createBunHasher } from '../passwords/hasher.ts'
+import type { Password } from '../passwords/password.ts'
+import type { TestApp } from '../testing/app.ts'
+import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
+import { selectUserByEmail } from './store.ts'
+
+const CHANGE =
+  'mutation($from: String!, $to: String!) { changePassword(currentPassword: $from, newPassword: $to) { accessToken } }'
+const CHANGED = 'another horse, another battery'
+const OLD = await createBunHasher({ memoryKib: 16, passes: 1 }).hash(KIM.password as Password)
+const BCRYPT = await Bun.password.hash(KIM.password, { algorithm: 'bcrypt', cost: 4 })
+const TODAY = `$argon2id$v=19$m=${CHEAP_HASH.memoryKib},t=${CHEAP_HASH.passes},p=1$`
+
+/** An app whose user has this hash, and the user's access token. */
+async function appWith(hash: string): Promise<{ app: TestApp; token: string }> {
+  const app = await createTestApp()
+  const { data } = await app.run(SIGNUP, KIM)
+  await app.database.write((db) => db.run(`UPDATE users SET password_hash = '${hash}'`))
+  return { app, token: data.signup.tokens.accessToken }
+}
+
+async function hashIn(app: TestApp): Promise<string> {
+  const row = await app.database.read((db) => selectUserByEmail(db, KIM.email as never))
+  return row?.passwordHash ?? ''
+}
+
+async function login(app: TestApp, password: string): Promise<string> {
+  const { data, code } = await app.run(LOGIN, { ...KIM, password })
+  return String(data?.login?.__typename ?? code)
+}
+
+describe('a right login replaces', () => {
+  test.each([
+    ['a hash of another cost', OLD],
+    ['bcrypt', BCRYPT],
+  ])('%s, and the session it opened lives', async (_, hash) => {
+    const { app } = await appWith(hash)
+    const { data } = await app.run(LOGIN, KIM)
+    expect(await hashIn(app)).toStartWith(TODAY)
+    const me = await app.run('{ me { id } }', {}, data.login.tokens.accessToken)
+    expect(me.data.me.id).toBe('usr_1')
+    expect(await login(app, KIM.password)).toBe('LoggedIn')
+  })
+})
+
+test('a hash of today stays as it is, and costs one hash to check', async () => {
+  const app = await createTestApp()
+  await app.run(SIGNUP, KIM)
+  const [hash, before] = [await hashIn(app), await hashCount(app)]
+  expect(await login(app, KIM.password)).toBe('LoggedIn')
+  expect([await hashIn(app), (await hashCount(app)) - before]).toEqual([hash, 1])
+})
+
+test('a wrong login replaces nothing, and costs one hash as for nobody', async () => {
+  const { app } = await appWith(OLD)
+  const before = await hashCount(app)
+  expect(await login(app, 'wrong horse battery')).toBe('INVALID_CREDENTIALS')
+  expect([await hashIn(app), (await hashCount(app)) - before]).toEqual([OLD, 1])
+})
+
+test('neither does a disabled user, right as the password may be', async () => {
+  const { app } = await appWith(OLD)
+  await app.database.write((db) => db.run('UPDATE users SET disabled_at = 1'))
+  expect(await login(app, KIM.password)).toBe('INVALID_CREDENTIALS')
+  expect(await hashIn(app)).toBe(OLD)
+})
+
+test('twenty right logins at once all succeed, and one new hash remains', async () => {
+  const { app } = await appWith(OLD)
+  const answers = await Promise.all(Array.from({ length: 20 }, () => login(app, KIM.password)))
+  expect(new Set(answers)).toEqual(new Set(['LoggedIn']))
+  expect(await hashIn(app)).toStartWith(TODAY)
+  expect(await login(app, KIM.password)).toBe('LoggedIn')
+})
+
+test('a login beside a change of password never brings the old password back', async () => {
+  for (let round = 0; round < 20; round += 1) {
+    const { app, token } = await appWith(OLD)
+    const [, { code }] = await Promise.all([
+      login(app, KIM.password),
+      app.run(CHANGE, { from: KIM.password, to: CHANGED }, token),
+    ])
+    // Either the change came through, or it was told that what it had checked was no longer the hash.
+    const [valid, dead] = code ? [KIM.password, CHANGED] : [CHANGED, KIM.password]
+    expect([await login(app, valid), await login(app, dead)]).toEqual([
+      'LoggedIn',
+      'INVALID_CREDENTIALS',
+    ])
+  }
+})
+
+test('where too many wait, the login goes on with the hash that was checked', async () => {
+  const { app } = await appWith(OLD)
+  const crowd = Array.from({ length: 300 }, () => login(app, KIM.password))
+  const answers = new Set(await Promise.all(crowd))
+  expect(answers).toEqual(new Set(['LoggedIn', 'OVERLOADED']))
+  expect(await login(app, KIM.password)).toBe('LoggedIn')
+  expect(await hashIn(app)).toStartWith(TODAY)
+})
+
+async function hashCount(app: TestApp): Promise<number> {
+  const metrics = await app.metrics.print()
+  return Number(/password_hash_seconds_count\{engine="bun"\} (\d+)/.exec(metrics)?.[1])
+}
