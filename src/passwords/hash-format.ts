@@ -22,19 +22,19 @@ export function readHash(text: string): ReadableHash | HashFault {
   )
 }
 
-/** Checks a password against a stored hash. False also for one that cannot be read. */
+/** Checks a password against a stored hash. Null: the hash cannot be read, or asks for too much. */
 export async function verifyHash(
   argon2: Pick<Hasher, 'verify'>,
   password: Password,
   hash: string,
-): Promise<boolean> {
+): Promise<boolean | null> {
   const readable = readHash(hash)
-  if (typeof readable === 'string') return false
+  if (typeof readable === 'string') return null
   try {
     return await readable.verify(password, argon2)
   } catch {
     // A string of the right shape that its library cannot decode.
-    return false
+    return null
   }
 }
 

@@ -2,11 +2,12 @@
 
 import { describe, expect, test } from 'bun:test'
 import { AuthError } from '../errors.ts'
+import { createTestApp } from '../testing/app.ts'
 import { createTestRandom } from '../testing/random.ts'
-import { verifyHash } from './hash-format.ts'
 import { createBunHasher, decoyOf } from './hasher.ts'
 import type { Password } from './password.ts'
 import { parsePassword, readPassword } from './password.ts'
+import { createPasswords } from './passwords.ts'
 
 const rules = { minLength: 8, field: 'password' }
 const cost = { memoryKib: 8, passes: 1 }
@@ -108,7 +109,30 @@ describe('the hash', () => {
     expect(await hasher.verify('correct horse' as Password, decoy)).toBe(false)
   })
 
-  test('that cannot be read is no match rather than an error', async () => {
-    expect(await verifyHash(hasher, 'correct horse' as Password, 'not a hash')).toBe(false)
+  test('that cannot be read is no match rather than an error, and takes as long as for nobody', async () => {
+    const { metrics, clock, random } = await createTestApp()
+    const checked: string[] = []
+    const passwords = createPasswords({
+      hasher: {
+        ...hasher,
+        verify(text, hash) {
+          checked.push(hash)
+          return hasher.verify(text, hash)
+        },
+      },
+      limits: { running: 1, waiting: 0, patience: 0 },
+      clock,
+      random,
+      metrics,
+      report: () => {},
+    })
+    await passwords.verifyNobody('correct horse' as Password)
+    for (const text of [
+      'not a hash',
+      '$2b$31$eU9xfD.ki4bo2VFTPVBv/utU1sQQS.xE.iUD7VQLHd2NZ4ZJDMpLq',
+    ])
+      expect(await passwords.verify('correct horse' as Password, text as never)).toBe(false)
+    expect(checked).toEqual(Array.from({ length: 3 }, () => expect.stringMatching(/^\$argon2id/)))
+    expect(new Set(checked).size).toBe(1)
   })
 })

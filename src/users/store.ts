@@ -15,6 +15,15 @@ export async function insertUser(db: Db, row: UserRow): Promise<void> {
   await db.insert(users).values(row)
 }
 
+/** Adds those users whose e-mail has none yet, in one statement. Returns how many were added. */
+export async function insertNewUsers(db: Db, rows: readonly UserRow[]): Promise<number> {
+  const { rowsAffected } = await db
+    .insert(users)
+    .values([...rows])
+    .onConflictDoNothing({ target: users.emailKey })
+  return rowsAffected
+}
+
 /** The user of a canonical e-mail. */
 export async function selectUserByEmail(db: Db, emailKey: EmailKey): Promise<UserRow | undefined> {
   return await db.select().from(users).where(eq(users.emailKey, emailKey)).get()

@@ -11,9 +11,11 @@ import type { Database } from '../storage/database.ts'
 import { StorageFault } from '../storage/faults.ts'
 import type { Email } from './email.ts'
 import { readEmail } from './email.ts'
+import type { ImportedUser } from './imported-user.ts'
 import type { UserRow } from './store.ts'
 import {
   enableUser,
+  insertNewUsers,
   insertUser,
   replaceHash,
   selectUser,
@@ -27,6 +29,8 @@ import { toUserId } from './user.ts'
 export interface Users {
   /** Makes a user. Throws `EMAIL_TAKEN`; the unique index decides, so two at once make one. */
   create(input: { email: Email; password: Password }): Promise<Confirmed>
+  /** Takes over users of another system, but for those whose address is taken. Returns how many were added. */
+  importAll(imported: readonly ImportedUser[]): Promise<number>
   /**
    * The user whom e-mail and password belong to, or why not. One hash is computed in either case; a second one when the
    * password is right and its hash is not of today's kind and cost: it is replaced.
@@ -95,6 +99,19 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
         throw error
       }
       return { user: toUser(row), passwordHash }
+    },
+
+    importAll(imported) {
+      const now = clock.now()
+      const rows = imported.map(({ email, passwordHash, createdAt, disabled }) => ({
+        id: random.id('usr'),
+        email: email.address,
+        emailKey: email.key,
+        passwordHash,
+        createdAt: createdAt ?? now,
+        disabledAt: disabled ? now : null,
+      }))
+      return database.write((db) => insertNewUsers(db, rows))
     },
 
     async authenticate({ email, password }) {
