@@ -31,6 +31,7 @@ const DEVELOPMENT = {
   status: 'e2e/status.ts',
   rollout: 'e2e/rollout.ts',
   tools: 'e2e/tools.ts',
+  drill: 'e2e/drill.ts',
   bench: 'bench/run.ts',
 }
 
