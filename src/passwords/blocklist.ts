@@ -1,7 +1,8 @@
-// The passwords that attackers try first: a shipped list (MIT, from the zxcvbn-ts project), compared whole, and what anybody
-// could continue: one pattern over and over, a run along the digits, the alphabet or the keyboard.
+// The passwords that attackers try first: a shipped list (MIT, from the zxcvbn-ts project), compared whole; Korean words with a
+// few digits; and what anybody could continue: one pattern over and over, a run along the digits, the alphabet or the keyboard.
 
 import { fold } from './context.ts'
+import { KOREAN_WORDS } from './korean.ts'
 import type { Password } from './password.ts'
 
 /** Says whether a password is among those tried first. */
@@ -23,8 +24,19 @@ export async function loadBlocklist(): Promise<Blocklist> {
   const runs = RUNS.flatMap((run) => [run, [...run].reverse().join('')]).map((run) => run + run)
   return (password) => {
     const text = fold(password)
-    return entries.has(text) || repeats([...text]) || runs.some((run) => run.includes(text))
+    return (
+      entries.has(text) ||
+      isKoreanWord(text) ||
+      repeats([...text]) ||
+      runs.some((run) => run.includes(text))
+    )
   }
+}
+
+/** A word with less beside it than a password has characters. */
+function isKoreanWord(text: string): boolean {
+  const [word = ''] = /\p{L}+/u.exec(text) ?? []
+  return KOREAN_WORDS.has(word) && text.length - word.length < SHORTEST
 }
 
 function repeats(characters: readonly string[]): boolean {

@@ -2,6 +2,7 @@
 // each verifies, nothing else does, and none may ask for more than we give.
 
 import { describe, expect, test } from 'bun:test'
+import { ConfigFaults } from '../config.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { readHash, verifyHash } from './hash-format.ts'
 import { createBunHasher } from './hasher.ts'
@@ -66,6 +67,16 @@ test('the engines verify the hashes of each other, and make hashes of one shape'
   }
   const shape = (hash: string) => hash.replace(/[A-Za-z0-9+/]{43}/g, '#')
   expect(shape(fromNative)).toBe(shape(fromBun))
+})
+
+test('the native engine is an error at the start where its package does not load', async () => {
+  const loading = loadNativeHasher(cost, createTestRandom(), () =>
+    Promise.reject(new Error('Cannot find native binding')),
+  )
+  const error = await loading.catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(ConfigFaults)
+  expect(String(error)).toContain('MUNJIGI_PASSWORD_ENGINE')
+  expect(String(error)).toContain('@node-rs/argon2')
 })
 
 describe('the traits of bcrypt', () => {

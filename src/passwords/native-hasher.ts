@@ -9,8 +9,12 @@ import type { Hasher, HashingCost, PasswordHash } from './hasher.ts'
 const SALT_BYTES = 32
 
 /** Loads the native engine. Throws `ConfigFaults` where the package is not installed or does not load. */
-export async function loadNativeHasher(cost: HashingCost, random: Random): Promise<Hasher> {
-  const argon2 = await load()
+export async function loadNativeHasher(
+  cost: HashingCost,
+  random: Random,
+  load = () => import('@node-rs/argon2'),
+): Promise<Hasher> {
+  const argon2 = await loaded(load)
   const options = { memoryCost: cost.memoryKib, timeCost: cost.passes, parallelism: 1 }
   return {
     engine: 'native',
@@ -24,9 +28,9 @@ export async function loadNativeHasher(cost: HashingCost, random: Random): Promi
   }
 }
 
-async function load() {
+async function loaded<T>(load: () => Promise<T>): Promise<T> {
   try {
-    return await import('@node-rs/argon2')
+    return await load()
   } catch {
     throw new ConfigFaults([
       'MUNJIGI_PASSWORD_ENGINE: native needs the package @node-rs/argon2, which is not installed or does not load on this system',

@@ -6,6 +6,7 @@ import { AuthError } from '../errors.ts'
 import { systemRandom } from '../platform/random.ts'
 import { loadBlocklist } from './blocklist.ts'
 import { wordsOfService } from './context.ts'
+import { keysOf } from './korean.ts'
 import { createPasswordPolicy } from './policy.ts'
 
 const policy = createPasswordPolicy({
@@ -50,6 +51,26 @@ describe('common', () => {
     'poiuytrewq',
   ])('%s', async (text) => {
     expect(await judge(text)).toBe('common')
+  })
+})
+
+describe('common in Korea, in Hangul or as its keys', () => {
+  test.each(['dkssudgktpdy', '비밀번호1234', '사랑해2026!!', 'TKFKDGO123', '!!eogksalsrnr!!'])(
+    '%s',
+    async (text) => {
+      expect(await judge(text)).toBe('common')
+    },
+  )
+
+  test.each(['사랑해 839201749', '안녕하세요 여러분 반갑습니다', 'dkssudgktpdi'])(
+    'but not %s',
+    async (text) => {
+      expect(await judge(text)).toBe('accepted')
+    },
+  )
+
+  test('the keys are those of the two-set layout', () => {
+    expect(keysOf('안녕하세요 값이닭 꽃뷁 abc')).toBe('dkssudgktpdy rkqtdlekfr Rhcqnpfr abc')
   })
 })
 
