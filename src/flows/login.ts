@@ -5,10 +5,13 @@ import type { ErrorCode, Language } from '../errors.ts'
 import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
 import type { LoginResult } from '../observability/metrics.ts'
+import type { Password } from '../passwords/password.ts'
 import { readPassword } from '../passwords/password.ts'
+import type { OpenedSession } from '../sessions/sessions.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { readEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
+import type { Confirmed } from '../users/users.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
 import { tokensOf } from './session.ts'
@@ -66,7 +69,7 @@ export function alreadyLoggedInMessage(email: string, language: Language): strin
 }
 
 async function logIn(services: Services, input: LoginInput, client: Client): Promise<LoggedIn> {
-  const { users, sessions, tokens, report, emailDigest } = services
+  const { users, tokens, report, emailDigest } = services
   const email = readEmail(input.email)
   const password = readPassword(input.password)
   // Nobody can have such an e-mail or password: no hash is computed, and the answer is the same.
@@ -84,7 +87,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     throw new AuthError('INVALID_CREDENTIALS')
   }
   const { user } = outcome
-  const session = await sessions.open(outcome, client)
+  const session = await openSession(services, { ...outcome, password }, client)
   report({
     type: 'login.succeeded',
     userId: user.id,
@@ -92,6 +95,20 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     clientAddress: client.address,
   })
   return { kind: 'LoggedIn', user, tokens: await tokensOf(tokens, user, session) }
+}
+
+/** Another login may just have replaced a hash that was out of date: then the password is checked against the new one. */
+async function openSession(
+  { users, sessions }: Services,
+  { password, ...confirmed }: Confirmed & { password: Password },
+  client: Client,
+): Promise<OpenedSession> {
+  try {
+    return await sessions.open(confirmed, client)
+  } catch (error) {
+    if (!(error instanceof AuthError) || error.code !== 'INVALID_CREDENTIALS') throw error
+    return await sessions.open(await users.confirm(confirmed.user.id, password), client)
+  }
 }
 
 function resultOf(value: LoggedIn | AlreadyLoggedIn) {
