@@ -96,26 +96,45 @@ test('a login beside a change of password never brings the old password back', a
   }
 })
 
-test('a login whose hash another replica replaces just before the session opens is no wrong login', async () => {
-  const app = await createTestApp()
-  await app.run(SIGNUP, KIM)
-  const replaced = await createBunHasher({ memoryKib: 24, passes: 1 }).hash(
-    KIM.password as Password,
-  )
-  let replacing = true
-  const database: Database = {
-    ...app.database,
-    async write(statement) {
-      if (replacing)
-        await app.database.write((db) => db.run(`UPDATE users SET password_hash = '${replaced}'`))
-      replacing = false
-      return await app.database.write(statement)
-    },
+describe('a login between whose statements the hash becomes', () => {
+  /** The answer of a login, and the hash at last. */
+  async function loginBeside(from: string, to: string): Promise<[string, string]> {
+    const { app } = await appWith(from)
+    let changes = 1
+    const database: Database = {
+      ...app.database,
+      async write(statement) {
+        if (changes-- === 1)
+          await app.database.write((db) => db.run(`UPDATE users SET password_hash = '${to}'`))
+        return await app.database.write(statement)
+      },
+    }
+    const replica = await createTestApp({ database, clock: app.clock })
+    changes = 1
+    // Both count their ids, and the first one is taken.
+    replica.random.id('ses')
+    return [await login(replica, KIM.password), await hashIn(app)]
   }
-  const replica = await createTestApp({ database, clock: app.clock })
-  replacing = true
-  expect(await login(replica, KIM.password)).toBe('LoggedIn')
-  expect([replacing, await hashIn(app)]).toEqual([false, replaced])
+  const hash = (text: string, passes: number) =>
+    createBunHasher({ ...CHEAP_HASH, passes }).hash(text as Password)
+
+  test('one of another replica, for the same password, is no wrong login', async () => {
+    const [today, replaced] = [
+      await hash(KIM.password, CHEAP_HASH.passes),
+      await hash(KIM.password, 3),
+    ]
+    expect(await loginBeside(today, replaced)).toEqual(['LoggedIn', replaced])
+    expect(await loginBeside(OLD, replaced)).toEqual(['LoggedIn', replaced])
+  })
+
+  test('that of another password is a wrong login, and stays', async () => {
+    const [today, changed] = [
+      await hash(KIM.password, CHEAP_HASH.passes),
+      await hash(CHANGED, CHEAP_HASH.passes),
+    ]
+    expect(await loginBeside(today, changed)).toEqual(['INVALID_CREDENTIALS', changed])
+    expect(await loginBeside(OLD, changed)).toEqual(['INVALID_CREDENTIALS', changed])
+  })
 })
 
 test('where too many wait, the login goes on with the hash that was checked', async () => {
