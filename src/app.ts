@@ -166,13 +166,18 @@ function createHasher({ config, hashingCost, random }: Dependencies): Hasher | P
     : createBunHasher(hashingCost)
 }
 
-async function createPolicy({ config, log, metrics }: Dependencies): Promise<PasswordPolicy> {
+async function createPolicy({
+  config,
+  clock,
+  log,
+  metrics,
+}: Dependencies): Promise<PasswordPolicy> {
   const { passwordMinLength: minLength, passwordBreachUrl: url } = config
   return createPasswordPolicy({
     minLength,
     blocklist: await loadBlocklist(),
     serviceWords: wordsOfService(['munjigi', '문지기', config.tokenAudience], config.issuerUrl),
-    breaches: url === undefined ? undefined : createBreachCheck({ url, log, metrics }),
+    breaches: url === undefined ? undefined : createBreachCheck({ url, clock, log, metrics }),
   })
 }
 

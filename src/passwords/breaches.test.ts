@@ -90,6 +90,24 @@ describe('without an answer the shipped list has the last word, and it is counte
   })
 })
 
+test('a flood of signups does not become a flood of questions', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  answer = async () => {
+    await released
+    return new Response(OTHERS)
+  }
+  const app = await createTestApp({ config: { passwordBreachUrl: url } })
+  const signups = Array.from({ length: 30 }, (_, at) =>
+    app.run(SIGNUP, { ...KIM, email: `u${at}@example.com` }),
+  )
+  // Those who are not asked about go on at once.
+  await Promise.all(signups.slice(20))
+  release()
+  expect((await Promise.all(signups)).map(({ code }) => code)).toEqual(signups.map(() => undefined))
+  expect(asked).toHaveLength(20)
+  expect(await app.metrics.print()).toContain('breach_checks_total{result="failed"} 10')
+})
+
 test('nobody is asked about a password that the rules refuse, nor at a login', async () => {
   const { app } = await signup(() => new Response(OTHERS))
   asked.length = 0

@@ -4,6 +4,8 @@
 import { createHash } from 'node:crypto'
 import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
+import type { Clock } from '../platform/clock.ts'
+import { createGate, GateFull } from '../platform/gate.ts'
 import type { Password } from './password.ts'
 
 /** True if the password is known from a breach; false if it is not, and also if nobody could say. */
@@ -13,11 +15,14 @@ export type BreachCheck = (password: Password) => Promise<boolean>
 export interface BreachCheckOptions {
   /** The range is appended: `<url>/21BD1`. */
   readonly url: string
+  readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
 }
 
 const DEADLINE_MS = 1_000
+/** A flood of signups must not become one of questions: beyond these the list that is shipped has to do. */
+const AT_ONCE = { running: 20, waiting: 0, patience: 0 }
 const PREFIX_DIGITS = 5
 /** A padded answer has about 40 KB. */
 const MAX_ANSWER_BYTES = 512 * 1024
@@ -25,11 +30,13 @@ const MAX_ANSWER_BYTES = 512 * 1024
 const LINE = /^[0-9A-F]{35}:\d{1,12}$/
 
 /** Makes the check. It never throws: the list that is shipped has been asked before. */
-export function createBreachCheck({ url, log, metrics }: BreachCheckOptions): BreachCheck {
+export function createBreachCheck(options: BreachCheckOptions): BreachCheck {
+  const { url, clock, log, metrics } = options
+  const gate = createGate(AT_ONCE, clock)
   return async (password) => {
     const digest = createHash('sha1').update(password).digest('hex').toUpperCase()
     try {
-      const found = await ask(url, digest)
+      const found = await gate.run(() => ask(url, digest))
       metrics.countBreachCheck(found ? 'breached' : 'clean')
       return found
     } catch (error) {
@@ -71,6 +78,7 @@ async function readText(response: Response): Promise<string> {
 
 function reasonOf(error: unknown): string {
   if (error instanceof BadAnswer) return error.message
+  if (error instanceof GateFull) return 'too many at once'
   if (error instanceof Error && error.name === 'TimeoutError') return 'no answer in time'
   return error instanceof Error && 'code' in error ? String(error.code) : 'unreachable'
 }
