@@ -1,7 +1,7 @@
 // The two engines that compute hashes, in servers on one database: each logs in whom the other has signed up, and the log says
 // at the start which one runs.
 
-import { afterAll, expect, test } from 'bun:test'
+import { afterAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,9 @@ import { ask } from './ask.ts'
 import { startProgram } from './program.ts'
 import type { Server } from './server.ts'
 import { startServer } from './server.ts'
+
+// On a busy machine.
+setDefaultTimeout(60_000)
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-engine-'))
 const database = `file:${join(folder, 'munjigi.db')}`

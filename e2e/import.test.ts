@@ -2,7 +2,7 @@
 // their hashes become ours.
 
 import { Database } from 'bun:sqlite'
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,9 @@ import type { Ended } from './program.ts'
 import { startProgram } from './program.ts'
 import type { Server } from './server.ts'
 import { startServer, TEST_SECRET } from './server.ts'
+
+// On a busy machine.
+setDefaultTimeout(60_000)
 
 const PASSWORD = '문지기 correct horse'
 /** Made by Django 5.2, bcrypt for Python and argon2-cffi; the costs are small, for tests. */

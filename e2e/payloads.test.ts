@@ -1,13 +1,16 @@
 // The attacks of payloads.ts against the real server: each is refused with its code before anything is executed, nothing that
 // was sent is repeated, and the server is as it was.
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { connect } from 'node:net'
 import { ERRORS } from '../src/errors.ts'
 import type { Payload } from './payloads.ts'
 import { DOCUMENTS, ENVELOPES, FOREIGN, HEAVY, SECRET } from './payloads.ts'
 import type { Server } from './server.ts'
 import { startServer } from './server.ts'
+
+// On a busy machine.
+setDefaultTimeout(60_000)
 
 let server: Server
 beforeAll(async () => {

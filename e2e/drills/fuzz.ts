@@ -36,7 +36,7 @@ function tellFindings(findings: readonly Findings[]): void {
   for (const code of [...codes].sort())
     console.log(`  ${code.padEnd(26)} ${sum((one) => one.codes[code] ?? 0)}`)
   const [slowest] = findings.map((one) => one.slowest).sort((a, b) => b.ms - a.ms)
-  console.log(`\nslowest: ${slowest?.ms.toFixed(1)} ms\n  ${slowest?.body.slice(0, 400)}`)
+  console.log(`\nslowest: ${slowest?.ms.toFixed(1)} ms of CPU\n  ${slowest?.body.slice(0, 400)}`)
 }
 
 /** Gives whether every attack was answered in time. */
