@@ -92,7 +92,7 @@ export function composeRequest(
     const args = given.map((arg) => `${arg.name}: ${argument(arg)}`)
     const type = getNamedType(field.type)
     const below = isCompositeType(type) ? selectionBelow(type, depth) : chance(1) ? '{ id }' : ''
-    const alias = chance(10) ? `${pick(['a', 'b', 'id', 'me'])}: ` : ''
+    const alias = chance(depth === 0 ? 50 : 10) ? `${pick(['a', 'b', 'c', 'd', 'id', 'me'])}: ` : ''
     return `${alias}${field.name}${args.length > 0 ? `(${args.join(', ')})` : ''} ${directives()}${below}`
   }
 

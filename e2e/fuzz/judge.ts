@@ -1,6 +1,7 @@
 // What must hold after any operation whatever: no fault of ours, no value repeated, nobody created but from valid input.
 
 import { ERRORS } from '../../src/errors.ts'
+import type { SecurityEvent } from '../../src/observability/events.ts'
 import { parsePassword } from '../../src/passwords/password.ts'
 import { readEmail } from '../../src/users/email.ts'
 import type { FuzzRequest } from './documents.ts'
@@ -28,6 +29,13 @@ export function judgeAnswer({ tampered }: FuzzRequest, status: number, text: str
   // Cut about, a password may have become a name, and names may be repeated.
   if (!tampered && text.includes(MARK)) throw new Error(`repeats a password: ${text}`)
   return codes[0] ?? 'ok'
+}
+
+/** Gives how many users came of one request. Throws when it has tried more than one password. */
+export function judgeEvents(events: readonly SecurityEvent[]): number {
+  const tries = events.filter(({ type }) => /^user\.signed_up$|^login\./.test(type))
+  if (tries.length > 1) throw new Error(`several at once: ${tries.map(({ type }) => type)}`)
+  return tries.filter(({ type }) => type === 'user.signed_up').length
 }
 
 /** Throws unless a new user is made of valid input that was sent. */

@@ -7,7 +7,7 @@ import { createTestApp } from '../../src/testing/app.ts'
 import type { FuzzRequest } from './documents.ts'
 import { composeRequest } from './documents.ts'
 import type { UserRow } from './judge.ts'
-import { judgeAnswer, judgeLog, judgeUser, MARK } from './judge.ts'
+import { judgeAnswer, judgeEvents, judgeLog, judgeUser, MARK } from './judge.ts'
 import { emails, passwords, texts } from './texts.ts'
 
 /** How much, and which: the same seed makes the same operations. */
@@ -44,7 +44,7 @@ export async function fuzzOperations({ runs, seed }: FuzzOptions): Promise<Findi
   const accessTokens = ['', 'garbage']
   const refreshTokens = ['garbage']
   let slowest = { ms: 0, body: '' }
-  let users = 0
+  let [users, heard] = [0, 0]
 
   const property = fc.asyncProperty(fc.gen(), async (g) => {
     const request = composeRequest(g, schema, valuesFor)
@@ -73,7 +73,9 @@ export async function fuzzOperations({ runs, seed }: FuzzOptions): Promise<Findi
   async function judge(request: FuzzRequest, { status, text }: Sent): Promise<void> {
     const code = judgeAnswer(request, status, text)
     codes[code] = (codes[code] ?? 0) + 1
-    const created = signedUp(app) - users
+    const events = app.events.slice(heard)
+    heard = app.events.length
+    const created = judgeEvents(events)
     users += created
     for (const row of await newestUsers(app, created)) await judgeUser(row, request)
   }
@@ -118,10 +120,6 @@ function valuesOf(property: string, json: string): string[] {
   return [...json.matchAll(new RegExp(`"${property}":"([^"]+)"`, 'g'))].map(
     ([, value = '']) => value,
   )
-}
-
-function signedUp({ events }: TestApp): number {
-  return events.filter(({ type }) => type === 'user.signed_up').length
 }
 
 function newestUsers({ database }: TestApp, count: number): Promise<UserRow[]> {

@@ -30,6 +30,8 @@ export function userCommands(
 
     usersImport: (file, { check = false, json }) =>
       withCore(async ({ users, clock }) => {
+        if (file === undefined && process.stdin.isTTY)
+          throw new NothingFound('name a file, or send the lines to standard input')
         const counts = await importUsers({
           users,
           source: file === undefined ? Bun.stdin.stream() : Bun.file(file).stream(),

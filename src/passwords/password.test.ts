@@ -99,15 +99,22 @@ describe('the hash', () => {
     expect(new Set(hashes).size).toBe(100)
   })
 
-  test('that is a decoy has the form and the cost of a real one, and matches nothing', async () => {
-    const [real, decoy] = [
-      await hasher.hash('correct horse' as Password),
-      decoyOf(cost, createTestRandom()),
-    ]
-    const shape = (hash: string) => hash.replace(/[A-Za-z0-9+/]{43}/g, '#')
-    expect(shape(decoy)).toBe(shape(real))
-    expect(await hasher.verify('correct horse' as Password, decoy)).toBe(false)
-  })
+  test.each([
+    [8, 1],
+    [64, 3],
+  ])(
+    'that is a decoy has the form and the cost of a real one of %d KiB and %d passes, and matches nothing',
+    async (memoryKib, passes) => {
+      const today = createBunHasher({ memoryKib, passes })
+      const [real, decoy] = [
+        await today.hash('correct horse' as Password),
+        decoyOf(today.cost, createTestRandom()),
+      ]
+      const shape = (hash: string) => hash.replace(/[A-Za-z0-9+/]{43}/g, '#')
+      expect(shape(decoy)).toBe(shape(real))
+      expect(await today.verify('correct horse' as Password, decoy)).toBe(false)
+    },
+  )
 
   test('that cannot be read is no match rather than an error, and takes as long as for nobody', async () => {
     const { metrics, clock, random } = await createTestApp()
