@@ -13,11 +13,13 @@ import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
 import type { Report } from './observability/events.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
+import { createThreadPoolProbe } from './observability/thread-pool.ts'
 import type { HashingCost } from './passwords/hasher.ts'
 import { createBunHasher } from './passwords/hasher.ts'
 import { createPasswords } from './passwords/passwords.ts'
 import type { Clock } from './platform/clock.ts'
 import { deriveKey, shortDigest } from './platform/digest.ts'
+import type { GateLimits } from './platform/gate.ts'
 import { createLoop } from './platform/loop.ts'
 import type { Random } from './platform/random.ts'
 import { createSchema } from './schema.ts'
@@ -27,6 +29,7 @@ import { createRefreshTokens } from './sessions/refresh-token.ts'
 import { createSessions } from './sessions/sessions.ts'
 import type { Database } from './storage/database.ts'
 import { createHeartbeat } from './storage/heartbeat.ts'
+import { createThrottle } from './throttle/throttle.ts'
 import { createAccessTokens } from './tokens/access-token.ts'
 import { LEEWAY } from './tokens/claims.ts'
 import { createUsers } from './users/users.ts'
@@ -61,9 +64,8 @@ export interface App {
   readonly madeSigningKey: boolean
 }
 
-/** Hashes at once and in line: one takes some 50 ms, so the last in line waits for about a second. */
-const CORES = availableParallelism()
-const HASHING = { running: CORES, waiting: 16 * CORES, patience: 2_000 }
+/** Hashes in line behind those at work. However fast they are, nobody waits much longer than `patience` milliseconds. */
+const HASHING = { waitingEach: 32, patience: 700 }
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
@@ -102,15 +104,24 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
   const hasher = createBunHasher(hashingCost, random)
   const passwords = createPasswords({
     hasher,
-    limits: HASHING,
+    limits: gateLimits(config),
     clock,
     metrics,
     report,
   })
-  const users = createUsers({ database, passwords, clock, random })
-
   const logKey = deriveKey(config.secret, 'log digest v1')
   const emailDigest = (emailKey: string) => shortDigest(logKey, emailKey)
+  const throttle = createThrottle({
+    database,
+    config,
+    key: deriveKey(config.secret, 'throttle v1'),
+    emailDigest,
+    clock,
+    metrics,
+    report,
+  })
+  const users = createUsers({ database, passwords, throttle, clock, random })
+
   const ended = createEndedSessions({
     database,
     clock,
@@ -139,6 +150,7 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     passwords,
     sessions,
     tokens,
+    throttle,
     metrics,
     report,
     emailDigest,
@@ -147,11 +159,16 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
   }
 }
 
+function gateLimits({ passwordHashConcurrency }: Config): GateLimits {
+  const running = passwordHashConcurrency ?? availableParallelism()
+  return { running, waiting: running * HASHING.waitingEach, patience: HASHING.patience }
+}
+
 /** Wires the parts. Throws what `createCore` throws. */
 export async function createApp(dependencies: Dependencies): Promise<App> {
   const { config, clock, random, database, log, metrics } = dependencies
   const core = await createCore(dependencies)
-  const { keys, tokens, sessions, ended } = core
+  const { keys, tokens, sessions, ended, throttle } = core
   const schema = createSchema(core)
   const graphql = createGraphQLServer({
     schema,
@@ -163,8 +180,13 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
   })
 
   const heartbeat = createHeartbeat(database, clock, random)
-  const sweeping = createLoop(SWEEP_MS, random, sessions.sweep)
+  const sweep = async () => {
+    await sessions.sweep()
+    await throttle.sweep()
+  }
+  const sweeping = createLoop(SWEEP_MS, random, sweep)
   const tending = createLoop(keys.interval, random, keys.tend)
+  const probing = createThreadPoolProbe({ clock, random, metrics })
   let draining = false
   const failing = () => [
     ...(draining ? ['draining'] : []),
@@ -203,16 +225,18 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
       ended.start()
       sweeping.start()
       tending.start()
+      probing.start()
     },
     drain() {
       draining = true
     },
-    sweep: sessions.sweep,
+    sweep,
     stop() {
       heartbeat.stop()
       ended.stop()
       sweeping.stop()
       tending.stop()
+      probing.stop()
     },
     madeSigningKey: keys.isNew,
   }

@@ -34,7 +34,7 @@ interface LoginInput {
   readonly viewer: Viewer | null
 }
 
-/** Throws `INVALID_CREDENTIALS`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+/** Throws `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export function login(
   services: Services,
   input: LoginInput,
@@ -75,7 +75,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     throw new AuthError('INVALID_CREDENTIALS')
   }
 
-  const outcome = await users.authenticate({ email, password })
+  const outcome = await users.authenticate({ email, password }, client)
   if (outcome.kind === 'refused') {
     const { reason, userId } = outcome
     // The digest only where there is no id: together they would tie the one to the other.
@@ -100,5 +100,6 @@ function resultOf(value: LoggedIn | AlreadyLoggedIn) {
 
 const RESULTS = {
   INVALID_CREDENTIALS: 'invalid_credentials',
+  RATE_LIMITED: 'rate_limited',
   OVERLOADED: 'overloaded',
 } as const satisfies Partial<Record<ErrorCode, LoginResult>>

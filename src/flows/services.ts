@@ -7,6 +7,7 @@ import type { Passwords } from '../passwords/passwords.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Database } from '../storage/database.ts'
+import type { Throttle } from '../throttle/throttle.ts'
 import type { AccessTokens } from '../tokens/access-token.ts'
 import type { Users } from '../users/users.ts'
 
@@ -17,6 +18,7 @@ export interface Services {
   readonly tokens: AccessTokens
   readonly passwords: Passwords
   readonly sessions: Sessions
+  readonly throttle: Throttle
   /** For the batches that cross features; a feature's own statements are its service's. */
   readonly database: Database
   readonly clock: Clock

@@ -6,16 +6,32 @@ import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { GateLimits } from '../platform/gate.ts'
-import { createGate, GateFull } from '../platform/gate.ts'
+import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
+import type { Attempt } from '../throttle/throttle.ts'
 import type { Hasher, PasswordHash } from './hasher.ts'
 import type { Password } from './password.ts'
 
 /** The one place where passwords are hashed. Every verb throws `OVERLOADED` when too many are waiting. */
 export interface Passwords {
-  hash(password: Password): Promise<PasswordHash>
-  verify(password: Password, hash: PasswordHash): Promise<boolean>
-  /** Takes as long as `verify` and is false: for e-mails that no user has, so that time does not tell. */
-  verifyNobody(password: Password): Promise<false>
+  /** The hash of a new password. An attempt is charged before, and may throw `RATE_LIMITED`. */
+  hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
+  /**
+   * Whether a password is the one of a hash, which is asked for only when there is room and the attempt is paid for.
+   * Without a hash, for e-mails that no user has, it takes as long and is false. Throws `RATE_LIMITED`.
+   */
+  check(
+    password: Password,
+    hash: () => Promise<PasswordHash | undefined>,
+    terms: Terms,
+  ): Promise<boolean>
+}
+
+/** What a hash is computed for. */
+export interface Terms {
+  /** Charged before the hash, and not when there is no room for it. */
+  readonly attempt: Attempt
+  /** Aborted when nobody waits for the result any more. */
+  readonly signal: AbortSignal | undefined
 }
 
 /** What the service is made from. */
@@ -35,18 +51,30 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   metrics.declareHashing(hasher.engine, gate)
 
   return {
-    hash: (password) => gated(() => hasher.hash(password)),
-    verify: (password, hash) => gated(() => hasher.verify(password, hash)),
-    async verifyNobody(password) {
-      await gated(() => hasher.verify(password, decoy))
-      return false
-    },
+    hash: (password, terms = {}) => admitted(terms, () => timed(() => hasher.hash(password))),
+    check: (password, hashOf, terms) =>
+      admitted(terms, async () => {
+        const hash = (await hashOf()) ?? decoy
+        return await timed(() => hasher.verify(password, hash))
+      }),
   }
 
-  async function gated<T>(work: () => Promise<T>): Promise<T> {
+  /** The order keeps floods off the disk: what is refused in memory, then what finds no room, then one statement. */
+  async function admitted<T>(terms: Partial<Terms>, work: () => Promise<T>): Promise<T> {
+    const { attempt, signal } = terms
+    attempt?.recall()
+    return await gated(signal, async () => {
+      await attempt?.charge()
+      return await work()
+    })
+  }
+
+  async function gated<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     try {
-      return await gate.run(() => timed(work))
+      return await gate.run(work, signal)
     } catch (error) {
+      // Nobody reads the answer, and nothing was refused.
+      if (error instanceof GateLeft) throw new AuthError('OVERLOADED', { retryAfter: 1 })
       if (!(error instanceof GateFull)) throw error
       metrics.countHashRefused(hasher.engine)
       report({ type: 'hash.refused', running: gate.running(), waiting: gate.waiting() })

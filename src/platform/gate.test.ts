@@ -2,7 +2,7 @@
 
 import { expect, test } from 'bun:test'
 import { createTestClock } from '../testing/clock.ts'
-import { createGate, GateFull } from './gate.ts'
+import { createGate, GateFull, GateLeft } from './gate.ts'
 
 function pending() {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
@@ -69,4 +69,45 @@ test('who waited too long is refused when the turn comes, and the next one has i
   await expect(late).rejects.toBeInstanceOf(GateFull)
   expect(await inTime).toBe('in time')
   expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
+})
+
+test('who would wait too long at the pace of late is refused at once, before the queue is full', async () => {
+  const clock = createTestClock()
+  const gate = createGate({ running: 1, waiting: 100, patience: 2_000 }, clock)
+  for (let i = 0; i < 50; i += 1) await gate.run(async () => clock.advance('1s'))
+  const first = pending()
+  const running = [gate.run(first.work)]
+  for (let i = 0; i < 3; i += 1) running.push(gate.run(async () => 'in time'))
+  await expect(gate.run(async () => 'late')).rejects.toBeInstanceOf(GateFull)
+  expect(gate.waiting()).toBe(3)
+  first.resolve('first')
+  expect(await Promise.all(running)).toEqual(['first', 'in time', 'in time', 'in time'])
+})
+
+test('who leaves the queue is not served, and the others move up', async () => {
+  const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, createTestClock())
+  const [first, leaving] = [pending(), new AbortController()]
+  const running = gate.run(first.work)
+  let ran = false
+  const left = gate.run(async () => {
+    ran = true
+  }, leaving.signal)
+  const next = gate.run(async () => 'next', new AbortController().signal)
+  leaving.abort()
+  await expect(left).rejects.toBeInstanceOf(GateLeft)
+  expect(gate.waiting()).toBe(1)
+  first.resolve('first')
+  expect(await Promise.all([running, next])).toEqual(['first', 'next'])
+  expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
+})
+
+test('who leaves when the turn has come keeps it; who has left before is not let in', async () => {
+  const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, createTestClock())
+  const [first, leaving] = [pending(), new AbortController()]
+  const running = gate.run(first.work, leaving.signal)
+  leaving.abort()
+  await expect(gate.run(async () => 'late', leaving.signal)).rejects.toBeInstanceOf(GateLeft)
+  first.resolve('first')
+  expect(await running).toBe('first')
+  expect(gate.running()).toBe(0)
 })

@@ -1,6 +1,7 @@
 // Users: made once per e-mail address, authenticated in equal time whether they exist or not.
 
 import { AuthError } from '../errors.ts'
+import type { Client, Viewer } from '../graphql/context.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Password } from '../passwords/password.ts'
 import { readPassword } from '../passwords/password.ts'
@@ -9,7 +10,8 @@ import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
 import { StorageFault } from '../storage/faults.ts'
-import type { Email } from './email.ts'
+import type { Throttle } from '../throttle/throttle.ts'
+import type { Email, EmailKey } from './email.ts'
 import { readEmail } from './email.ts'
 import type { UserRow } from './store.ts'
 import { enableUser, insertUser, selectUser, selectUserByEmail, selectUsers } from './store.ts'
@@ -18,15 +20,18 @@ import { toUserId } from './user.ts'
 
 /** The rules about users. */
 export interface Users {
-  /** Makes a user. Throws `EMAIL_TAKEN`; the unique index decides, so two at once make one. */
-  create(input: { email: Email; password: Password }): Promise<Confirmed>
-  /** The user whom e-mail and password belong to, or why not. One hash is computed in either case. */
-  authenticate(input: {
-    email: Email
-    password: Password
-  }): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
-  /** The user of an id whose password this is, for what needs more than a token. Throws `INVALID_CREDENTIALS`. */
-  confirm(id: UserId, password: string): Promise<Confirmed>
+  /** Makes a user. Throws `EMAIL_TAKEN`, `RATE_LIMITED`; the unique index decides, so two at once make one. */
+  create(input: { email: Email; password: Password }, client: Client): Promise<Confirmed>
+  /** The user whom e-mail and password belong to, or why not. One hash is computed in either case. Throws `RATE_LIMITED`. */
+  authenticate(
+    input: { email: Email; password: Password },
+    client: Client,
+  ): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
+  /**
+   * The viewer's user if the password is theirs, for what needs more than a token. Throws `INVALID_CREDENTIALS`,
+   * `RATE_LIMITED`.
+   */
+  confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed>
   /** The user, or null. */
   find(id: UserId): Promise<User | null>
   /** The user of an e-mail address, however it is written, or null. */
@@ -59,16 +64,19 @@ export interface Refused {
 export interface UsersOptions {
   readonly database: Database
   readonly passwords: Passwords
+  readonly throttle: Throttle
   readonly clock: Clock
   readonly random: Random
 }
 
 /** Makes the service. */
-export function createUsers({ database, passwords, clock, random }: UsersOptions): Users {
+export function createUsers(options: UsersOptions): Users {
+  const { database, passwords, throttle, clock, random } = options
   return {
-    async create({ email, password }) {
+    async create({ email, password }, { address: clientAddress, signal }) {
+      const attempt = throttle.signup({ emailKey: email.key, clientAddress })
       // Hashed before the index is asked: a taken address takes as long as a free one.
-      const passwordHash = await passwords.hash(password)
+      const passwordHash = await passwords.hash(password, { attempt, signal })
       const row: UserRow = {
         id: random.id('usr'),
         email: email.address,
@@ -84,16 +92,14 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
           throw new AuthError('EMAIL_TAKEN', { field: 'email' })
         throw error
       }
+      await attempt.succeed()
       return { user: toUser(row), passwordHash }
     },
 
-    async authenticate({ email, password }) {
-      const row = await database.read((db) => selectUserByEmail(db, email.key))
-      if (!row) {
-        await passwords.verifyNobody(password)
-        return { kind: 'refused', reason: 'unknown_user' }
-      }
-      const confirmed = await matching(row, password)
+    async authenticate({ email, password }, client) {
+      const find = () => database.read((db) => selectUserByEmail(db, email.key))
+      const { row, confirmed } = await check({ emailKey: email.key, password }, client, find)
+      if (!row) return { kind: 'refused', reason: 'unknown_user' }
       const userId = toUserId(row.id)
       if (!confirmed) return { kind: 'refused', reason: 'wrong_password', userId }
       // Told apart only after the hash, and only for the log.
@@ -101,10 +107,11 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
       return { kind: 'confirmed', ...confirmed }
     },
 
-    async confirm(id, text) {
-      const password = readPassword(text)
-      const row = password && (await database.read((db) => selectUser(db, id)))
-      const confirmed = row && (await matching(row, password))
+    async confirm(viewer, text, client) {
+      const [email, password] = [readEmail(viewer.email), readPassword(text)]
+      if (typeof email === 'string' || password === null) throw new AuthError('INVALID_CREDENTIALS')
+      const find = () => database.read((db) => selectUser(db, toUserId(viewer.userId)))
+      const { confirmed } = await check({ emailKey: email.key, password }, client, find)
       if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
       return confirmed
     },
@@ -137,10 +144,22 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
     return row ? toUser(row) : null
   }
 
-  async function matching(row: UserRow, password: Password): Promise<Confirmed | null> {
-    const passwordHash = row.passwordHash as PasswordHash
-    const matches = await passwords.verify(password, passwordHash)
-    return matches ? { user: toUser(row), passwordHash } : null
+  /** The one way to a user's password: charged to the same budget from wherever it is tried. */
+  async function check(
+    { emailKey, password }: { emailKey: EmailKey; password: Password },
+    { address: clientAddress, signal }: Client,
+    find: () => Promise<UserRow | undefined>,
+  ): Promise<{ row: UserRow | undefined; confirmed: Confirmed | null }> {
+    const attempt = throttle.password({ emailKey, clientAddress })
+    let row: UserRow | undefined
+    const findHash = async () => {
+      row = await find()
+      return row?.passwordHash as PasswordHash | undefined
+    }
+    const matches = await passwords.check(password, findHash, { attempt, signal })
+    if (!row || !matches) return { row, confirmed: null }
+    if (!row.disabledAt) await attempt.succeed()
+    return { row, confirmed: { user: toUser(row), passwordHash: row.passwordHash as PasswordHash } }
   }
 }
 
