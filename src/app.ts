@@ -64,8 +64,8 @@ export interface App {
   readonly madeSigningKey: boolean
 }
 
-/** Hashes in line behind those at work. However fast they are, nobody waits much longer than `patience` milliseconds. */
-const HASHING = { waitingEach: 32, patience: 700 }
+/** Passwords in line for each that is hashed: beyond half a second's worth at the pace of late, or so many, they are refused. */
+const HASHING = { waitingEach: 16, patience: 2_000, foreseen: 500 }
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
@@ -161,7 +161,8 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
 
 function gateLimits({ passwordHashConcurrency }: Config): GateLimits {
   const running = passwordHashConcurrency ?? availableParallelism()
-  return { running, waiting: running * HASHING.waitingEach, patience: HASHING.patience }
+  const { waitingEach, patience, foreseen } = HASHING
+  return { running, waiting: running * waitingEach, patience, foreseen }
 }
 
 /** Wires the parts. Throws what `createCore` throws. */

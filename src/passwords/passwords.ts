@@ -5,7 +5,7 @@ import { AuthError } from '../errors.ts'
 import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { GateLimits } from '../platform/gate.ts'
+import type { GateLimits, GateTerms } from '../platform/gate.ts'
 import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
 import type { Attempt } from '../throttle/throttle.ts'
 import type { Hasher, PasswordHash } from './hasher.ts'
@@ -16,12 +16,12 @@ export interface Passwords {
   /** The hash of a new password. An attempt is charged before, and may throw `RATE_LIMITED`. */
   hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
   /**
-   * Whether a password is the one of a hash, which is asked for only when there is room and the attempt is paid for.
+   * Whether a password is the one of a hash, which is looked for only when there is room and the attempt is paid for.
    * Without a hash, for e-mails that no user has, it takes as long and is false. Throws `RATE_LIMITED`.
    */
   check(
     password: Password,
-    hash: () => Promise<PasswordHash | undefined>,
+    find: () => Promise<PasswordHash | undefined>,
     terms: Terms,
   ): Promise<boolean>
 }
@@ -51,27 +51,28 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   metrics.declareHashing(hasher.engine, gate)
 
   return {
-    hash: (password, terms = {}) => admitted(terms, () => timed(() => hasher.hash(password))),
-    check: (password, hashOf, terms) =>
-      admitted(terms, async () => {
-        const hash = (await hashOf()) ?? decoy
-        return await timed(() => hasher.verify(password, hash))
-      }),
+    hash: (password, { attempt, signal } = {}) =>
+      gated({ attempt, signal, before: attempt?.charge }, () => hasher.hash(password)),
+
+    async check(password, find, { attempt, signal }) {
+      let hash: PasswordHash | undefined
+      const before = async () => {
+        await attempt.charge()
+        hash = await find()
+      }
+      const verify = () => hasher.verify(password, hash ?? decoy)
+      return await gated({ attempt, signal, before }, verify)
+    },
   }
 
-  /** The order keeps floods off the disk: what is refused in memory, then what finds no room, then one statement. */
-  async function admitted<T>(terms: Partial<Terms>, work: () => Promise<T>): Promise<T> {
-    const { attempt, signal } = terms
+  /** The order keeps floods off the disk: what is refused in memory, then what finds no room, then what is not paid for. */
+  async function gated<T>(
+    { attempt, ...terms }: GateTerms & { readonly attempt: Attempt | undefined },
+    work: () => Promise<T>,
+  ): Promise<T> {
     attempt?.recall()
-    return await gated(signal, async () => {
-      await attempt?.charge()
-      return await work()
-    })
-  }
-
-  async function gated<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     try {
-      return await gate.run(work, signal)
+      return await gate.run(() => timed(work), terms)
     } catch (error) {
       // Nobody reads the answer, and nothing was refused.
       if (error instanceof GateLeft) throw new AuthError('OVERLOADED', { retryAfter: 1 })
