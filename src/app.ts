@@ -13,6 +13,7 @@ import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
 import type { Report } from './observability/events.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
+import { createThreadPoolProbe } from './observability/thread-pool.ts'
 import { loadBlocklist } from './passwords/blocklist.ts'
 import { createBreachCheck } from './passwords/breaches.ts'
 import { wordsOfService } from './passwords/context.ts'
@@ -24,6 +25,7 @@ import type { PasswordPolicy } from './passwords/policy.ts'
 import { createPasswordPolicy } from './passwords/policy.ts'
 import type { Clock } from './platform/clock.ts'
 import { deriveKey, shortDigest } from './platform/digest.ts'
+import type { GateLimits } from './platform/gate.ts'
 import { createLoop } from './platform/loop.ts'
 import type { Random } from './platform/random.ts'
 import { createSchema } from './schema.ts'
@@ -33,6 +35,7 @@ import { createRefreshTokens } from './sessions/refresh-token.ts'
 import { createSessions } from './sessions/sessions.ts'
 import type { Database } from './storage/database.ts'
 import { createHeartbeat } from './storage/heartbeat.ts'
+import { createThrottle } from './throttle/throttle.ts'
 import { createAccessTokens } from './tokens/access-token.ts'
 import { LEEWAY } from './tokens/claims.ts'
 import { createUsers } from './users/users.ts'
@@ -67,9 +70,8 @@ export interface App {
   readonly madeSigningKey: boolean
 }
 
-/** Hashes at once and in line: one takes some 50 ms, so the last in line waits for about a second. */
-const CORES = availableParallelism()
-const HASHING = { running: CORES, waiting: 16 * CORES, patience: 2_000 }
+/** Passwords in line for each that is hashed: beyond half a second's worth at the pace of late, or so many, they are refused. */
+const HASHING = { waitingEach: 16, patience: 2_000, foreseen: 500 }
 /** What the engine that does not run would give, for the log. */
 const OTHER_ENGINE = {
   bun: 'MUNJIGI_PASSWORD_ENGINE=native computes the same hashes for less than half of the CPU',
@@ -113,16 +115,25 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
   })
   const passwords = createPasswords({
     hasher: await createHasher(dependencies),
-    limits: HASHING,
+    limits: gateLimits(config),
     clock,
     random,
     metrics,
     report,
   })
-  const users = createUsers({ database, passwords, clock, random })
-
   const logKey = deriveKey(config.secret, 'log digest v1')
   const emailDigest = (emailKey: string) => shortDigest(logKey, emailKey)
+  const throttle = createThrottle({
+    database,
+    config,
+    key: deriveKey(config.secret, 'throttle v1'),
+    emailDigest,
+    clock,
+    metrics,
+    report,
+  })
+  const users = createUsers({ database, passwords, throttle, clock, random })
+
   const ended = createEndedSessions({
     database,
     clock,
@@ -152,6 +163,7 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     policy: await createPolicy(dependencies),
     sessions,
     tokens,
+    throttle,
     metrics,
     report,
     emailDigest,
@@ -181,6 +193,12 @@ async function createPolicy({
   })
 }
 
+function gateLimits({ passwordHashConcurrency }: Config): GateLimits {
+  const running = passwordHashConcurrency ?? availableParallelism()
+  const { waitingEach, patience, foreseen } = HASHING
+  return { running, waiting: running * waitingEach, patience, foreseen }
+}
+
 /** Wires the parts. Throws what `createCore` throws. */
 export async function createApp(dependencies: Dependencies): Promise<App> {
   const { config, clock, random, database, log, metrics } = dependencies
@@ -190,7 +208,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     ...dependencies.hashingCost,
     other: OTHER_ENGINE[config.passwordEngine],
   })
-  const { keys, tokens, sessions, ended } = core
+  const { keys, tokens, sessions, ended, throttle } = core
   const schema = createSchema(core)
   const graphql = createGraphQLServer({
     schema,
@@ -202,8 +220,13 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
   })
 
   const heartbeat = createHeartbeat(database, clock, random)
-  const sweeping = createLoop(SWEEP_MS, random, sessions.sweep)
+  const sweep = async () => {
+    await sessions.sweep()
+    await throttle.sweep()
+  }
+  const sweeping = createLoop(SWEEP_MS, random, sweep)
   const tending = createLoop(keys.interval, random, keys.tend)
+  const probing = createThreadPoolProbe({ clock, random, metrics })
   let draining = false
   const failing = () => [
     ...(draining ? ['draining'] : []),
@@ -242,16 +265,18 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
       ended.start()
       sweeping.start()
       tending.start()
+      probing.start()
     },
     drain() {
       draining = true
     },
-    sweep: sessions.sweep,
+    sweep,
     stop() {
       heartbeat.stop()
       ended.stop()
       sweeping.stop()
       tending.stop()
+      probing.stop()
     },
     madeSigningKey: keys.isNew,
   }

@@ -35,6 +35,17 @@ export interface Settings {
   readonly passwordHashMemory: number
   readonly passwordHashPasses: number
   readonly passwordBreachUrl: string | undefined
+  /** Undefined: as many as cores. */
+  readonly passwordHashConcurrency: number | undefined
+  readonly throttleUserAttempts: number
+  readonly throttleUserDelay: number
+  readonly throttleUserMaxDelay: number
+  readonly throttleUserLimit: number
+  readonly throttleUserMemory: number
+  readonly throttleAddressAttempts: number
+  readonly throttleAddressInterval: number
+  readonly throttleSignupAttempts: number
+  readonly throttleSignupInterval: number
   readonly clientAddressHeader: string | undefined
   readonly trustedPeers: BlockList
   readonly corsOrigins: readonly string[]
@@ -182,6 +193,43 @@ const SETTINGS = {
     webUrl,
     'Where to ask whether a new password is known from a breach, e.g. `https://api.pwnedpasswords.com/range`. Five digits of its SHA-1 are sent. Nobody is asked when not set.',
   ),
+  PASSWORD_HASH_CONCURRENCY: setting(
+    integer(1, 1_024),
+    'How many passwords are hashed at once. As many as cores when not set.',
+  ),
+  THROTTLE_USER_ATTEMPTS: setting(
+    integer(0, 100),
+    'Wrong passwords for one user before each further one must wait; the right one begins the count anew. `0`: no such throttle.',
+    '10',
+  ),
+  THROTTLE_USER_DELAY: setting(
+    duration(1, 3_600),
+    'The first wait. It doubles with every further wrong password.',
+    '1s',
+  ),
+  THROTTLE_USER_MAX_DELAY: setting(duration(1, 86_400), 'The longest wait.', '15m'),
+  THROTTLE_USER_LIMIT: setting(
+    integer(10, 100),
+    'Wrong passwords in a row for one user after which there is no further try until they are forgotten. A fifth of them is kept for addresses that the user has logged in from.',
+    '100',
+  ),
+  THROTTLE_USER_MEMORY: setting(
+    duration(60, 365 * 86_400),
+    'How long after the last one wrong passwords are forgotten.',
+    '24h',
+  ),
+  THROTTLE_ADDRESS_ATTEMPTS: setting(
+    integer(0, 1_000_000),
+    'Wrong passwords from one address (IPv6: from one /64) that may come at once. `0`: no such throttle.',
+    '100',
+  ),
+  THROTTLE_ADDRESS_INTERVAL: setting(duration(1, 86_400), 'After those: one each so long.', '10s'),
+  THROTTLE_SIGNUP_ATTEMPTS: setting(
+    integer(0, 1_000_000),
+    'Signups from one address that may come at once, failed ones included. `0`: no such throttle.',
+    '20',
+  ),
+  THROTTLE_SIGNUP_INTERVAL: setting(duration(1, 86_400), 'After those: one each so long.', '1m'),
   CLIENT_ADDRESS_HEADER: setting(
     headerName,
     'The header in which the edge reports the client, e.g. `x-envoy-external-address`. Needs `MUNJIGI_TRUSTED_PEERS`.',
@@ -256,6 +304,16 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
     passwordHashMemory: read('PASSWORD_HASH_MEMORY'),
     passwordHashPasses: read('PASSWORD_HASH_PASSES'),
     passwordBreachUrl: read('PASSWORD_BREACH_URL'),
+    passwordHashConcurrency: read('PASSWORD_HASH_CONCURRENCY'),
+    throttleUserAttempts: read('THROTTLE_USER_ATTEMPTS'),
+    throttleUserDelay: read('THROTTLE_USER_DELAY'),
+    throttleUserMaxDelay: read('THROTTLE_USER_MAX_DELAY'),
+    throttleUserLimit: read('THROTTLE_USER_LIMIT'),
+    throttleUserMemory: read('THROTTLE_USER_MEMORY'),
+    throttleAddressAttempts: read('THROTTLE_ADDRESS_ATTEMPTS'),
+    throttleAddressInterval: read('THROTTLE_ADDRESS_INTERVAL'),
+    throttleSignupAttempts: read('THROTTLE_SIGNUP_ATTEMPTS'),
+    throttleSignupInterval: read('THROTTLE_SIGNUP_INTERVAL'),
     clientAddressHeader: read('CLIENT_ADDRESS_HEADER'),
     trustedPeers: read('TRUSTED_PEERS') ?? new BlockList(),
     corsOrigins: read('CORS_ORIGINS') ?? [],

@@ -5,6 +5,7 @@ import { createBunHasher } from '../passwords/hasher.ts'
 import { createPasswords } from '../passwords/passwords.ts'
 import type { TestApp } from '../testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
+import { FREE_THROTTLE } from '../testing/throttle.ts'
 import { createUsers } from '../users/users.ts'
 import { importUsers } from './import-users.ts'
 import { linesOf } from './lines.ts'
@@ -24,6 +25,7 @@ async function run(app: TestApp, text: string, check = false) {
   const told: string[] = []
   const users = createUsers({
     ...app,
+    throttle: FREE_THROTTLE,
     passwords: createPasswords({
       ...app,
       hasher: createBunHasher(CHEAP_HASH),

@@ -9,9 +9,10 @@ import type { Password } from '../passwords/password.ts'
 import { readPassword } from '../passwords/password.ts'
 import type { OpenedSession } from '../sessions/sessions.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
+import type { Confirmed } from '../users/confirmation.ts'
+import type { Email } from '../users/email.ts'
 import { readEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
-import type { Confirmed } from '../users/users.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
 import { tokensOf } from './session.ts'
@@ -37,7 +38,7 @@ interface LoginInput {
   readonly viewer: Viewer | null
 }
 
-/** Throws `INVALID_CREDENTIALS`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+/** Throws `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export function login(
   services: Services,
   input: LoginInput,
@@ -78,7 +79,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     throw new AuthError('INVALID_CREDENTIALS')
   }
 
-  const outcome = await users.authenticate({ email, password })
+  const outcome = await users.authenticate({ email, password }, client)
   if (outcome.kind === 'refused') {
     const { reason, userId } = outcome
     // The digest only where there is no id: together they would tie the one to the other.
@@ -87,7 +88,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     throw new AuthError('INVALID_CREDENTIALS')
   }
   const { user } = outcome
-  const session = await openSession(services, { ...outcome, password }, client)
+  const session = await openSession(services, { confirmed: outcome, email, password }, client)
   report({
     type: 'login.succeeded',
     userId: user.id,
@@ -100,14 +101,16 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
 /** Another login may just have replaced a hash that was out of date: then the password is checked against the new one. */
 async function openSession(
   { users, sessions }: Services,
-  { password, ...confirmed }: Confirmed & { password: Password },
+  { confirmed, ...who }: { confirmed: Confirmed; email: Email; password: Password },
   client: Client,
 ): Promise<OpenedSession> {
   try {
     return await sessions.open(confirmed, client)
   } catch (error) {
     if (!(error instanceof AuthError) || error.code !== 'INVALID_CREDENTIALS') throw error
-    return await sessions.open(await users.confirm(confirmed.user.id, password), client)
+    const again = await users.authenticate(who, client)
+    if (again.kind === 'refused') throw error
+    return await sessions.open(again, client)
   }
 }
 
@@ -117,5 +120,6 @@ function resultOf(value: LoggedIn | AlreadyLoggedIn) {
 
 const RESULTS = {
   INVALID_CREDENTIALS: 'invalid_credentials',
+  RATE_LIMITED: 'rate_limited',
   OVERLOADED: 'overloaded',
 } as const satisfies Partial<Record<ErrorCode, LoginResult>>

@@ -8,6 +8,7 @@ import type { PasswordPolicy } from '../passwords/policy.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Database } from '../storage/database.ts'
+import type { Throttle } from '../throttle/throttle.ts'
 import type { AccessTokens } from '../tokens/access-token.ts'
 import type { Users } from '../users/users.ts'
 
@@ -19,6 +20,7 @@ export interface Services {
   readonly passwords: Passwords
   readonly policy: PasswordPolicy
   readonly sessions: Sessions
+  readonly throttle: Throttle
   /** For the batches that cross features; a feature's own statements are its service's. */
   readonly database: Database
   readonly clock: Clock

@@ -17,7 +17,7 @@ export interface SignedUp {
   readonly tokens: TokensValue
 }
 
-/** Throws `INVALID_EMAIL`, `WEAK_PASSWORD`, `EMAIL_TAKEN`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+/** Throws `INVALID_EMAIL`, `WEAK_PASSWORD`, `EMAIL_TAKEN`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export function signup(
   services: Services,
   input: { email: string; password: string },
@@ -33,7 +33,7 @@ export function signup(
         field: 'password',
         email: email.address,
       })
-      const created = await users.create({ email, password })
+      const created = await users.create({ email, password }, client)
       const { user } = created
       const session = await sessions.open(created, client)
       report({ type: 'user.signed_up', userId: user.id, clientAddress: client.address })
@@ -46,5 +46,6 @@ const RESULTS = {
   INVALID_EMAIL: 'invalid_input',
   WEAK_PASSWORD: 'invalid_input',
   EMAIL_TAKEN: 'email_taken',
+  RATE_LIMITED: 'rate_limited',
   OVERLOADED: 'overloaded',
 } as const satisfies Partial<Record<ErrorCode, SignupResult>>

@@ -3,8 +3,8 @@
 
 import { prometheus } from '@hono/prometheus'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { EndReason } from './events.ts'
-import { END_REASONS, SECURITY_EVENTS } from './events.ts'
+import type { EndReason, ThrottleRule } from './events.ts'
+import { END_REASONS, SECURITY_EVENTS, THROTTLE_RULES } from './events.ts'
 
 const SIGNUP_RESULTS = [
   'success',
@@ -142,6 +142,18 @@ export function createMetrics(build: { version: string; bun: string }) {
     labelNames: ['result'],
     registers,
   })
+  const threadPoolDelay = new Histogram({
+    name: 'munjigi_thread_pool_delay_seconds',
+    help: 'How long a tiny task waited for the pool of threads that hashes, files and asynchronous cryptography share.',
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers,
+  })
+  const throttleRefused = new Counter({
+    name: 'munjigi_throttle_refused_total',
+    help: 'Attempts refused by a throttle, by rule.',
+    labelNames: ['rule'],
+    registers,
+  })
   const statementSeconds = new Histogram({
     name: 'munjigi_database_statement_seconds',
     help: 'Database work, waiting and retries included.',
@@ -172,6 +184,7 @@ export function createMetrics(build: { version: string; bun: string }) {
   for (const result of LOGIN_RESULTS) logins.inc({ result }, 0)
   for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
   for (const reason of END_REASONS) sessionsEnded.inc({ reason }, 0)
+  for (const rule of THROTTLE_RULES) throttleRefused.inc({ rule }, 0)
   for (const event of SECURITY_EVENTS) securityEvents.inc({ event }, 0)
   for (const result of BREACH_CHECK_RESULTS) breachChecks.inc({ result }, 0)
   for (const kind of STATEMENT_KINDS) {
@@ -207,6 +220,8 @@ export function createMetrics(build: { version: string; bun: string }) {
     observeHash: (engine: string, seconds: number) => hashSeconds.observe({ engine }, seconds),
     countHashRefused: (engine: string) => hashRefused.inc({ engine }),
     countBreachCheck: (result: BreachCheckResult) => breachChecks.inc({ result }),
+    observeThreadPoolDelay: (seconds: number) => threadPoolDelay.observe(seconds),
+    countThrottleRefused: (rule: ThrottleRule) => throttleRefused.inc({ rule }),
     observeStatement: (kind: StatementKind, seconds: number) =>
       statementSeconds.observe({ kind }, seconds),
     countRetry: (kind: StatementKind) => statementRetries.inc({ kind }),

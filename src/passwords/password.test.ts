@@ -4,6 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import { AuthError } from '../errors.ts'
 import { createTestApp } from '../testing/app.ts'
 import { createTestRandom } from '../testing/random.ts'
+import { FREE_ATTEMPT } from '../testing/throttle.ts'
 import { createBunHasher, decoyOf } from './hasher.ts'
 import type { Password } from './password.ts'
 import { parsePassword, readPassword } from './password.ts'
@@ -133,12 +134,17 @@ describe('the hash', () => {
       metrics,
       report: () => {},
     })
-    await passwords.verifyNobody('correct horse' as Password)
+    const check = (hash: string | undefined) =>
+      passwords.check('correct horse' as Password, () => Promise.resolve(hash as never), {
+        attempt: FREE_ATTEMPT,
+        signal: undefined,
+      })
+    expect(await check(undefined)).toBe(false)
     for (const text of [
       'not a hash',
       '$2b$31$eU9xfD.ki4bo2VFTPVBv/utU1sQQS.xE.iUD7VQLHd2NZ4ZJDMpLq',
     ])
-      expect(await passwords.verify('correct horse' as Password, text as never)).toBe(false)
+      expect(await check(text)).toBe(false)
     expect(checked).toEqual(Array.from({ length: 3 }, () => expect.stringMatching(/^\$argon2id/)))
     expect(new Set(checked).size).toBe(1)
   })

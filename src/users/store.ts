@@ -5,10 +5,21 @@ import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
-import type { UserId } from './user.ts'
+import type { User, UserId } from './user.ts'
+import { toUserId } from './user.ts'
 
 /** A row of the table. */
 export type UserRow = typeof users.$inferSelect
+
+/** The user of a row, which holds more than others may see. */
+export function toUser(row: UserRow): User {
+  return {
+    id: toUserId(row.id),
+    email: row.email,
+    createdAt: new Date(row.createdAt),
+    disabledAt: row.disabledAt === null ? null : new Date(row.disabledAt),
+  }
+}
 
 /** Adds a user. A taken e-mail makes the unique index throw. */
 export async function insertUser(db: Db, row: UserRow): Promise<void> {
