@@ -33,6 +33,7 @@ const DEVELOPMENT = {
   tools: 'e2e/tools.ts',
   drill: 'e2e/drill.ts',
   bench: 'bench/run.ts',
+  drill: 'e2e/drill.ts',
 }
 
 const windows = process.platform === 'win32'
