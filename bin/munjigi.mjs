@@ -31,8 +31,8 @@ const DEVELOPMENT = {
   status: 'e2e/status.ts',
   rollout: 'e2e/rollout.ts',
   tools: 'e2e/tools.ts',
-  drill: 'e2e/drill.ts',
   bench: 'bench/run.ts',
+  drill: 'e2e/drill.ts',
 }
 
 const windows = process.platform === 'win32'
