@@ -214,7 +214,6 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     schema,
     language: config.messageLanguage,
     introspection: config.introspection,
-    onSeveralCredentials: ({ address }) => throttle.several(address),
     clock,
     log,
     metrics,

@@ -31,11 +31,6 @@ export function tooComplex(limit: LimitName): GraphQLError {
   return new GraphQLError(limit, { originalError: new AuthError('QUERY_TOO_COMPLEX', { limit }) })
 }
 
-/** Whether this limit is why an operation was refused. */
-export function exceeds(error: GraphQLError, limit: LimitName): boolean {
-  return error.originalError instanceof AuthError && error.originalError.details.limit === limit
-}
-
 function exceededLimit(document: DocumentNode, schema: GraphQLSchema): LimitName | null {
   const measure = createMeasure(document, schema)
   const operations = document.definitions.filter(

@@ -15,10 +15,9 @@ import type { ErrorCode, Language } from '../errors.ts'
 import type { Log } from '../observability/log.ts'
 import type { Metrics, OperationOutcome } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Client, Context } from './context.ts'
+import type { Context } from './context.ts'
 import { createDocumentCache, createValidate, parseDocument } from './documents.ts'
 import { codeOf, toWireError } from './errors.ts'
-import { exceeds } from './limits.ts'
 import type { GraphQLParams } from './request.ts'
 import type { AnswerTo, WireResult } from './response.ts'
 import { answer } from './response.ts'
@@ -31,8 +30,6 @@ export interface GraphQLServerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
-  /** Told of every request that was refused because it tried several passwords at once. */
-  readonly onSeveralCredentials: (client: Client) => Promise<void>
 }
 
 /** One request, read: what to execute, for whom, and how to answer. */
@@ -71,10 +68,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     return await yoga.fetch(bare, operation)
   }
 
-  function useAnswer({
-    log,
-    onSeveralCredentials,
-  }: GraphQLServerOptions): Plugin<object, Operation> {
+  function useAnswer({ log }: GraphQLServerOptions): Plugin<object, Operation> {
     return {
       onResultProcess({ result, setResultProcessor, serverContext }) {
         // Neither batches nor streams exist here.
@@ -85,9 +79,6 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
           ...(data === undefined ? {} : { data }),
         }
         setResultProcessor(() => answer(wire, serverContext.answerTo), serverContext.answerTo.type)
-        if (errors?.some((error) => exceeds(error, 'credentialFields')))
-          return onSeveralCredentials(serverContext.client)
-        return undefined
       },
     }
   }

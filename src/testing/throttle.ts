@@ -13,7 +13,6 @@ export const FREE_ATTEMPT: Attempt = {
 export const FREE_THROTTLE: Throttle = {
   password: () => FREE_ATTEMPT,
   signup: () => FREE_ATTEMPT,
-  several: () => Promise.resolve(),
   forget: () => Promise.resolve(),
   sweep: () => Promise.resolve(),
 }

@@ -38,17 +38,6 @@ const waitOf = ({ errors }: Answer) => Number(errors?.[0]?.extensions['retryAfte
 const times = (count: number, code: string) => Array<string>(count).fill(code)
 const signedIn = ({ data }: Answer) => data?.login?.__typename === 'LoggedIn'
 
-test('several passwords in one request: none is looked at, and the address pays for one', async () => {
-  const { app, stranger } = await appWithKim({ throttleAddressAttempts: 2 })
-  const one = 'login(email: "lee@example.com", password: "wrong horse battery") { __typename }'
-  const before = await hashes(app)
-  for (let request = 0; request < 3; request += 1)
-    expect((await stranger.run(`mutation { a: ${one} b: ${one} }`)).code).toBe('QUERY_TOO_COMPLEX')
-  expect(await tries(stranger, NOBODY, 1)).toEqual(['RATE_LIMITED'])
-  expect(await tries(app, NOBODY, 1)).toEqual(['INVALID_CREDENTIALS'])
-  expect((await hashes(app)) - before).toBe(1)
-})
-
 describe('guesses at one user', () => {
   test('are refused after ten, before any hash, with the time to wait, whatever the password', async () => {
     const { app, stranger } = await appWithKim()

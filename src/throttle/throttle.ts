@@ -34,8 +34,6 @@ export interface Throttle {
   password(who: Attempting): Attempt
   /** An attempt to become a user. */
   signup(who: Attempting): Attempt
-  /** A request that tried several passwords at once, and none was looked at: its address pays for one. Never throws. */
-  several(clientAddress: string): Promise<void>
   /**
    * Forgets what was counted against a user, and where the user has logged in from: whoever knew the old password may
    * have been there. `keptAddress`: where the user is now.
@@ -105,17 +103,6 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     },
 
     signup: (who) => attempt(who, guess(rules.signup, pairOf(who).address)),
-
-    async several(clientAddress) {
-      const who = { emailKey: '', clientAddress }
-      const one = attempt(who, guess(rules.address, pairOf(who).address))
-      try {
-        one.recall()
-        await one.charge()
-      } catch {
-        // Whatever the answer is, the request is refused already.
-      }
-    },
 
     async forget(emailKey, keptAddress) {
       const user = digest(emailKey)
