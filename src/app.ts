@@ -65,7 +65,7 @@ export interface App {
 }
 
 /** Passwords in line for each that is hashed: beyond half a second's worth at the pace of late, or so many, they are refused. */
-const HASHING = { waitingEach: 16, patience: 2_000, foreseen: 500 }
+const HASHING = { waitingEach: 32, patience: 2_000, foreseen: 500 }
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
@@ -159,8 +159,9 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
   }
 }
 
+/** One core less than there are: the event loop, and whatever needs no password, has one to itself (docs/security.md). */
 function gateLimits({ passwordHashConcurrency }: Config): GateLimits {
-  const running = passwordHashConcurrency ?? availableParallelism()
+  const running = passwordHashConcurrency ?? Math.max(1, availableParallelism() - 1)
   const { waitingEach, patience, foreseen } = HASHING
   return { running, waiting: running * waitingEach, patience, foreseen }
 }

@@ -30,7 +30,7 @@ export interface Settings {
   readonly secretPrevious: string | undefined
   readonly messageLanguage: Language
   readonly passwordMinLength: number
-  /** Undefined: as many as cores. */
+  /** Undefined: as the number of cores suggests. */
   readonly passwordHashConcurrency: number | undefined
   readonly throttleUserAttempts: number
   readonly throttleUserDelay: number
@@ -171,7 +171,7 @@ const SETTINGS = {
   ),
   PASSWORD_HASH_CONCURRENCY: setting(
     integer(1, 1_024),
-    'How many passwords are hashed at once. As many as cores when not set.',
+    'How many passwords are hashed at once. When not set: one less than there are cores, at least one.',
   ),
   THROTTLE_USER_ATTEMPTS: setting(
     integer(0, 100),
