@@ -179,6 +179,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     clock,
     log,
     metrics,
+    onCredentialFlood: ({ address }) => throttle.charge(address),
   })
 
   const heartbeat = createHeartbeat(database, clock, random)

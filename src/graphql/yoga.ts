@@ -15,9 +15,10 @@ import type { ErrorCode, Language } from '../errors.ts'
 import type { Log } from '../observability/log.ts'
 import type { Metrics, OperationOutcome } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Context } from './context.ts'
+import type { Client, Context } from './context.ts'
 import { createDocumentCache, createValidate, parseDocument } from './documents.ts'
 import { codeOf, toWireError } from './errors.ts'
+import { isCredentialFlood } from './limits.ts'
 import type { GraphQLParams } from './request.ts'
 import type { AnswerTo, WireResult } from './response.ts'
 import { answer } from './response.ts'
@@ -30,6 +31,8 @@ export interface GraphQLServerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
+  /** Told who asked for several fields that check credentials at once. Nothing of such a request is executed. */
+  readonly onCredentialFlood: (client: Client) => Promise<void>
 }
 
 /** One request, read: what to execute, for whom, and how to answer. */
@@ -43,7 +46,8 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
-  const { schema, language, metrics } = options
+  const { schema, language, metrics, onCredentialFlood } = options
+  const floods = new WeakSet<Operation>()
   metrics.declareOperations(rootFieldsOf(schema))
   const yoga = createYoga<Operation>({
     schema,
@@ -65,7 +69,9 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       method: 'POST',
       headers: { 'content-type': 'application/json' },
     })
-    return await yoga.fetch(bare, operation)
+    const response = await yoga.fetch(bare, operation)
+    if (floods.has(operation)) await onCredentialFlood(operation.client)
+    return response
   }
 
   function useAnswer({ log }: GraphQLServerOptions): Plugin<object, Operation> {
@@ -73,6 +79,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       onResultProcess({ result, setResultProcessor, serverContext }) {
         // Neither batches nor streams exist here.
         const { data, errors } = result as { data?: unknown; errors?: readonly GraphQLError[] }
+        if (errors?.some(isCredentialFlood)) floods.add(serverContext)
         const gate = { language, requestId: serverContext.client.requestId, log }
         const wire: WireResult = {
           ...(errors?.length ? { errors: errors.map((error) => toWireError(error, gate)) } : {}),
