@@ -47,7 +47,8 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
   const { schema, language, metrics, onCredentialFlood } = options
-  const floods = new WeakSet<Operation>()
+  // By their parameters: Yoga hands on a copy of the operation.
+  const floods = new WeakSet<GraphQLParams>()
   metrics.declareOperations(rootFieldsOf(schema))
   const yoga = createYoga<Operation>({
     schema,
@@ -70,7 +71,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       headers: { 'content-type': 'application/json' },
     })
     const response = await yoga.fetch(bare, operation)
-    if (floods.has(operation)) await onCredentialFlood(operation.client)
+    if (floods.has(operation.params)) await onCredentialFlood(operation.client)
     return response
   }
 
@@ -79,7 +80,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       onResultProcess({ result, setResultProcessor, serverContext }) {
         // Neither batches nor streams exist here.
         const { data, errors } = result as { data?: unknown; errors?: readonly GraphQLError[] }
-        if (errors?.some(isCredentialFlood)) floods.add(serverContext)
+        if (errors?.some(isCredentialFlood)) floods.add(serverContext.params)
         const gate = { language, requestId: serverContext.client.requestId, log }
         const wire: WireResult = {
           ...(errors?.length ? { errors: errors.map((error) => toWireError(error, gate)) } : {}),
