@@ -31,11 +31,6 @@ export function tooComplex(limit: LimitName): GraphQLError {
   return new GraphQLError(limit, { originalError: new AuthError('QUERY_TOO_COMPLEX', { limit }) })
 }
 
-/** Whether a request was refused because it tried several credentials at once. */
-export function isCredentialFlood({ originalError }: GraphQLError): boolean {
-  return originalError instanceof AuthError && originalError.details.limit === 'credentialFields'
-}
-
 function exceededLimit(document: DocumentNode, schema: GraphQLSchema): LimitName | null {
   const measure = createMeasure(document, schema)
   const operations = document.definitions.filter(

@@ -18,9 +18,9 @@ import type { Clock } from '../platform/clock.ts'
 import type { Client, Context } from './context.ts'
 import { createDocumentCache, createValidate, parseDocument } from './documents.ts'
 import { codeOf, toWireError } from './errors.ts'
-import { isCredentialFlood } from './limits.ts'
+import type { LimitName } from './limits.ts'
 import type { GraphQLParams } from './request.ts'
-import type { AnswerTo, WireResult } from './response.ts'
+import type { AnswerTo, WireError, WireResult } from './response.ts'
 import { answer } from './response.ts'
 
 /** What the server is made from. */
@@ -47,8 +47,8 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
   const { schema, language, metrics, onCredentialFlood } = options
-  // By their parameters: Yoga hands on a copy of the operation.
-  const floods = new WeakSet<GraphQLParams>()
+  // By their client, made anew for each request: Yoga hands on a copy of the operation.
+  const floods = new WeakSet<Client>()
   metrics.declareOperations(rootFieldsOf(schema))
   const yoga = createYoga<Operation>({
     schema,
@@ -71,7 +71,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       headers: { 'content-type': 'application/json' },
     })
     const response = await yoga.fetch(bare, operation)
-    if (floods.has(operation.params)) await onCredentialFlood(operation.client)
+    if (floods.has(operation.client)) await onCredentialFlood(operation.client)
     return response
   }
 
@@ -80,12 +80,12 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       onResultProcess({ result, setResultProcessor, serverContext }) {
         // Neither batches nor streams exist here.
         const { data, errors } = result as { data?: unknown; errors?: readonly GraphQLError[] }
-        if (errors?.some(isCredentialFlood)) floods.add(serverContext.params)
         const gate = { language, requestId: serverContext.client.requestId, log }
         const wire: WireResult = {
           ...(errors?.length ? { errors: errors.map((error) => toWireError(error, gate)) } : {}),
           ...(data === undefined ? {} : { data }),
         }
+        if (wire.errors?.some(isCredentialFlood)) floods.add(serverContext.client)
         setResultProcessor(() => answer(wire, serverContext.answerTo), serverContext.answerTo.type)
       },
     }
@@ -167,6 +167,11 @@ function rootNames(document: DocumentNode, set: SelectionSetNode, seen: Set<stri
       ? rootNames(document, fragment.selectionSet, seen)
       : []
   })
+}
+
+/** Refused because it tried several credentials at once. */
+function isCredentialFlood({ extensions }: WireError): boolean {
+  return extensions.limit === ('credentialFields' satisfies LimitName)
 }
 
 /** Only a fault of ours is `failed`: a wrong password is a right answer. */
