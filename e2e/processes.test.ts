@@ -251,8 +251,8 @@ describe('a database that goes, and comes back', () => {
 type Act = (sqld: Awaited<ReturnType<typeof startSqld>>) => void | Promise<void>
 
 describe('SIGTERM', () => {
-  const draining = (seconds: number) =>
-    startServer({ mode: 'serve', env: { MUNJIGI_DRAIN_SECONDS: String(seconds) } })
+  const draining = (seconds: number, env: Readonly<Record<string, string>> = {}) =>
+    startServer({ mode: 'serve', env: { ...env, MUNJIGI_DRAIN_SECONDS: String(seconds) } })
 
   async function signal(server: Server): Promise<void> {
     server.process.kill('SIGTERM')
@@ -302,7 +302,8 @@ describe('SIGTERM', () => {
   })
 
   test('logins and signups that are running or in line are finished, though the port closes at once', async () => {
-    const server = await draining(0)
+    // Enough at once that on a slow machine too nobody waits in vain.
+    const server = await draining(0, { MUNJIGI_PASSWORD_HASH_CONCURRENCY: '8' })
     await signup(server)
     // A login has read its row before its hash; a signup needs the database afterwards.
     const answers = Array.from({ length: 20 }, (_, i) =>

@@ -71,7 +71,7 @@ export interface App {
 }
 
 /** Passwords in line for each that is hashed: beyond half a second's worth at the pace of late, or so many, they are refused. */
-const HASHING = { waitingEach: 16, patience: 2_000, foreseen: 500 }
+const HASHING = { waitingEach: 32, patience: 2_000, foreseen: 500 }
 /** What the engine that does not run would give, for the log. */
 const OTHER_ENGINE = {
   bun: 'MUNJIGI_PASSWORD_ENGINE=native computes the same hashes for less than half of the CPU',
@@ -193,8 +193,9 @@ async function createPolicy({
   })
 }
 
+/** One core less than there are: the event loop, and whatever needs no password, has one to itself (docs/security.md). */
 function gateLimits({ passwordHashConcurrency }: Config): GateLimits {
-  const running = passwordHashConcurrency ?? availableParallelism()
+  const running = passwordHashConcurrency ?? Math.max(1, availableParallelism() - 1)
   const { waitingEach, patience, foreseen } = HASHING
   return { running, waiting: running * waitingEach, patience, foreseen }
 }
@@ -217,6 +218,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
     clock,
     log,
     metrics,
+    onCredentialFlood: ({ address }) => throttle.charge(address),
   })
 
   const heartbeat = createHeartbeat(database, clock, random)

@@ -35,7 +35,7 @@ export interface Settings {
   readonly passwordHashMemory: number
   readonly passwordHashPasses: number
   readonly passwordBreachUrl: string | undefined
-  /** Undefined: as many as cores. */
+  /** Undefined: as the number of cores suggests. */
   readonly passwordHashConcurrency: number | undefined
   readonly throttleUserAttempts: number
   readonly throttleUserDelay: number
@@ -195,7 +195,7 @@ const SETTINGS = {
   ),
   PASSWORD_HASH_CONCURRENCY: setting(
     integer(1, 1_024),
-    'How many passwords are hashed at once. As many as cores when not set.',
+    'How many passwords are hashed at once. When not set: one less than there are cores, at least one.',
   ),
   THROTTLE_USER_ATTEMPTS: setting(
     integer(0, 100),

@@ -27,7 +27,7 @@ interface Fields {
     rule: ThrottleRule
     /** Seconds. */
     retryAfter: number
-    emailDigest: string
+    emailDigest?: string
     clientAddress: string
   }
 }

@@ -1,4 +1,4 @@
-// Hashing and checking passwords, through one gate: as many at once as there are cores, a bounded queue behind them.
+// Hashing and checking passwords, through one gate: a few at once, a bounded queue behind them.
 // Beyond it `OVERLOADED` at once: an unbounded queue of hashes would stall everything that shares the thread pool.
 
 import { AuthError } from '../errors.ts'

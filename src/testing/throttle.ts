@@ -13,6 +13,7 @@ export const FREE_ATTEMPT: Attempt = {
 export const FREE_THROTTLE: Throttle = {
   password: () => FREE_ATTEMPT,
   signup: () => FREE_ATTEMPT,
+  charge: () => Promise.resolve(),
   forget: () => Promise.resolve(),
   sweep: () => Promise.resolve(),
 }

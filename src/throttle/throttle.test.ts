@@ -301,6 +301,27 @@ describe('guesses from one address', () => {
     expect(await tries(app, NOBODY, 2)).toEqual(['INVALID_CREDENTIALS', 'RATE_LIMITED'])
   })
 
+  test('by the dozen in one request check none, and count as one attempt', async () => {
+    const { app } = await appWithKim(config)
+    const stranger = app.from(STRANGER)
+    const field = `login(email: "${KIM.email}", password: "${KIM.password}") { __typename }`
+    const floods = [
+      `mutation { a: ${field} b: ${field} }`,
+      `mutation { ...F b: ${field} } fragment F on Mutation { ... { a: ${field} } }`,
+      `mutation { a: ${field} b: refresh(refreshToken: "x") { expiresIn } }`,
+    ]
+    const before = await hashes(app)
+    for (const query of [...floods, ...floods]) {
+      const { errors } = await stranger.run(query)
+      expect(errors?.map(({ extensions }) => extensions)).toMatchObject([
+        { code: 'QUERY_TOO_COMPLEX', limit: 'credentialFields' },
+      ])
+    }
+    expect((await stranger.run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+    expect((await stranger.run(floods[0] ?? '')).code).toBe('QUERY_TOO_COMPLEX')
+    expect(await hashes(app)).toBe(before)
+  })
+
   test('cannot come from an address that the client makes up', async () => {
     const { app } = await appWithKim(config)
     const headers = [

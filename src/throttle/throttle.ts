@@ -24,7 +24,7 @@ import {
 
 /** Who attempts: the canonical e-mail, whether a user has it or not, and the client's address. */
 export interface Attempting {
-  readonly emailKey: string
+  readonly emailKey: string | undefined
   readonly clientAddress: string
 }
 
@@ -34,6 +34,8 @@ export interface Throttle {
   password(who: Attempting): Attempt
   /** An attempt to become a user. */
   signup(who: Attempting): Attempt
+  /** Charges an address for what is refused without an attempt: guesses by the dozen in one request. Never throws. */
+  charge(clientAddress: string): Promise<void>
   /**
    * Forgets what was counted against a user, and where the user has logged in from: whoever knew the old password may
    * have been there. `keptAddress`: where the user is now.
@@ -104,6 +106,17 @@ export function createThrottle(options: ThrottleOptions): Throttle {
 
     signup: (who) => attempt(who, guess(rules.signup, pairOf(who).address)),
 
+    async charge(clientAddress) {
+      const who = { emailKey: undefined, clientAddress }
+      const { recall, charge } = attempt(who, guess(rules.address, pairOf(who).address))
+      try {
+        recall()
+        await charge()
+      } catch {
+        // Reported where it happened. The request is refused in any case.
+      }
+    },
+
     async forget(emailKey, keptAddress) {
       const user = digest(emailKey)
       const kept = keptAddress === undefined ? undefined : digest(networkOf(keptAddress))
@@ -157,14 +170,14 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       type: 'throttle.refused',
       rule: rule.name,
       retryAfter,
-      emailDigest: emailDigest(emailKey),
+      ...(emailKey === undefined ? {} : { emailDigest: emailDigest(emailKey) }),
       clientAddress,
     })
     throw new AuthError('RATE_LIMITED', { retryAfter })
   }
 
   function pairOf({ emailKey, clientAddress }: Attempting): Pair {
-    return { user: digest(emailKey), address: digest(networkOf(clientAddress)) }
+    return { user: digest(emailKey ?? ''), address: digest(networkOf(clientAddress)) }
   }
 
   /** 128 bits: no two meet by chance, and nobody without the key can make two meet. */
