@@ -13,7 +13,7 @@ import { fuzzOperations } from './fuzz/operations.ts'
 import { emails, passwords, texts } from './fuzz/texts.ts'
 
 // On a busy machine.
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const SEED = 20_260_101
 const runs = (numRuns: number) => ({ numRuns, seed: SEED })
