@@ -16,6 +16,8 @@ import {
   charge,
   countRows,
   forget,
+  know,
+  selectKnownUntil,
   selectRefusal,
   succeed,
   sweepExpired,
@@ -74,6 +76,8 @@ const RECALL_MS = 1_000
 const RECALLED = 10_000
 /** How long an address stays one of the user's after the last login from it. */
 const KNOWN_MS = 90 * 86_400_000
+/** An address that is used is remembered anew after so long. */
+const RENEWED_MS = 3_600_000
 /** Few at a time: other writes wait meanwhile. */
 const SWEPT_ROWS = 500
 const SWEPT_BATCHES = 100
@@ -152,15 +156,22 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       },
 
       async succeed() {
-        const pair = pairOf(who)
         const paid = charges.find(({ rule }) => rule.name === 'address')
         if (!rules.user && !paid) return
         const refund = paid && { key: paid.key, interval: paid.rule.delay }
-        const [clear, knownUntil] = [keysOf(pair.user), clock.now() + KNOWN_MS]
-        await database.write((db) => succeed(db, { pair, clear, refund, knownUntil }))
+        const pair = pairOf(who)
+        await database.write((db) => succeed(db, { clear: keysOf(pair.user), refund }))
+        await rememberAddress(pair)
         for (const one of charges) refusals.set(placeOf(one, who), null)
       },
     }
+  }
+
+  /** Written only now and then: most logins come from where the last one came from. */
+  async function rememberAddress(pair: Pair): Promise<void> {
+    const until = clock.now() + KNOWN_MS
+    const knownUntil = await database.read((db) => selectKnownUntil(db, pair))
+    if (knownUntil < until - RENEWED_MS) await database.write((db) => know(db, pair, until))
   }
 
   function refuse({ rule, nextAt }: Refusal, { emailKey, clientAddress }: Attempting): never {
