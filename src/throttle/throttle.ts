@@ -82,7 +82,7 @@ const RENEWED_MS = 3_600_000
 const SWEPT_ROWS = 500
 const SWEPT_BATCHES = 100
 /** Counts kept; beyond it those with the fewest attempts go. */
-export const MOST_ROWS = 100_000
+const MOST_ROWS = 100_000
 
 interface Refusal {
   readonly rule: Rule
@@ -200,13 +200,13 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     const expired = { now: clock.now(), rows: SWEPT_ROWS }
     for (let batch = 0; batch < SWEPT_BATCHES; batch += 1)
       if ((await database.write((db) => sweepExpired(db, expired))) < SWEPT_ROWS) break
-    let excess = (await database.read(countRows)) - MOST_ROWS
-    // Those in no order first that were tried once: what an attacker works on outlives what a flood leaves behind.
-    for (let attempts = 1; excess > 0; ) {
+    // Those first that were tried once, in no order: what an attacker works on outlives what a flood leaves behind.
+    for (let attempts = 1; attempts < Number.MAX_SAFE_INTEGER; ) {
+      // Counted again each time: other replicas sweep too.
+      const excess = (await database.read(countRows)) - MOST_ROWS
+      if (excess <= 0) return
       const small = { attempts, rows: Math.min(SWEPT_ROWS, excess) }
-      const deleted = await database.write((db) => sweepSmall(db, small))
-      excess -= deleted
-      if (deleted === 0) attempts *= 2
+      if ((await database.write((db) => sweepSmall(db, small))) === 0) attempts *= 2
     }
   }
 }
