@@ -31,6 +31,7 @@ const DEVELOPMENT = {
   status: 'e2e/status.ts',
   rollout: 'e2e/rollout.ts',
   tools: 'e2e/tools.ts',
+  images: 'e2e/images/assemble.ts',
   bench: 'bench/run.ts',
   drill: 'e2e/drill.ts',
 }

@@ -137,7 +137,7 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
         expect(await up.ended).toBe(0)
       }
       expect(authorities[1]).toBe(authorities[0] ?? '')
-      expect(statSync(join(folder, 'secret')).mode & 0o777).toBe(0o600)
+      expect(statSync(join(folder, 'secrets', 'munjigi', 'secret')).mode & 0o777).toBe(0o600)
     } finally {
       rmSync(folder, { recursive: true })
     }

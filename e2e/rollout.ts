@@ -1,16 +1,29 @@
-// `npm run rollout`: asks the running `npm run up` to replace its replicas one by one, and shows each step. A replica is
-// stopped only when the one before it gets requests again, and finishes what it began: no request fails.
+// `npm run rollout`: replaces the replicas one by one, in a running `npm run up` or else in Compose, and shows each step. A
+// replica is stopped only when another gets requests in its place, and finishes what it began: no request fails.
+// In Compose a new image comes first: `docker compose build`.
 
 import { existsSync } from 'node:fs'
 import { EdgeSettingFault } from '../envoy/render.ts'
+import { createCompose, hasDocker, rollOut } from './compose.ts'
 import { controlSocket, readPorts } from './stack.ts'
 
 if (import.meta.main) process.exitCode = await run()
 
 async function run(): Promise<number> {
   try {
-    const unix = controlSocket(readPorts(process.env).https)
-    if (!existsSync(unix)) return fail('Nothing to replace: npm run up is not running.', 69)
+    const ports = readPorts(process.env)
+    const unix = controlSocket(ports.https)
+    if (existsSync(unix)) return await rollOutNatively(unix)
+    if (hasDocker()) return await rollOutInCompose(`http://127.0.0.1:${ports.console}`)
+    return fail('Nothing to replace: neither npm run up nor docker compose is running.', 69)
+  } catch (error) {
+    if (error instanceof EdgeSettingFault) return fail(error.message, 78)
+    throw error
+  }
+}
+
+async function rollOutNatively(unix: string): Promise<number> {
+  try {
     const response = await fetch('http://localhost/rollout', { method: 'POST', unix })
     let last = ''
     for await (const chunk of response.body ?? []) {
@@ -18,9 +31,21 @@ async function run(): Promise<number> {
       process.stdout.write(last)
     }
     return last.endsWith('done\n') ? 0 : 1
-  } catch (error) {
-    if (error instanceof EdgeSettingFault) return fail(error.message, 78)
+  } catch {
     return fail('npm run up does not answer: was it stopped?', 69)
+  }
+}
+
+async function rollOutInCompose(consoleUrl: string): Promise<number> {
+  const compose = createCompose()
+  if ((await compose.containers('munjigi')).length === 0)
+    return fail('Nothing to replace: neither npm run up nor docker compose is running.', 69)
+  try {
+    await rollOut(compose, consoleUrl, (line) => console.log(line))
+    console.log('done')
+    return 0
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error), 1)
   }
 }
 

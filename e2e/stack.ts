@@ -1,8 +1,7 @@
 // The whole service on one machine without containers: certificate, sqld, replicas, and Envoy with envoy/envoy.yaml.
 // The one piece of code behind `npm run up` and the tests. Everything it starts it ends, by process id.
 
-import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +9,9 @@ import type { ConsoleView, ReplicaState, ReplicaStatus } from '../envoy/console.
 import { readConsole } from '../envoy/console.ts'
 import type { EdgeListener, EdgeSettings } from '../envoy/render.ts'
 import { DEFAULTS, EDGE_YAML, readPort, render } from '../envoy/render.ts'
+import type { SecretFiles } from '../src/cli/secrets.ts'
+import { makeSecrets } from '../src/cli/secrets.ts'
+import { systemRandom } from '../src/platform/random.ts'
 import { readLines } from './output.ts'
 import type { Tools } from './tools.ts'
 import { findTools } from './tools.ts'
@@ -221,7 +223,7 @@ async function answers(url: string): Promise<boolean> {
 }
 
 /** Everything on disk, by path. */
-interface Files {
+interface Files extends SecretFiles {
   readonly folder: string
   readonly certificates: string
   readonly ca: string
@@ -229,9 +231,6 @@ interface Files {
   readonly adminSocket: string
   readonly edgeConfig: string
   readonly database: string
-  readonly databaseKey: string
-  readonly databaseToken: string
-  readonly secret: string
 }
 
 function prepare(folder: string, hosts: readonly string[]): Files {
@@ -244,16 +243,12 @@ function prepare(folder: string, hosts: readonly string[]): Files {
     adminSocket: at('admin.sock'),
     edgeConfig: at('envoy.json'),
     database: at('database'),
-    databaseKey: at('database-key.pem'),
-    databaseToken: at('database-token'),
-    secret: at('secret'),
+    ...makeSecrets(at('secrets'), systemRandom).files,
   }
   mkdirSync(at('sds'), { recursive: true, mode: 0o700 })
   makeCertificate(files, hosts)
   const sds = readFileSync(join(ROOT, 'envoy', 'sds', 'edge_cert.yaml'), 'utf8')
   writeFileSync(files.sds, sds.replaceAll('/certs', files.certificates))
-  if (!existsSync(files.secret)) writeSecret(files.secret, randomBytes(48).toString('base64'))
-  if (!existsSync(files.databaseToken)) makeDatabaseToken(files)
   return files
 }
 
@@ -268,24 +263,6 @@ function makeCertificate(files: Files, hosts: readonly string[], more = {}): voi
     },
   })
   if (exitCode !== 0) throw new Error(`no certificate: ${stderr.toString()}`)
-}
-
-function writeSecret(path: string, text: string): void {
-  writeFileSync(path, text, { mode: 0o600 })
-}
-
-/** sqld takes tokens that are signed with a key whose public half it is given. `a: rw` is its word for all rights. */
-function makeDatabaseToken(files: Files): void {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519', {
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  })
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  const aYear = Math.floor(Date.now() / 1_000) + 365 * 86_400
-  const text = `${part({ alg: 'EdDSA', typ: 'JWT' })}.${part({ a: 'rw', exp: aYear })}`
-  const signature = sign(null, Buffer.from(text), createPrivateKey(privateKey))
-  writeFileSync(files.databaseKey, publicKey)
-  writeSecret(files.databaseToken, `${text}.${signature.toString('base64url')}`)
 }
 
 /** Nothing of the developer's own environment reaches a part. */

@@ -1,8 +1,8 @@
 // envoy.yaml for one place: host names, kind of health check and language by settings, and addresses when it does not run
-// in a container. As a program it prints the result: `bun envoy/render.ts > envoy.json` (JSON is YAML). What is not named
-// here stays as the file has it.
+// in a container. As a program it writes the result into the file that is named, or prints it: `bun envoy/render.ts envoy.json`
+// (JSON is YAML). What is not named here stays as the file has it.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Language } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
@@ -321,10 +321,17 @@ if (import.meta.main) {
   try {
     const settings = readEdgeSettings(process.env)
     const config = render(readFileSync(EDGE_YAML, 'utf8'), settings)
-    process.stdout.write(`${JSON.stringify(config, null, 2)}\n`)
+    write(`${JSON.stringify(config, null, 2)}\n`, process.argv[2])
   } catch (error) {
     if (!(error instanceof EdgeSettingFault)) throw error
     process.stderr.write(`${error.message}\n`)
     process.exitCode = 78
   }
+}
+
+/** An Envoy that reads the file meanwhile finds the old one or the new one. */
+function write(text: string, path: string | undefined): void {
+  if (path === undefined) return void process.stdout.write(text)
+  writeFileSync(`${path}.tmp`, text)
+  renameSync(`${path}.tmp`, path)
 }

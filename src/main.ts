@@ -9,6 +9,7 @@ import { keyCommands } from './cli/keys.ts'
 import type { Parts } from './cli/parts.ts'
 import type { Actions } from './cli/program.ts'
 import { createProgram } from './cli/program.ts'
+import { secrets } from './cli/secrets.ts'
 import { serve } from './cli/serve.ts'
 import { userCommands } from './cli/users.ts'
 import { withCore } from './cli/with-core.ts'
@@ -41,6 +42,7 @@ const actions: Actions = {
     const { secret = '', issuerUrl = '' } = settings
     await serve({ ...settings, mode: 'serve', secret, issuerUrl }, realParts(settings))
   },
+  secrets: secrets(systemRandom),
   ...keyCommands(withServices),
   ...userCommands(withServices),
 }

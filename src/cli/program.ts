@@ -6,6 +6,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 export interface Actions {
   dev(): Promise<void>
   serve(): Promise<void>
+  secrets(folder: string): Promise<void>
   keysList(options: Output): Promise<void>
   keysRotate(options: Output): Promise<void>
   keysDrop(kid: string, options: Output): Promise<void>
@@ -48,6 +49,10 @@ export function createProgram(actions: Actions, version: string): Command {
     .command('serve')
     .description('for production: nothing is guessed, what is missing is an error')
     .action(actions.serve)
+  program
+    .command('secrets <folder>')
+    .description('make the secrets of a deployment that are not there yet')
+    .action((folder: string) => actions.secrets(folder))
 
   const keys = program.command('keys').description('the signing keys')
   keys

@@ -9,7 +9,7 @@ import type { Actions } from './program.ts'
 import { readSecretLine } from './secret-input.ts'
 import { NothingFound } from './with-core.ts'
 
-type Commands = Omit<Actions, 'dev' | 'serve' | 'keysList' | 'keysRotate' | 'keysDrop'>
+type Commands = Pick<Actions, Extract<keyof Actions, 'sessionsEnd' | `users${string}`>>
 
 /** The commands, over whoever opens the services for them. */
 export function userCommands(

@@ -22,14 +22,12 @@ export interface Charge {
   readonly onlyIf?: Pair & { readonly known: boolean }
 }
 
-/** How a user's counts end with the right password. Times: milliseconds since 1970. */
+/** How a user's counts end with the right password. */
 export interface Success {
-  readonly pair: Pair
   /** The counts that begin anew. */
   readonly clear: readonly string[]
-  /** The steady count that gets its charge back, and how much that was. */
+  /** The steady count that gets its charge back, and how much that was (milliseconds). */
   readonly refund: { readonly key: string; readonly interval: number } | undefined
-  readonly knownUntil: number
 }
 
 /** How many addresses of a user are remembered: those used last. */
@@ -83,26 +81,43 @@ function applies(onlyIf: Charge['onlyIf'], now: number): SQL {
     WHERE user = ${user} AND address = ${address} AND expires_at > ${now})`
 }
 
-/** Begins a user's counts anew, gives the address its charge back, and remembers that this user uses it. */
-export async function succeed(db: Db, { pair, clear, refund, knownUntil }: Success): Promise<void> {
-  const { user, address } = pair
+/** Begins a user's counts anew, and gives the address its charge back. */
+export async function succeed(db: Db, { clear, refund }: Success): Promise<void> {
+  const { key = '', interval = 0 } = refund ?? {}
+  const isRefund = sql`${throttles.key} = ${key}`
+  await db
+    .update(throttles)
+    .set({
+      count: sql`iif(${isRefund}, ${throttles.count}, 0)`,
+      nextAt: sql`iif(${isRefund}, ${throttles.nextAt} - ${interval}, 0)`,
+    })
+    .where(inArray(throttles.key, [...clear, key]))
+}
+
+/** Remembers that a user uses an address; of too many the one used longest ago is forgotten. */
+export async function know(db: Db, { user, address }: Pair, expiresAt: number): Promise<void> {
   const beyond = sql`${knownAddresses.user} = ${user} AND ${knownAddresses.address} IN (SELECT address FROM known_addresses
     WHERE user = ${user} ORDER BY expires_at DESC, address LIMIT -1 OFFSET ${KNOWN_ADDRESSES})`
   await db.batch([
-    db.delete(throttles).where(inArray(throttles.key, [...clear])),
-    db
-      .update(throttles)
-      .set({ nextAt: sql`${throttles.nextAt} - ${refund?.interval ?? 0}` })
-      .where(eq(throttles.key, refund?.key ?? '')),
     db
       .insert(knownAddresses)
-      .values({ user, address, expiresAt: knownUntil })
+      .values({ user, address, expiresAt })
       .onConflictDoUpdate({
         target: [knownAddresses.user, knownAddresses.address],
-        set: { expiresAt: knownUntil },
+        set: { expiresAt },
       }),
     db.delete(knownAddresses).where(beyond),
   ])
+}
+
+/** Until when an address is known as the user's; 0 if it is not. */
+export async function selectKnownUntil(db: Db, { user, address }: Pair): Promise<number> {
+  const row = await db
+    .select({ expiresAt: knownAddresses.expiresAt })
+    .from(knownAddresses)
+    .where(and(eq(knownAddresses.user, user), eq(knownAddresses.address, address)))
+    .get()
+  return row?.expiresAt ?? 0
 }
 
 /** Forgets the counts of these keys, and the addresses of a user but the one that is kept. */

@@ -145,7 +145,7 @@ describe('a race for the last guesses', () => {
 describe('a stranger cannot shut a user out', () => {
   test('the owner gets in from where the owner has been, while the budget of strangers is burnt', async () => {
     const { app, stranger } = await appWithKim()
-    for (let i = 0; i < 20; i += 1) {
+    for (let i = 0; i < 5; i += 1) {
       await tries(stranger, WRONG, 12)
       expect(signedIn(await app.from(OWNER).run(LOGIN, KIM))).toBe(true)
       app.clock.advance('15m')
@@ -214,10 +214,10 @@ test('a hundred wrong passwords in a row are the end, from wherever, over restar
   const { database, clock } = app
   let computed = 0
   let last: unknown
-  for (let restart = 0; restart < 10; restart += 1) {
+  for (let restart = 0; restart < 5; restart += 1) {
     const replica = await createTestApp({ database, clock, config })
-    for (let i = 0; i < 20; i += 1) {
-      const address = i % 5 ? `198.51.100.${restart * 20 + i}` : OWNER
+    for (let i = 0; i < 22; i += 1) {
+      const address = i % 5 ? `198.51.100.${restart * 22 + i}` : OWNER
       last = (await replica.from(address).run(LOGIN, WRONG)).code
       clock.advance('60s')
     }
@@ -226,7 +226,7 @@ test('a hundred wrong passwords in a row are the end, from wherever, over restar
   expect([computed, last]).toEqual([100, 'RATE_LIMITED'])
   clock.advance('24h')
   expect(signedIn(await app.from(STRANGER).run(LOGIN, KIM))).toBe(true)
-})
+}, 20_000)
 
 describe('known and unknown e-mails', () => {
   test('are refused at the same attempt, identically', async () => {

@@ -1,30 +1,21 @@
 // Attempts at passwords and signups, counted in the database for all replicas. An attempt is charged before it is made, for
-// users who do not exist too. What was refused is remembered here for a second: a flood does not reach the database.
+// users who do not exist too. refusals.ts remembers and tells what was refused; sweep.ts keeps the tables small.
 
 import { createHmac } from 'node:crypto'
 import { AuthError } from '../errors.ts'
-import type { Report } from '../observability/events.ts'
-import type { Metrics } from '../observability/metrics.ts'
-import type { Clock } from '../platform/clock.ts'
-import { createRecent } from '../platform/recent.ts'
 import type { Database } from '../storage/database.ts'
 import { networkOf } from './address.ts'
+import type { RefusalsOptions, Refused } from './refusals.ts'
+import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
 import type { Charge, Pair } from './store.ts'
-import {
-  charge,
-  countRows,
-  forget,
-  selectRefusal,
-  succeed,
-  sweepExpired,
-  sweepSmall,
-} from './store.ts'
+import { charge, forget, know, selectKnownUntil, selectRefusal, succeed } from './store.ts'
+import { sweepThrottles } from './sweep.ts'
 
 /** Who attempts: the canonical e-mail, whether a user has it or not, and the client's address. */
 export interface Attempting {
-  readonly emailKey: string | undefined
+  readonly emailKey: string
   readonly clientAddress: string
 }
 
@@ -56,59 +47,39 @@ export interface Attempt {
 }
 
 /** What the service is made from. */
-export interface ThrottleOptions {
+export interface ThrottleOptions extends RefusalsOptions {
   readonly database: Database
   readonly config: ThrottleConfig
   /** For the digests that stand in the database. */
   readonly key: Uint8Array
-  /** For the log. */
-  readonly emailDigest: (emailKey: string) => string
-  readonly clock: Clock
-  readonly metrics: Metrics
-  readonly report: Report
 }
 
-/** No longer than another replica may know better. */
-const RECALL_MS = 1_000
-/** Refusals remembered: some megabytes at most. */
-const RECALLED = 10_000
 /** How long an address stays one of the user's after the last login from it. */
 const KNOWN_MS = 90 * 86_400_000
-/** Few at a time: other writes wait meanwhile. */
-const SWEPT_ROWS = 500
-const SWEPT_BATCHES = 100
-/** Counts kept; beyond it those with the fewest attempts go. */
-export const MOST_ROWS = 100_000
-
-interface Refusal {
-  readonly rule: Rule
-  /** Milliseconds since 1970. */
-  readonly nextAt: number
-  /** By the stopwatch. */
-  readonly forgottenAt: number
-}
+/** An address that is used is remembered anew after so long. */
+const RENEWED_MS = 3_600_000
 
 /** Makes the service. */
 export function createThrottle(options: ThrottleOptions): Throttle {
-  const { database, clock, metrics, report, emailDigest } = options
+  const { database, clock } = options
   const rules = createRules(options.config)
-  const refusals = createRecent<Refusal | null>(RECALLED)
+  const refusals = createRefusals(options)
 
   return {
     password(who) {
       const pair = pairOf(who)
-      return attempt(who, [
+      return attemptOf(who, [
         ...guess(rules.user, pair.user, { ...pair, known: false }),
         ...guess(rules.knownAddress, pair.user, { ...pair, known: true }),
         ...guess(rules.address, pair.address),
       ])
     },
 
-    signup: (who) => attempt(who, guess(rules.signup, pairOf(who).address)),
+    signup: (who) => attemptOf(who, guess(rules.signup, pairOf(who).address)),
 
     async charge(clientAddress) {
-      const who = { emailKey: undefined, clientAddress }
-      const { recall, charge } = attempt(who, guess(rules.address, pairOf(who).address))
+      const address = digest(networkOf(clientAddress))
+      const { recall, charge } = attempt({ clientAddress }, guess(rules.address, address))
       try {
         recall()
         await charge()
@@ -124,18 +95,28 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     },
 
     async sweep() {
-      await sweepAll().catch(() => {})
+      await sweepThrottles(database, clock).catch(() => {})
     },
   }
 
-  function attempt(who: Attempting, charges: readonly Charge[]): Attempt {
+  function attemptOf(who: Attempting, charges: readonly Charge[]): Attempt {
     return {
-      recall() {
-        for (const one of charges) {
-          const refusal = refusals.get(placeOf(one, who))
-          if (refusal && refusal.forgottenAt > clock.elapsed()) refuse(refusal, who)
-        }
+      ...attempt(who, charges),
+      async succeed() {
+        const paid = charges.find(({ rule }) => rule.name === 'address')
+        if (!rules.user && !paid) return
+        const refund = paid && { key: paid.key, interval: paid.rule.delay }
+        const pair = pairOf(who)
+        await database.write((db) => succeed(db, { clear: keysOf(pair.user), refund }))
+        await rememberAddress(pair)
+        refusals.forgive(charges, who)
       },
+    }
+  }
+
+  function attempt(who: Refused, charges: readonly Charge[]): Omit<Attempt, 'succeed'> {
+    return {
+      recall: () => refusals.recall(charges, who),
 
       async charge() {
         if (charges.length === 0) return
@@ -143,60 +124,27 @@ export function createThrottle(options: ThrottleOptions): Throttle {
         if (await database.write((db) => charge(db, charges, now))) return
         const held = await database.read((db) => selectRefusal(db, charges, now))
         const one = charges.find(({ key }) => key === held?.key)
+        if (held && one) refusals.refuse(one, held.nextAt, who)
         // Another attempt succeeded between the two statements: the next one is allowed.
-        if (!held || !one) throw new AuthError('RATE_LIMITED', { retryAfter: 1 })
-        const forgottenAt = clock.elapsed() + RECALL_MS
-        const refusal = { rule: one.rule, nextAt: held.nextAt, forgottenAt }
-        refusals.set(placeOf(one, who), refusal)
-        refuse(refusal, who)
-      },
-
-      async succeed() {
-        const pair = pairOf(who)
-        const paid = charges.find(({ rule }) => rule.name === 'address')
-        if (!rules.user && !paid) return
-        const refund = paid && { key: paid.key, interval: paid.rule.delay }
-        const [clear, knownUntil] = [keysOf(pair.user), clock.now() + KNOWN_MS]
-        await database.write((db) => succeed(db, { pair, clear, refund, knownUntil }))
-        for (const one of charges) refusals.set(placeOf(one, who), null)
+        throw new AuthError('RATE_LIMITED', { retryAfter: 1 })
       },
     }
   }
 
-  function refuse({ rule, nextAt }: Refusal, { emailKey, clientAddress }: Attempting): never {
-    const retryAfter = Math.max(1, Math.ceil((nextAt - clock.now()) / 1_000))
-    metrics.countThrottleRefused(rule.name)
-    report({
-      type: 'throttle.refused',
-      rule: rule.name,
-      retryAfter,
-      ...(emailKey === undefined ? {} : { emailDigest: emailDigest(emailKey) }),
-      clientAddress,
-    })
-    throw new AuthError('RATE_LIMITED', { retryAfter })
+  /** Written only now and then: most logins come from where the last one came from. */
+  async function rememberAddress(pair: Pair): Promise<void> {
+    const until = clock.now() + KNOWN_MS
+    const knownUntil = await database.read((db) => selectKnownUntil(db, pair))
+    if (knownUntil < until - RENEWED_MS) await database.write((db) => know(db, pair, until))
   }
 
   function pairOf({ emailKey, clientAddress }: Attempting): Pair {
-    return { user: digest(emailKey ?? ''), address: digest(networkOf(clientAddress)) }
+    return { user: digest(emailKey), address: digest(networkOf(clientAddress)) }
   }
 
   /** 128 bits: no two meet by chance, and nobody without the key can make two meet. */
   function digest(text: string): string {
     return createHmac('sha256', options.key).update(text).digest('base64url').slice(0, 22)
-  }
-
-  async function sweepAll(): Promise<void> {
-    const expired = { now: clock.now(), rows: SWEPT_ROWS }
-    for (let batch = 0; batch < SWEPT_BATCHES; batch += 1)
-      if ((await database.write((db) => sweepExpired(db, expired))) < SWEPT_ROWS) break
-    let excess = (await database.read(countRows)) - MOST_ROWS
-    // Those in no order first that were tried once: what an attacker works on outlives what a flood leaves behind.
-    for (let attempts = 1; excess > 0; ) {
-      const small = { attempts, rows: Math.min(SWEPT_ROWS, excess) }
-      const deleted = await database.write((db) => sweepSmall(db, small))
-      excess -= deleted
-      if (deleted === 0) attempts *= 2
-    }
   }
 }
 
@@ -207,9 +155,4 @@ function guess(rule: Rule | null, whom: string, onlyIf?: Charge['onlyIf']): Char
 /** The counts that a right password ends. */
 function keysOf(user: string): string[] {
   return (['user', 'known_address'] as const).map((rule) => `${rule}:${user}`)
-}
-
-/** Where a refusal is remembered: one that concerns a user, for this address only, since others may be known. */
-function placeOf({ key, onlyIf }: Charge, { clientAddress }: Attempting): string {
-  return onlyIf ? `${key} ${networkOf(clientAddress)}` : key
 }

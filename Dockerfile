@@ -1,0 +1,26 @@
+# The service. The version of Bun is the one package.json pins; a test says when the two differ.
+FROM oven/bun:1.4.5 AS packages
+WORKDIR /munjigi
+COPY package.json bun.lock ./
+RUN bun install --frozen-lockfile --production --ignore-scripts
+
+FROM oven/bun:1.4.5
+WORKDIR /munjigi
+COPY --from=packages /munjigi/node_modules node_modules
+COPY package.json LICENSE ./
+COPY src src
+COPY envoy envoy
+# A new volume takes the owner of the folder where it is first mounted: the service is 1000, Envoy 101, sqld 666. So no
+# container has to begin as root. They are mounted elsewhere afterwards: an empty volume would take the next owner too.
+RUN mkdir -p /secrets/munjigi /secrets/database /edge /certificates /ca /database \
+  && chown 1000:1000 /secrets/munjigi /secrets/database /edge \
+  && chown 101:101 /certificates /ca \
+  && chown 666:666 /database
+ENV MUNJIGI_HOST=0.0.0.0
+USER 1000:1000
+EXPOSE 3000 9464
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
+  CMD ["bun", "--no-env-file", "-e", "process.exit((await fetch('http://127.0.0.1:3000/readyz')).ok ? 0 : 1)"]
+# No shell in between: a signal reaches the process itself.
+ENTRYPOINT ["bun", "--no-env-file", "src/main.ts"]
+CMD ["serve"]

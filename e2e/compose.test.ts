@@ -1,0 +1,442 @@
+// docker-compose.yml as it is shipped, run for real: everything comes up from nothing, only the edge can be reached, and
+// clients notice as little as can be when a replica dies, hangs, is stopped or replaced. Ports and a name of its own are
+// the only settings that a test adds, and a short drain.
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ReplicaState, ReplicaStatus } from '../envoy/console.ts'
+import { readConsole } from '../envoy/console.ts'
+import type { Answer, Load, Target } from '../envoy/load.ts'
+import { connect, graphqlRequest, request, startLoad } from '../envoy/load.ts'
+import { settingsTable } from '../src/config.ts'
+import type { Compose, Container } from './compose.ts'
+import { createCompose, docker, hasDocker, imagesOfProject, rollOut } from './compose.ts'
+import { requires } from './requirement.ts'
+import { freePorts } from './stack.ts'
+import { until } from './until.ts'
+
+const ROOT = join(import.meta.dir, '..')
+const PROJECT = `munjigi-test-${process.pid}`
+/** Below what the edge takes for a flood from one address. */
+const RATE = 100
+const EMAIL = 'kim@example.com'
+const PASSWORD = 'correct horse battery staple'
+
+const isReady = requires('a Docker engine with Compose', hasDocker())
+const describeCompose = describe.skipIf(!isReady)
+setDefaultTimeout(120_000)
+
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-compose-'))
+const [https = 0, http = 0, console_ = 0] = await freePorts(3)
+const consoleUrl = `http://127.0.0.1:${console_}`
+const environment = {
+  PATH: process.env['PATH'],
+  HOME: process.env['HOME'],
+  COMPOSE_PROJECT_NAME: PROJECT,
+  EDGE_HTTPS_PORT: String(https),
+  EDGE_HTTP_PORT: String(http),
+  EDGE_CONSOLE_PORT: String(console_),
+  MUNJIGI_DRAIN_SECONDS: '2',
+}
+const compose = createCompose(environment)
+let target: Target
+let token: string
+
+beforeAll(async () => {
+  if (!isReady) return
+  await compose.run('up', '-d', '--build')
+  target = { port: https, ca: await copyCertificate(compose) }
+  const { tokens } = dataOf(await send(mutation('signup', '{ tokens { accessToken } }'))).signup
+  token = tokens.accessToken
+}, 300_000)
+
+afterAll(async () => {
+  if (isReady) await compose.run('down', '-v', '--remove-orphans')
+  rmSync(folder, { recursive: true })
+}, 120_000)
+
+const COPY = 'docker compose exec -T envoy cat /certs/live/ca.crt > ca.crt'
+
+/** As the documents say: the words behind `docker compose`, whose output is the file. */
+async function copyCertificate(project: Compose): Promise<string> {
+  return await project.run(...COPY.split(' ').slice(2, -2))
+}
+
+function mutation(field: string, selection: string): object {
+  return { query: `mutation { ${field}(email: "${EMAIL}", password: "${PASSWORD}") ${selection} }` }
+}
+
+async function send(body: object, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  return await once(target, graphqlRequest(body, headers))
+}
+
+async function once(to: Target, bytes: string): Promise<Answer> {
+  const connection = await connect(to)
+  try {
+    return await connection.send(bytes)
+  } finally {
+    connection.close()
+  }
+}
+
+function dataOf({ status, body }: Answer) {
+  expect(status).toBe(200)
+  return JSON.parse(body).data
+}
+
+function me(): string {
+  return graphqlRequest({ query: '{ me { email } }' }, { authorization: `Bearer ${token}` })
+}
+
+function loadOfMe(): Load {
+  const judge = ({ status, body }: Answer) =>
+    status === 200 && body.includes(EMAIL) ? null : `${status} ${body.slice(0, 120)}`
+  return startLoad({ target, rate: RATE, next: me, judge })
+}
+
+/** Resolves when the load has sent so many more. */
+async function more(load: Load, count: number): Promise<void> {
+  const from = load.sent
+  await until(`${count} more are sent`, () => load.sent >= from + count, 60_000)
+}
+
+async function replicas(): Promise<Container[]> {
+  return (await compose.containers('munjigi')).filter(({ running }) => running)
+}
+
+async function oneReplica(): Promise<Container> {
+  const [one] = await replicas()
+  if (!one) throw new Error('no replica runs')
+  return one
+}
+
+/** Resolves when the edge sees exactly so many replicas, all up. */
+async function allUp(count: number): Promise<readonly ReplicaStatus[]> {
+  return await until(
+    `the edge sees ${count} replicas up`,
+    async () => {
+      const view = await readConsole(consoleUrl).catch(() => null)
+      const up = view?.replicas.filter(({ state }) => state === 'up') ?? []
+      return up.length === count && view?.replicas.length === count && up
+    },
+    60_000,
+  )
+}
+
+/** Resolves when the edge has a replica in one of these states, or does not know it any more. */
+async function seen({ addresses }: Container, ...states: ReplicaState[]): Promise<void> {
+  await until(`the edge sees a replica ${states.join(' or ')}`, async () => {
+    const { replicas: all } = await readConsole(consoleUrl)
+    const found = all.find(({ name }) => addresses.includes(name))
+    return found ? states.includes(found.state) : !states.includes('up')
+  })
+}
+
+describeCompose('docker compose up', () => {
+  test('gives a service that is whole: every part healthy, every one-shot ended with 0', async () => {
+    const states = await until('all are healthy', async () => {
+      const all = await containersOfProject()
+      return all.every(({ State }) => State.Health?.Status !== 'starting') && all
+    })
+    const told = states.map(({ service, State }) => [
+      service,
+      State.Health?.Status ?? `exited ${State.ExitCode}`,
+    ])
+    expect(told.sort()).toEqual([
+      ['certificates', 'exited 0'],
+      ['edge-config', 'exited 0'],
+      ['envoy', 'healthy'],
+      ['munjigi', 'healthy'],
+      ['munjigi', 'healthy'],
+      ['munjigi', 'healthy'],
+      ['secrets', 'exited 0'],
+      ['sqld', 'healthy'],
+    ])
+  })
+
+  test('answers over HTTPS with the certificate that the documented line copies', async () => {
+    const login = mutation('login', '{ __typename ... on AlreadyLoggedIn { message } }')
+    expect(dataOf(await send(login))).toEqual({ login: { __typename: 'LoggedIn' } })
+    expect(dataOf(await send(login, { authorization: `Bearer ${token}` }))).toEqual({
+      login: { __typename: 'AlreadyLoggedIn', message: `이미 ${EMAIL}로 로그인 하였습니다.` },
+    })
+  })
+
+  test('sends browsers that come by HTTP to the port that is published', async () => {
+    const answer = await once({ port: http }, request('GET', '/graphql'))
+    expect(answer.status).toBe(301)
+    expect(answer.headers['location']).toBe(`https://localhost:${https}/graphql`)
+  })
+
+  test('shares the requests evenly, as the console tells', async () => {
+    const before = new Map((await allUp(3)).map(({ name, requests }) => [name, requests]))
+    // Each thread of the edge has a circle of its own, and a connection stays with one.
+    const connection = await connect(target)
+    for (let sent = 0; sent < 30; sent += 1) dataOf(await connection.send(me()))
+    connection.close()
+    const after = await allUp(3)
+    const taken = after.map(({ name, requests }) => requests - (before.get(name) ?? 0))
+    expect(taken).toEqual([10, 10, 10])
+  })
+
+  test('tells the replicas who the client is, whatever it claims', async () => {
+    const marker = `probe-${crypto.randomUUID()}`
+    await send({ query: '{ __typename }' }, { 'user-agent': marker, 'x-forwarded-for': '8.8.8.8' })
+    const line = await until('the request is logged', async () => {
+      const lines = (await compose.run('logs', '--no-color', 'munjigi')).split('\n')
+      return lines.find((one) => one.includes(marker))
+    })
+    expect(line).toContain('"clientAddress":"')
+    expect(line).not.toContain('8.8.8.8')
+  })
+})
+
+describeCompose('from outside', () => {
+  test('nothing but the edge can be reached', async () => {
+    const published = (await containersOfProject()).flatMap(({ service, NetworkSettings }) =>
+      Object.values(NetworkSettings.Ports ?? {})
+        .flatMap((bindings) => bindings ?? [])
+        .map(({ HostPort, HostIp }) => `${service} ${HostPort} ${HostIp === '127.0.0.1'}`),
+    )
+    expect([...new Set(published)].sort()).toEqual(
+      [`envoy ${https} false`, `envoy ${http} false`, `envoy ${console_} true`].sort(),
+    )
+  })
+
+  test('the database is unknown to the edge, and refuses a replica without the token', async () => {
+    const reach = 'exec 3<>/dev/tcp/sqld/8080'
+    await expect(compose.run('exec', '-T', 'envoy', 'bash', '-c', reach)).rejects.toThrow('sqld')
+    const ask =
+      "console.log((await fetch('http://sqld:8080/v2/pipeline', {method:'POST', body:'{}'})).status)"
+    expect(await compose.run('exec', '-T', 'munjigi', 'bun', '-e', ask)).toBe('401\n')
+  })
+
+  test('every container is shut: read-only, no capability, not root, bounded', async () => {
+    for (const { service, Config, HostConfig } of await containersOfProject()) {
+      const { ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged } = HostConfig
+      const about = { service, ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged }
+      expect(about).toEqual({
+        service,
+        ReadonlyRootfs: true,
+        CapDrop: ['ALL'],
+        CapAdd: null,
+        SecurityOpt: ['no-new-privileges:true'],
+        Privileged: false,
+      })
+      expect(Config.User.split(':')[0]).toMatch(/^[1-9]\d*$/)
+      expect(HostConfig.PidsLimit).toBeGreaterThan(0)
+      expect(HostConfig.Memory).toBeGreaterThan(0)
+      expect(HostConfig.LogConfig.Config['max-size']).toBe('10m')
+    }
+  })
+
+  test('no secret is in an environment, and nobody but its owner can read one', async () => {
+    for (const { Config } of await containersOfProject())
+      expect((Config.Env ?? []).filter((line) => /(SECRET|TOKEN)=./.test(line))).toEqual([])
+    const list = ['sh', '-c', 'cd /run/secrets && stat -c "%a %u %n" *']
+    const files = await compose.run('exec', '-T', 'munjigi', ...list)
+    expect(files.trim().split('\n').sort()).toEqual(
+      ['database-key', 'database-token', 'secret'].map((name) => `600 1000 ${name}`),
+    )
+  })
+})
+
+describeCompose('under load', () => {
+  test('from three replicas to four and down to two: nothing fails', async () => {
+    const load = loadOfMe()
+    for (const count of [4, 2]) {
+      const scale = ['--no-recreate', '--scale', `munjigi=${count}`]
+      await compose.run('up', '-d', '--no-deps', ...scale, 'munjigi')
+      await allUp(count)
+      await more(load, RATE)
+    }
+    await compose.run('up', '-d', '--no-deps', '--no-recreate', 'munjigi')
+    await allUp(3)
+    expect((await load.stop()).failures).toEqual([])
+  })
+
+  test('a replica that is killed takes along what it was answering, and comes back when started', async () => {
+    const [one, load] = [await oneReplica(), loadOfMe()]
+    await more(load, RATE)
+    await docker('kill', one.id)
+    await seen(one, 'down', 'ejected', 'silent')
+    const failed = load.failed
+    await more(load, RATE)
+    expect(load.failed).toBe(failed)
+    await docker('start', one.id)
+    await allUp(3)
+    const { failures } = await load.stop()
+    expect(failures.length).toBeLessThanOrEqual(5)
+  })
+
+  test('a replica whose process dies is started again by the engine', async () => {
+    const [one, load] = [await oneReplica(), loadOfMe()]
+    await more(load, RATE)
+    process.kill(one.pid, 'SIGKILL')
+    await until('it runs again', async () =>
+      (await replicas()).some(({ id, pid }) => id === one.id && pid !== one.pid),
+    )
+    await allUp(3)
+    const { failures } = await load.stop()
+    expect(failures.length).toBeLessThanOrEqual(5)
+  })
+
+  test('a replica that hangs is out as soon as it misses its checks', async () => {
+    const [one, load] = [await oneReplica(), loadOfMe()]
+    await more(load, RATE)
+    await docker('pause', one.id)
+    await seen(one, 'silent', 'down', 'ejected')
+    await more(load, 5)
+    // Those sent to it before wait until the edge gives them up; none comes after them.
+    const waiting = load.open + load.failed
+    await more(load, RATE)
+    await docker('unpause', one.id)
+    await allUp(3)
+    const { failures } = await load.stop()
+    expect(failures.length).toBeLessThanOrEqual(waiting)
+    expect(new Set(failures.map(({ why }) => why.slice(0, 3)))).toEqual(
+      new Set(failures.length > 0 ? ['504'] : []),
+    )
+  })
+
+  test('a replica that is stopped finishes first: nothing fails', async () => {
+    const [one, load] = [await oneReplica(), loadOfMe()]
+    await more(load, RATE)
+    await docker('stop', '--time', '20', one.id)
+    await more(load, RATE)
+    await docker('start', one.id)
+    await allUp(3)
+    expect((await load.stop()).failures).toEqual([])
+  })
+
+  test('all replicas are replaced without one failure', async () => {
+    const before = (await replicas()).map(({ id }) => id)
+    const load = loadOfMe()
+    const steps: string[] = []
+    await rollOut(compose, consoleUrl, (line) => steps.push(line))
+    await allUp(3)
+    expect((await load.stop()).failures).toEqual([])
+    expect(steps).toHaveLength(6)
+    const after = (await replicas()).map(({ id }) => id)
+    expect(after).toHaveLength(3)
+    expect(after.filter((id) => before.includes(id))).toEqual([])
+  })
+})
+
+describeCompose('a version that does not start', () => {
+  test('replaces nobody, and says why', async () => {
+    const broken = createCompose({ ...environment, MUNJIGI_LOG_LEVEL: 'loud' })
+    const before = await replicas()
+    const load = loadOfMe()
+    await expect(rollOut(broken, consoleUrl, () => {})).rejects.toThrow(
+      'MUNJIGI_LOG_LEVEL: must be one of',
+    )
+    expect((await load.stop()).failures).toEqual([])
+    expect((await replicas()).map(({ id }) => id)).toEqual(before.map(({ id }) => id))
+  })
+})
+
+describeCompose('what stays', () => {
+  test('is everything, when all is stopped and started under another name', async () => {
+    await compose.run('down')
+    const renamed = createCompose({ ...environment, EDGE_HOST: 'auth.localhost' })
+    await renamed.run('up', '-d')
+    await allUp(3)
+    const ca = await copyCertificate(renamed)
+    const login = graphqlRequest(
+      mutation('login', '{ ... on LoggedIn { tokens { accessToken } } }'),
+      {},
+      'auth.localhost',
+    )
+    const { tokens } = dataOf(await once({ port: https, ca }, login)).login
+    const claims = JSON.parse(Buffer.from(tokens.accessToken.split('.')[1], 'base64url').toString())
+    expect(claims).toMatchObject({ iss: 'https://auth.localhost', email: EMAIL })
+  })
+
+  test('is nothing after down -v', async () => {
+    await compose.run('down', '-v')
+    const label = `label=com.docker.compose.project=${PROJECT}`
+    const left = [
+      await docker('ps', '--all', '--quiet', '--filter', label),
+      await docker('volume', 'ls', '--quiet', '--filter', label),
+      await docker('network', 'ls', '--quiet', '--filter', label),
+    ]
+    expect(left).toEqual(['', '', ''])
+  })
+})
+
+describe('the files', () => {
+  test('the documents tell how the certificate is copied', () => {
+    const documents = ['README.md', 'README.ko.md', 'docs/edge.md']
+    const silent = documents.filter(
+      (name) => !readFileSync(join(ROOT, name), 'utf8').includes(COPY),
+    )
+    expect(silent).toEqual([])
+  })
+
+  const text = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8')
+  const file = Bun.YAML.parse(text) as {
+    services: Record<string, { environment?: Record<string, string | null> }>
+  }
+
+  test('every setting can be set from outside, or is fixed by the file or the image', () => {
+    const passed = Object.keys(file.services['munjigi']?.environment ?? {})
+    const ofImage = ['HOST', 'PORT', 'METRICS_HOST', 'METRICS_PORT'].map(
+      (name) => `MUNJIGI_${name}`,
+    )
+    const all = [...settingsTable().matchAll(/`(MUNJIGI_\w+)` \|/g)].map(([, name = '']) => name)
+    expect(all.length).toBeGreaterThan(20)
+    const missing = all.filter(
+      (name) => ![...passed, ...ofImage].some((one) => one === name || one === `${name}_FILE`),
+    )
+    expect(missing).toEqual([])
+    const known = (name: string) => all.includes(name.replace(/_FILE$/, '')) || all.includes(name)
+    expect(passed.filter((name) => !known(name))).toEqual([])
+  })
+
+  test('every image has an exact version, and Bun the one that package.json pins', () => {
+    const { packageManager } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+    const images = imagesOfProject()
+    expect(images).toContain(`oven/${packageManager.replace('@', ':')}`)
+    expect(images.filter((image) => !/:v?\d+\.\d+\.\d+$/.test(image))).toEqual([])
+  })
+
+  test('what is mounted from here is here', () => {
+    const mounted = [...text.matchAll(/^ +- \.\/([^:]+):/gm)].map(([, path = '']) => path)
+    expect(mounted.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
+    expect(mounted.length).toBeGreaterThan(2)
+  })
+})
+
+interface Inspected {
+  readonly service: string
+  readonly State: { readonly ExitCode: number; readonly Health?: { readonly Status: string } }
+  readonly Config: {
+    readonly User: string
+    readonly Env?: readonly string[]
+    readonly Labels: Readonly<Record<string, string>>
+  }
+  readonly HostConfig: Readonly<Record<string, unknown>> & {
+    readonly PidsLimit: number
+    readonly Memory: number
+    readonly LogConfig: { readonly Config: Readonly<Record<string, string>> }
+  }
+  readonly NetworkSettings: {
+    readonly Ports?: Readonly<
+      Record<string, readonly { readonly HostIp: string; readonly HostPort: string }[] | null>
+    >
+  }
+}
+
+/** All containers of this project, as Docker describes them. */
+async function containersOfProject(): Promise<Inspected[]> {
+  const label = `label=com.docker.compose.project=${PROJECT}`
+  const ids = (await docker('ps', '--all', '--quiet', '--filter', label)).trim().split('\n')
+  const all = JSON.parse(await docker('inspect', ...ids)) as Inspected[]
+  return all.map((one) => ({
+    ...one,
+    service: one.Config.Labels['com.docker.compose.service'] ?? '',
+  }))
+}

@@ -1,0 +1,186 @@
+// docker-compose.yml from here: finding Compose (v2, or 1.29), running it, and replacing the replicas without a failed
+// request. Behind `npm run rollout` and the tests.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readConsole } from '../envoy/console.ts'
+import { until } from './until.ts'
+
+const ROOT = join(import.meta.dir, '..')
+
+/** One project of Compose: this repository's file under one name, with one environment. */
+export interface Compose {
+  /** Runs `docker compose …` and resolves to what it prints. Throws with what it says when it fails. */
+  run(...args: string[]): Promise<string>
+  /** The containers of a service that exist, oldest first. */
+  containers(service: string): Promise<Container[]>
+}
+
+/** A container, as Docker describes it now. */
+export interface Container {
+  readonly id: string
+  readonly name: string
+  readonly pid: number
+  readonly running: boolean
+  /** How often the engine has started it again. */
+  readonly restarts: number
+  /** One on each of its networks. */
+  readonly addresses: readonly string[]
+}
+
+/** How Compose is called here: as `COMPOSE` says, as v2 or as 1.29. Null where there is none. */
+export function findCompose(): readonly string[] | null {
+  const named = process.env['COMPOSE']
+  const ways = named
+    ? [named.split(' ')]
+    : [['docker', 'compose'], [Bun.which('docker-compose') ?? '/usr/bin/docker-compose']]
+  return ways.find((way) => succeeds([...way, 'version'])) ?? null
+}
+
+/** Whether a Docker engine answers, and Compose is there. */
+export function hasDocker(): boolean {
+  return succeeds(['docker', 'version']) && findCompose() !== null
+}
+
+/** The project with this environment; with none of its own, that of the shell. */
+export function createCompose(environment = process.env): Compose {
+  const command = findCompose() ?? ['docker', 'compose']
+  return {
+    run: (...args) => output([...command, ...args], environment),
+    async containers(service) {
+      const ids = await output([...command, 'ps', '--all', '--quiet', service], environment).catch(
+        // 1.29 shows all by itself, and does not know how to be asked.
+        () => output([...command, 'ps', '--quiet', service], environment),
+      )
+      return ids.trim() === '' ? [] : await inspect(ids.trim().split('\n'))
+    },
+  }
+}
+
+/** The images that the project takes from elsewhere, with their tags. */
+export function imagesOfProject(): string[] {
+  const [compose, dockerfile] = ['docker-compose.yml', 'Dockerfile'].map((file) =>
+    readFileSync(join(ROOT, file), 'utf8'),
+  )
+  const named = [
+    ...(compose ?? '').matchAll(/^ +image: (\S+:\S+)$/gm),
+    ...(dockerfile ?? '').matchAll(/^FROM (\S+)/gm),
+  ]
+  return [...new Set(named.map(([, image = '']) => image))].sort()
+}
+
+/** Runs `docker …` and resolves to what it prints. Throws with what it says when it fails. */
+export async function docker(...args: string[]): Promise<string> {
+  return await output(['docker', ...args], process.env)
+}
+
+/**
+ * Replaces every replica: starts a new one, waits until the edge sends it requests, and lets an old one finish and end.
+ * There are never fewer than before. Throws, with all old ones still there, when a new one does not get ready.
+ */
+export async function rollOut(
+  compose: Compose,
+  consoleUrl: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const old = (await compose.containers('munjigi')).filter(({ running }) => running)
+  for (const replica of old) {
+    const next = await startOneMore(compose, old.length + 1)
+    try {
+      await ready(next, consoleUrl)
+    } catch (error) {
+      await docker('rm', '--force', next.id)
+      throw error
+    }
+    say(`${next.name} gets requests`)
+    await docker('stop', '--time', '20', replica.id)
+    await docker('rm', replica.id)
+    say(`${replica.name} has ended`)
+  }
+}
+
+/** How long a new replica may take until the edge sends it requests. */
+const READY_MS = 60_000
+
+async function startOneMore(compose: Compose, count: number): Promise<Container> {
+  const before = new Set((await compose.containers('munjigi')).map(({ id }) => id))
+  const scale = ['--scale', `munjigi=${count}`]
+  await compose.run('up', '-d', '--no-deps', '--no-recreate', '--no-build', ...scale, 'munjigi')
+  const next = (await compose.containers('munjigi')).find(({ id }) => !before.has(id))
+  if (!next) throw new Error('Compose started no new replica')
+  return next
+}
+
+/** Resolves when the edge sends it requests. Throws with its last lines when it cannot start. */
+async function ready({ id, name, addresses }: Container, consoleUrl: string): Promise<void> {
+  const what = `the edge sends requests to ${name}`
+  await until(what, () => throwIfDead().then(isUp), READY_MS)
+
+  async function throwIfDead(): Promise<void> {
+    const [now] = await inspect([id])
+    if (now && now.restarts < 2) return
+    throw new Error(`${name} does not start:\n${await lastWords(id)}`)
+  }
+
+  async function isUp(): Promise<boolean> {
+    const { replicas } = await readConsole(consoleUrl)
+    return replicas.some(
+      ({ address, state }) => state === 'up' && addresses.includes(address.replace(/:\d+$/, '')),
+    )
+  }
+}
+
+/** Docker keeps what a container said on two streams. */
+async function lastWords(id: string): Promise<string> {
+  return (await output(['sh', '-c', `docker logs --tail 10 ${id} 2>&1`], process.env)).trim()
+}
+
+/** What Docker's own description looks like, as far as it is read here. */
+interface Inspected {
+  readonly Id: string
+  readonly Name: string
+  readonly Created: string
+  readonly State: { readonly Pid: number; readonly Running: boolean }
+  readonly RestartCount: number
+  readonly NetworkSettings: {
+    readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>>
+  }
+}
+
+async function inspect(ids: readonly string[]): Promise<Container[]> {
+  const all = JSON.parse(await docker('inspect', ...ids)) as Inspected[]
+  return all
+    .sort((one, other) => one.Created.localeCompare(other.Created))
+    .map(({ Id, Name, State, RestartCount, NetworkSettings }) => ({
+      id: Id,
+      name: Name.slice(1),
+      pid: State.Pid,
+      running: State.Running,
+      restarts: RestartCount,
+      addresses: Object.values(NetworkSettings.Networks).map(({ IPAddress }) => IPAddress),
+    }))
+}
+
+function succeeds(command: string[]): boolean {
+  try {
+    return Bun.spawnSync(command, { stdout: 'ignore', stderr: 'ignore' }).exitCode === 0
+  } catch {
+    return false
+  }
+}
+
+async function output(command: string[], environment: NodeJS.ProcessEnv): Promise<string> {
+  const child = Bun.spawn(command, {
+    cwd: ROOT,
+    env: environment,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [out, err] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ])
+  if ((await child.exited) === 0) return out
+  throw new Error(`${command.join(' ')}: ${err.trim() || out.trim()}`)
+}

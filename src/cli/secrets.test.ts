@@ -1,0 +1,57 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { createPublicKey, verify } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemRandom } from '../platform/random.ts'
+import { makeSecrets } from './secrets.ts'
+
+let folder = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'munjigi-secrets-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const make = () => makeSecrets(folder, systemRandom)
+const read = (path: string) => readFileSync(path, 'utf8')
+
+test('what is missing is made, readable by its owner only but for the public key', () => {
+  const { files, made } = make()
+  expect(made).toHaveLength(4)
+  expect(read(files.secret).trim()).toMatch(/^[\w-]{64}$/)
+  const modes = made.map((path) => (statSync(path).mode & 0o777).toString(8))
+  expect(modes).toEqual(['600', '600', '644', '600'])
+})
+
+test('the token is signed with the key whose public half the database gets', () => {
+  const { files } = make()
+  const [header = '', payload = '', signature = ''] = read(files.databaseToken).split('.')
+  expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toEqual({ a: 'rw' })
+  const signed = Buffer.from(`${header}.${payload}`)
+  const key = createPublicKey(read(files.databaseKey))
+  expect(verify(null, signed, key, Buffer.from(signature, 'base64url'))).toBe(true)
+})
+
+test('what is there stays, and what got lost after it comes again to the byte', () => {
+  const { files } = make()
+  const before = Object.values(files).map(read)
+  expect(make().made).toEqual([])
+  rmSync(files.databaseToken)
+  writeFileSync(files.databaseKey, 'cut off in the mid')
+  expect(make().made).toEqual([files.databaseKey, files.databaseToken])
+  expect(Object.values(files).map(read)).toEqual(before)
+})
+
+test('eight at once agree on one set', async () => {
+  const main = join(import.meta.dir, '..', 'main.ts')
+  const all = Array.from({ length: 8 }, () =>
+    Bun.spawn([process.execPath, '--no-env-file', main, 'secrets', folder], { stdout: 'pipe' }),
+  )
+  const said = await Promise.all(all.map(({ stdout }) => new Response(stdout).text()))
+  expect(await Promise.all(all.map(({ exited }) => exited))).toEqual(Array(8).fill(0))
+  const makers = said.filter((text) => text.includes('/munjigi/secret\n'))
+  expect(makers).toHaveLength(1)
+  const { files, made } = make()
+  expect(made).toEqual([])
+  expect(statSync(files.databaseKey).mode & 0o777).toBe(0o644)
+})
