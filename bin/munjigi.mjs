@@ -34,6 +34,7 @@ const DEVELOPMENT = {
   tools: 'e2e/tools.ts',
   images: 'e2e/images/assemble.ts',
   bench: 'bench/run.ts',
+  drill: 'e2e/drill.ts',
 }
 
 const windows = process.platform === 'win32'

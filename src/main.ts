@@ -18,7 +18,6 @@ import { readSettings } from './config.ts'
 import { createReport } from './observability/events.ts'
 import { startLog } from './observability/log.ts'
 import { createMetrics } from './observability/metrics.ts'
-import { DEFAULT_COST } from './passwords/hasher.ts'
 import { systemClock } from './platform/clock.ts'
 import { systemRandom } from './platform/random.ts'
 import type { Database } from './storage/database.ts'
@@ -75,7 +74,10 @@ function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
     database,
     ...shared,
     report: createReport(log, metrics),
-    hashingCost: DEFAULT_COST,
+    hashingCost: {
+      memoryKib: config.passwordHashMemory * 1024,
+      passes: config.passwordHashPasses,
+    },
   })
   return {
     log,

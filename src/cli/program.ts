@@ -12,6 +12,7 @@ export interface Actions {
   keysDrop(kid: string, options: Output): Promise<void>
   sessionsEnd(options: Output & { user: string }): Promise<void>
   usersList(options: Output & { after?: string; limit: number }): Promise<void>
+  usersImport(file: string | undefined, options: Output & { check?: true }): Promise<void>
   usersShow(email: string, options: Output): Promise<void>
   usersDisable(email: string, options: Output): Promise<void>
   usersEnable(email: string, options: Output): Promise<void>
@@ -86,6 +87,14 @@ export function createProgram(actions: Actions, version: string): Command {
     .option('--limit <count>', 'how many', readCount, 100)
     .option(...JSON_FLAG)
     .action(actions.usersList)
+  users
+    .command('import [file]')
+    .description(
+      'take over users with their hashes, from lines of JSON in a file or standard input',
+    )
+    .option('--check', 'judge every line and write nothing')
+    .option(...JSON_FLAG)
+    .action(actions.usersImport)
   const one = (name: string, description: string) =>
     users
       .command(`${name} <email>`)

@@ -15,11 +15,12 @@ import type { ErrorCode, Language } from '../errors.ts'
 import type { Log } from '../observability/log.ts'
 import type { Metrics, OperationOutcome } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Context } from './context.ts'
+import type { Client, Context } from './context.ts'
 import { createDocumentCache, createValidate, parseDocument } from './documents.ts'
 import { codeOf, toWireError } from './errors.ts'
+import type { LimitName } from './limits.ts'
 import type { GraphQLParams } from './request.ts'
-import type { AnswerTo, WireResult } from './response.ts'
+import type { AnswerTo, WireError, WireResult } from './response.ts'
 import { answer } from './response.ts'
 
 /** What the server is made from. */
@@ -30,6 +31,8 @@ export interface GraphQLServerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
+  /** Told who asked for several fields that check credentials at once. Nothing of such a request is executed. */
+  readonly onCredentialFlood: (client: Client) => Promise<void>
 }
 
 /** One request, read: what to execute, for whom, and how to answer. */
@@ -43,7 +46,9 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
-  const { schema, language, metrics } = options
+  const { schema, language, metrics, onCredentialFlood } = options
+  // By their client, made anew for each request: Yoga hands on a copy of the operation.
+  const floods = new WeakSet<Client>()
   metrics.declareOperations(rootFieldsOf(schema))
   const yoga = createYoga<Operation>({
     schema,
@@ -65,7 +70,9 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       method: 'POST',
       headers: { 'content-type': 'application/json' },
     })
-    return await yoga.fetch(bare, operation)
+    const response = await yoga.fetch(bare, operation)
+    if (floods.has(operation.client)) await onCredentialFlood(operation.client)
+    return response
   }
 
   function useAnswer({ log }: GraphQLServerOptions): Plugin<object, Operation> {
@@ -78,6 +85,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
           ...(errors?.length ? { errors: errors.map((error) => toWireError(error, gate)) } : {}),
           ...(data === undefined ? {} : { data }),
         }
+        if (wire.errors?.some(isCredentialFlood)) floods.add(serverContext.client)
         setResultProcessor(() => answer(wire, serverContext.answerTo), serverContext.answerTo.type)
       },
     }
@@ -159,6 +167,11 @@ function rootNames(document: DocumentNode, set: SelectionSetNode, seen: Set<stri
       ? rootNames(document, fragment.selectionSet, seen)
       : []
   })
+}
+
+/** Refused because it tried several credentials at once. */
+function isCredentialFlood({ extensions }: WireError): boolean {
+  return extensions.limit === ('credentialFields' satisfies LimitName)
 }
 
 /** Only a fault of ours is `failed`: a wrong password is a right answer. */

@@ -363,7 +363,7 @@ describe('whatever runs beside it, no refresh works afterwards', () => {
 
 describe('a login that was checked against a password', () => {
   test('opens no session once the password was changed', async () => {
-    const app = await createTestApp()
+    const app = await createTestApp({ config: { throttleUserAttempts: 0 } })
     const mine = await signup(app)
     const [change, ...logins] = await Promise.all([
       app.run(CHANGE, { a: KIM.password, b: NEW_PASSWORD }, mine.accessToken),
