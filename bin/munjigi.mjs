@@ -32,6 +32,7 @@ const DEVELOPMENT = {
   rollout: 'e2e/rollout.ts',
   tools: 'e2e/tools.ts',
   bench: 'bench/run.ts',
+  drill: 'e2e/drill.ts',
 }
 
 const windows = process.platform === 'win32'
