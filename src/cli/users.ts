@@ -8,7 +8,7 @@ import type { Actions } from './program.ts'
 import { readSecretLine } from './secret-input.ts'
 import { NothingFound } from './with-core.ts'
 
-type Commands = Omit<Actions, 'dev' | 'serve' | 'keysList' | 'keysRotate' | 'keysDrop'>
+type Commands = Pick<Actions, 'sessionsEnd' | Extract<keyof Actions, `users${string}`>>
 
 /** The commands, over whoever opens the services for them. */
 export function userCommands(

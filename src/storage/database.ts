@@ -16,6 +16,7 @@ import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { StorageFault, toFault } from './faults.ts'
 import { migrate } from './migrate.ts'
+import { refuseUnfinished, UnfinishedRestore } from './unfinished.ts'
 
 /** What store functions take. */
 export type Db = LibSQLDatabase
@@ -47,7 +48,7 @@ const DEADLINE_MS = 1_500
 const MIGRATION_DEADLINE_MS = 20_000
 const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
 
-/** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`. */
+/** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`, `UnfinishedRestore`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   let client: Client | undefined
   try {
@@ -56,6 +57,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     return createDatabase(client, options)
   } catch (error) {
     client?.close()
+    if (error instanceof UnfinishedRestore) throw error
     const { code, detail } = toFault(error)
     throw new StorageFault(code, detail)
   }
@@ -65,19 +67,24 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 async function prepare(client: Client, options: DatabaseOptions): Promise<void> {
   const once = async () => {
     if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
+    await refuseUnfinished(client)
     await migrate(client)
   }
   await patiently({ ...options, client }, MIGRATION_DEADLINE_MS, () => {}, once)
 }
 
-function connect({ url, authToken }: DatabaseOptions): Client {
+/** Where a database is. */
+export type Place = Pick<DatabaseOptions, 'url' | 'authToken'>
+
+/** Opens connections, for whoever needs more than `Database` offers. `patience`: milliseconds a server has to answer. */
+export function connect({ url, authToken }: Place, patience = DEADLINE_MS): Client {
   if (url.startsWith('file:')) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
   return createClient({
     url,
     ...(authToken ? { authToken } : {}),
     timeout: BUSY_TIMEOUT_MS,
     // A server that does not answer must not hold a request for ever.
-    fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(DEADLINE_MS) }),
+    fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(patience) }),
   })
 }
 
