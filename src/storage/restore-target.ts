@@ -37,7 +37,10 @@ function fileTarget(url: string, random: Random): RestoreTarget {
   const path = fileOf(url)
   // One for all: a connection is not closed before its statements are collected, and would look like another's.
   let old: Client | undefined
-  const there = () => (existsSync(path) ? (old ??= connect({ url })) : undefined)
+  const there = () => {
+    if (!old && existsSync(path)) old = connect({ url })
+    return old
+  }
   return {
     async rows() {
       const client = there()
@@ -46,12 +49,13 @@ function fileTarget(url: string, random: Random): RestoreTarget {
     async replace(work) {
       const draft = besideOf(path, 'restoring', random)
       try {
+        await takeAlone(there())
         await using(connect({ url: `file:${draft}` }), async (client) => {
           await work(client)
           await requireSound(client)
         })
-        const client = there()
-        if (client) await takeAlone(client)
+        // Again, for whoever came meanwhile.
+        await takeAlone(there())
         await putInPlace(draft, path)
       } finally {
         old?.close()
@@ -62,9 +66,9 @@ function fileTarget(url: string, random: Random): RestoreTarget {
 }
 
 /** Leaving write-ahead mode is granted only to who is alone; and what was written ahead is in the file then. */
-async function takeAlone(client: Client): Promise<void> {
+async function takeAlone(client: Client | undefined): Promise<void> {
   try {
-    await client.execute('PRAGMA journal_mode = DELETE')
+    await client?.execute('PRAGMA journal_mode = DELETE')
   } catch (error) {
     if (toFault(error).code !== 'busy') throw error
     throw new TargetInUse('another process has it open')
