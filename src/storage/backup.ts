@@ -47,7 +47,7 @@ const REFUSED_MS = 400
 
 /** Writes a whole backup to `file`. Throws the driver's errors, and `NoQuietMoment`. */
 export async function backUp(options: BackupOptions): Promise<Manifest> {
-  const client = connect(options.place, PATIENCE_MS)
+  const client = connect(options.place, () => PATIENCE_MS)
   try {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       try {

@@ -85,14 +85,21 @@ async function requireSound(client: Client): Promise<void> {
 /** Marked as unfinished from its first step to its last. */
 function serverTarget(place: Place): RestoreTarget {
   return {
-    rows: () => using(connect(place, PATIENCE_MS), rowsIn),
+    rows: () =>
+      using(
+        connect(place, () => PATIENCE_MS),
+        rowsIn,
+      ),
     replace: (work) =>
-      using(connect(place, PATIENCE_MS), async (client) => {
-        await requireSilence(client)
-        await beginOnServer(client)
-        await work(client)
-        await endOnServer(client)
-      }),
+      using(
+        connect(place, () => PATIENCE_MS),
+        async (client) => {
+          await requireSilence(client)
+          await beginOnServer(client)
+          await work(client)
+          await endOnServer(client)
+        },
+      ),
   }
 }
 
