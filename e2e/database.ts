@@ -63,6 +63,8 @@ export interface SqldOptions {
   readonly grpcPort?: number
   /** Where its primary does: it is a replica then. */
   readonly primaryGrpcPort?: number
+  /** Where databases are made: each has a name of its own then, which is the first label of the host. */
+  readonly adminPort?: number
 }
 
 /** Starts a libSQL server and resolves when it answers. */
@@ -96,9 +98,15 @@ export async function startSqld(options: SqldOptions = {}): Promise<Sqld> {
 }
 
 function spawnSqld(folder: string, port: number, options: SqldOptions) {
-  const { checkpointSeconds = 60, grpcPort, primaryGrpcPort } = options
+  const { checkpointSeconds = 60, grpcPort, primaryGrpcPort, adminPort } = options
   const address = ['--http-listen-addr', `127.0.0.1:${port}`]
   if (grpcPort) address.push('--grpc-listen-addr', `127.0.0.1:${grpcPort}`)
+  if (adminPort)
+    address.push(
+      ...['--admin-listen-addr', `127.0.0.1:${adminPort}`, '--enable-namespaces'],
+      // One that is put aside to make room can be missing for a moment when it is asked again.
+      ...['--max-active-namespaces', '10000'],
+    )
   if (primaryGrpcPort) address.push('--primary-grpc-url', `http://127.0.0.1:${primaryGrpcPort}`)
   // Without timed checkpoints this version can stop taking writes when several come at a time.
   const checkpoints = ['--checkpoint-interval-s', String(checkpointSeconds)]
