@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CrashReport } from './crash.ts'
 import { crashReplica, crashSqld } from './crash.ts'
-import { findSqld, startSqld } from './database.ts'
+import { findSqld, freePort, startSqld } from './database.ts'
 import { createLedger } from './ledger.ts'
 import { seen } from './output.ts'
 import { requires } from './requirement.ts'
@@ -72,6 +72,23 @@ describe('loss of power', () => {
       expect(syncs).toBeGreaterThanOrEqual(writes)
     },
   )
+
+  test.skipIf(!hasStrace || !hasSqld).each([
+    ['as we start it', false],
+    ['after a new start', true],
+  ])('on a libSQL server, %s: the same', async (_, isAgain) => {
+    await using sqld = await startSqld({ adminPort: freePort(), durable: true })
+    await using server = await startServer({ mode: 'serve', database: sqld.url })
+    if (isAgain) {
+      await sqld.kill()
+      await sqld.restart()
+    }
+    const ledger = createLedger('power')
+    const syncs = await syncsDuring(sqld.pid, async () => {
+      while (ledger.acknowledged.length < 20) await ledger.signUp(server.url)
+    })
+    expect(syncs).toBeGreaterThanOrEqual(20)
+  })
 })
 
 describe('kill -9, five times at random moments under load', () => {

@@ -10,7 +10,7 @@ import { until } from './until.ts'
 
 if (requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)) {
   const adminPort = freePort()
-  const sqld = await startSqld({ adminPort })
+  const sqld = await startSqld({ adminPort, namespaces: true })
   const { port } = new URL(sqld.url)
   let made = 0
   testDatabases.fresh = async () => {

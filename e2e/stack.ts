@@ -10,6 +10,7 @@ import type { ConsoleView, ReplicaState, ReplicaStatus } from '../envoy/console.
 import { readConsole } from '../envoy/console.ts'
 import type { EdgeListener, EdgeSettings } from '../envoy/render.ts'
 import { DEFAULTS, EDGE_YAML, readPort, render } from '../envoy/render.ts'
+import { makeDurable } from './database.ts'
 import { readLines } from './output.ts'
 import type { Tools } from './tools.ts'
 import { findTools } from './tools.ts'
@@ -120,12 +121,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const files = prepare(folder, edge.hosts)
   const watch = watcher(options)
 
-  const databasePort = next()
+  const [databasePort, adminPort] = [next(), next()]
   const database = createPart(watch, {
     name: 'database',
     address: `127.0.0.1:${databasePort}`,
-    command: databaseCommand(tools, files, databasePort, next()),
-    ready: () => answers(`http://127.0.0.1:${databasePort}/health`),
+    command: databaseCommand(tools, files, databasePort, adminPort),
+    ready: async () =>
+      (await answers(`http://127.0.0.1:${databasePort}/health`)) &&
+      // Here, because it has to be told at each of its starts.
+      (await makeDurable(`http://127.0.0.1:${adminPort}`).then(
+        () => true,
+        () => false,
+      )),
   })
   const replicas = Array.from({ length: count }, (_, index) => {
     const [port, metricsPort] = [next(), next()]

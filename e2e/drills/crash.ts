@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CrashReport } from '../crash.ts'
 import { crashReplica, crashSqld } from '../crash.ts'
-import { startSqld } from '../database.ts'
+import { freePort, startSqld } from '../database.ts'
 import type { Ledger } from '../ledger.ts'
 
 /** A start, and the return of service behind a server's start. */
@@ -18,7 +18,7 @@ const folder = mkdtempSync(join(tmpdir(), 'munjigi-drill-'))
 try {
   const replica = await crashReplica(`file:${join(folder, 'munjigi.db')}`, options(replicaKills))
   const held = [judge('kill -9 of a replica on a file', replica, QUICK_MS.replica)]
-  await using sqld = await startSqld()
+  await using sqld = await startSqld({ adminPort: freePort(), durable: true })
   const server = await crashSqld(sqld, options(serverKills))
   held.push(judge('kill -9 of a libSQL server', server, QUICK_MS.server))
   process.exitCode = held.every(Boolean) ? 0 : 1

@@ -1,7 +1,7 @@
 // 64 concurrent writers through three replicas on one libSQL server, then kill -9 of that server:
 // `npm run drill writers [SECONDS [WRITERS]]`, ten minutes by default.
 
-import { startSqld } from '../database.ts'
+import { freePort, startSqld } from '../database.ts'
 import { writeTogether } from '../writers.ts'
 
 /** Nobody may be without a success for longer: that would be a server that is stuck. */
@@ -9,7 +9,7 @@ const STUCK_S = 10
 const BACK_S = 5
 
 const [seconds = 600, writers = 64] = process.argv.slice(2).map(Number)
-await using sqld = await startSqld({ checkpointSeconds: 60 })
+await using sqld = await startSqld({ adminPort: freePort(), durable: true })
 const report = await writeTogether(sqld, {
   ...{ seconds, writers, replicas: 3, kill: true },
   onSecond(second, acknowledged) {
