@@ -51,6 +51,8 @@ function fileTarget(url: string, random: Random): RestoreTarget {
       try {
         await takeAlone(there())
         await using(connect({ url: `file:${draft}` }), async (client) => {
+          // Synced once, when it is whole, before it gets its name.
+          await client.execute('PRAGMA synchronous = OFF')
           await work(client)
           await requireSound(client)
         })

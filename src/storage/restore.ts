@@ -1,6 +1,5 @@
-// Restoring a backup. A file is made anew beside its place and put there whole, by one rename. On a server nothing can be
-// renamed, so a mark stands there until all is done, with which no replica starts. Every session is ended: one that ended
-// after the backup must not come back.
+// Filling an empty database from a backup. Every session is ended: one that ended after the backup must not come back. Where
+// the empty database comes from, and how what is half done is kept from looking whole: restore-target.ts.
 
 import type { Client } from '@libsql/client'
 import type { Clock } from '../platform/clock.ts'
@@ -112,7 +111,6 @@ export async function beginOnServer(client: Client): Promise<void> {
   )
   // Children before parents would need an order; the check of references at the end needs none, for all are gone.
   const drops = rows.map((row) => `DROP TABLE ${quote(String(row['name']))}`)
-
   await client.batch(['PRAGMA defer_foreign_keys = ON', ...drops, MARK_UNFINISHED], 'write')
 }
 
