@@ -137,8 +137,8 @@ describe.each([
 
       expect(await place.check()).toBe('ok')
       await using again = await startServer({ mode: 'serve', database: place.url })
-      const outcomes = await Promise.all(before.map((email) => loginOutcome(again.url, email)))
-      expect(outcomes).toEqual(before.map(() => 'LoggedIn'))
+      // One after the other: a busy machine would refuse some for the line before its hashes.
+      for (const email of before) expect(await loginOutcome(again.url, email)).toBe('LoggedIn')
       const refreshed = await ask(again.url, REFRESH, {
         variables: { refreshToken: session.refreshToken },
       })
