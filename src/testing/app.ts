@@ -101,7 +101,13 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   })
   const database =
     options.database ??
-    (await openDatabase({ url: await testDatabases.fresh(), clock, random, log, metrics }))
+    (await openDatabase({
+      url: options.config?.databaseUrl ?? (await testDatabases.fresh()),
+      clock,
+      random,
+      log,
+      metrics,
+    }))
   const events: SecurityEvent[] = []
   const tell = createReport(log, metrics)
   const report = (event: SecurityEvent) => {
