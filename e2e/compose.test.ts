@@ -237,6 +237,12 @@ describeCompose('from outside', () => {
     expect(await compose.run('exec', '-T', 'munjigi', 'bun', '-e', ask)).toBe('401\n')
   })
 
+  test('the database syncs a write before it answers', async () => {
+    const ask =
+      "console.log((await (await fetch('http://sqld:9090/v1/namespaces/default/config')).json()).durability_mode)"
+    expect(await compose.run('exec', '-T', 'munjigi', 'bun', '-e', ask)).toBe('strong\n')
+  })
+
   test('every container is shut: read-only, no capability, not root, bounded', async () => {
     for (const { service, Config, HostConfig } of await containersOfProject()) {
       const { ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged } = HostConfig

@@ -12,6 +12,7 @@ import { DEFAULTS, EDGE_YAML, readPort, render } from '../envoy/render.ts'
 import type { SecretFiles } from '../src/cli/secrets.ts'
 import { makeSecrets } from '../src/cli/secrets.ts'
 import { systemRandom } from '../src/platform/random.ts'
+import { makeDurable } from './database.ts'
 import { readLines } from './output.ts'
 import type { Tools } from './tools.ts'
 import { findTools } from './tools.ts'
@@ -131,7 +132,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     name: 'database',
     address: `127.0.0.1:${databasePort}`,
     command: databaseCommand(tools, files, databasePort, adminPort),
-    ready: () => answers(`http://127.0.0.1:${databasePort}/health`),
+    ready: async () =>
+      (await answers(`http://127.0.0.1:${databasePort}/health`)) &&
+      // Here, because it has to be told at each of its starts.
+      (await makeDurable(`http://127.0.0.1:${adminPort}`).then(
+        () => true,
+        () => false,
+      )),
   })
   const replicas = Array.from({ length: count }, (_, index) => {
     const [port, metricsPort] = [next(), next()]

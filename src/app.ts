@@ -254,7 +254,8 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
   })
 
   return {
-    fetch: async (request, peer) => await routes.fetch(request, { peer }),
+    fetch: (request, peer) =>
+      database.forRequest(async () => await routes.fetch(request, { peer })),
     async metricsFetch(request) {
       if (pathOf(request) !== '/metrics') return new Response('Not found\n', { status: 404 })
       return new Response(await metrics.print(), {

@@ -18,6 +18,12 @@ export interface Actions {
   usersEnable(email: string, options: Output): Promise<void>
   usersSetPassword(email: string, options: Output): Promise<void>
   usersDelete(email: string, options: Output & { yes?: true }): Promise<void>
+  backup(file: string, options: Output & { keyFile?: string }): Promise<void>
+  restore(
+    file: string,
+    options: Output & { keyFile?: string; dryRun?: true; replace?: true },
+  ): Promise<void>
+  migrate(options: Output & { check?: true }): Promise<void>
 }
 
 /** How results are printed: for people, or for programs. */
@@ -109,6 +115,31 @@ export function createProgram(actions: Actions, version: string): Command {
   one('delete', 'delete a user and everything kept about them')
     .option('--yes', 'do not ask')
     .action(actions.usersDelete)
+
+  const keyFile = [
+    '--key-file <path>',
+    'a key of at least 32 bytes, in place of MUNJIGI_SECRET',
+  ] as const
+  program
+    .command('backup <file>')
+    .description('write all data to a sealed file, while replicas serve')
+    .option(...keyFile)
+    .option(...JSON_FLAG)
+    .action(actions.backup)
+  program
+    .command('restore <file>')
+    .description('fill the database from a backup; replicas must be stopped')
+    .option(...keyFile)
+    .option('--dry-run', 'read all of it and say what would be done')
+    .option('--replace', 'give up what the database holds now')
+    .option(...JSON_FLAG)
+    .action(actions.restore)
+  program
+    .command('migrate')
+    .description('bring the database to the newest schema, as every start does')
+    .option('--check', 'only say what would run; exit code 1 if something would')
+    .option(...JSON_FLAG)
+    .action(actions.migrate)
 
   exitByThrowing(program)
   return program

@@ -13,6 +13,7 @@ import type { Database } from '../storage/database.ts'
 import { openDatabase } from '../storage/database.ts'
 import type { TestClock } from './clock.ts'
 import { createTestClock } from './clock.ts'
+import { testDatabases } from './database.ts'
 import { createTestLog } from './log.ts'
 import { createTestRandom } from './random.ts'
 
@@ -120,7 +121,13 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   })
   const database =
     options.database ??
-    (await openDatabase({ url: config.databaseUrl, clock, random, log, metrics }))
+    (await openDatabase({
+      url: options.config?.databaseUrl ?? (await testDatabases.fresh()),
+      clock,
+      random,
+      log,
+      metrics,
+    }))
   const events: SecurityEvent[] = []
   const tell = createReport(log, metrics)
   const report = (event: SecurityEvent) => {
