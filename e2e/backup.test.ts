@@ -24,7 +24,7 @@ import { findSqld, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
-import { startServer, TEST_SECRET } from './server.ts'
+import { startServer, TEST_SECRET, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
 setDefaultTimeout(120_000)
@@ -116,7 +116,7 @@ describe.each([
     'brings back all who were acknowledged before the backup, and no session',
     async () => {
       await using place = await makePlace()
-      const server = await startServer({ mode: 'serve', database: place.url })
+      const server = await startServer({ mode: 'serve', database: place.url, env: UNTHROTTLED })
       const ledger = createLedger('before')
       const session = (await ledger.signUp(server.url))?.data.signup.tokens
       const load = keepSigningUp(ledger, 4, () => server.url)
@@ -136,7 +136,11 @@ describe.each([
       await runBlock(RESTORE, { ...env, FILE: file })
 
       expect(await place.check()).toBe('ok')
-      await using again = await startServer({ mode: 'serve', database: place.url })
+      await using again = await startServer({
+        mode: 'serve',
+        database: place.url,
+        env: UNTHROTTLED,
+      })
       // One after the other: a busy machine would refuse some for the line before its hashes.
       for (const email of before) expect(await loginOutcome(again.url, email)).toBe('LoggedIn')
       const refreshed = await ask(again.url, REFRESH, {
@@ -169,7 +173,7 @@ async function manyUsers(): Promise<{ url: string; path: string }> {
 /** A backup of a database with one user. */
 async function smallBackup(): Promise<{ url: string; file: string }> {
   const url = `file:${join(newFolder(), 'munjigi.db')}`
-  const server = await startServer({ mode: 'serve', database: url })
+  const server = await startServer({ mode: 'serve', database: url, env: UNTHROTTLED })
   await createLedger('small').signUp(server.url)
   await server.stop()
   const file = join(newFolder(), 'small.backup')
@@ -240,7 +244,11 @@ describe('death in the middle', () => {
       expect((await munjigi(sqld.url, 'restore', '--replace', file).ended).exitCode).toBe(0)
       expect(await count()).toBe(MANY)
       client.close()
-      await using server = await startServer({ mode: 'serve', database: sqld.url })
+      await using server = await startServer({
+        mode: 'serve',
+        database: sqld.url,
+        env: UNTHROTTLED,
+      })
       expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
     },
   )
@@ -347,7 +355,7 @@ describe('a restore refuses', () => {
 
   test('a database on which a replica works', async () => {
     const { url, file } = await smallBackup()
-    await using server = await startServer({ mode: 'serve', database: url })
+    await using server = await startServer({ mode: 'serve', database: url, env: UNTHROTTLED })
     const { exitCode, stderr } = await munjigi(url, 'restore', '--replace', file).ended
     expect([exitCode, stderr]).toEqual([1, expect.stringContaining('stop all replicas')])
     expect(await loginOutcome(server.url, 'small-1@example.com')).toBe('LoggedIn')

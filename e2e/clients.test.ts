@@ -13,7 +13,7 @@ import type { ErrorCode } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
 import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
-import { startServer } from './server.ts'
+import { startServer, UNTHROTTLED } from './server.ts'
 
 // Busy servers are part of this, and a statement may wait for its database for 1.5 seconds.
 setDefaultTimeout(60_000)
@@ -206,13 +206,6 @@ const BY_GET: Readonly<Record<ClientName, (url: string, query: string) => Promis
 
 /** Of every client at once: alone they are more than may be hashed (one a core) and wait (100). */
 const LOGINS = availableParallelism() + 100 + 20
-
-/** All clients here have one address, and many try one user. */
-const UNTHROTTLED = {
-  MUNJIGI_THROTTLE_USER_ATTEMPTS: '0',
-  MUNJIGI_THROTTLE_ADDRESS_ATTEMPTS: '0',
-  MUNJIGI_THROTTLE_SIGNUP_ATTEMPTS: '0',
-}
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-clients-'))
 // Modules find their packages from where they lie.

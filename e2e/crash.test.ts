@@ -12,7 +12,7 @@ import { createLedger } from './ledger.ts'
 import { seen } from './output.ts'
 import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
-import { startServer } from './server.ts'
+import { startServer, UNTHROTTLED } from './server.ts'
 
 setDefaultTimeout(180_000)
 
@@ -60,7 +60,7 @@ describe('loss of power', () => {
     'on a file: the disk was told to sync at least once for each write, before its answer',
     async () => {
       const database = `file:${join(folder, 'power.db')}`
-      await using server = await startServer({ mode: 'serve', database })
+      await using server = await startServer({ mode: 'serve', database, env: UNTHROTTLED })
       const ledger = createLedger('power')
       let writes = 0
       const syncs = await syncsDuring(server.process.pid, async () => {
@@ -78,7 +78,7 @@ describe('loss of power', () => {
     ['after a new start', true],
   ])('on a libSQL server, %s: the same', async (_, isAgain) => {
     await using sqld = await startSqld({ adminPort: freePort(), durable: true })
-    await using server = await startServer({ mode: 'serve', database: sqld.url })
+    await using server = await startServer({ mode: 'serve', database: sqld.url, env: UNTHROTTLED })
     if (isAgain) {
       await sqld.kill()
       await sqld.restart()

@@ -6,7 +6,7 @@ import type { Sqld } from './database.ts'
 import type { Ledger } from './ledger.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import type { Server } from './server.ts'
-import { startServer } from './server.ts'
+import { startServer, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
 /** What was found; all lists and counts of wrongs should be empty. */
@@ -37,7 +37,7 @@ export interface CrashOptions {
 
 /** Kills a replica on this database with SIGKILL; `recoveries` are its start-ups. */
 export async function crashReplica(database: string, options: CrashOptions): Promise<CrashReport> {
-  let server = await startServer({ mode: 'serve', database })
+  let server = await startServer({ mode: 'serve', database, env: UNTHROTTLED })
   return await crash(database, options, {
     url: () => server.url,
     server: () => server,
@@ -45,7 +45,7 @@ export async function crashReplica(database: string, options: CrashOptions): Pro
       server.process.kill('SIGKILL')
       await server.stop()
       const started = performance.now()
-      server = await startServer({ mode: 'serve', database })
+      server = await startServer({ mode: 'serve', database, env: UNTHROTTLED })
       return performance.now() - started
     },
   })
@@ -53,7 +53,7 @@ export async function crashReplica(database: string, options: CrashOptions): Pro
 
 /** Kills a libSQL server under a replica that lives on; `recoveries` go from its new start to the next signup. */
 export async function crashSqld(sqld: Sqld, options: CrashOptions): Promise<CrashReport> {
-  const server = await startServer({ mode: 'serve', database: sqld.url })
+  const server = await startServer({ mode: 'serve', database: sqld.url, env: UNTHROTTLED })
   const probe = createLedger('probe')
   return await crash(sqld.url, options, {
     url: () => server.url,

@@ -11,6 +11,7 @@ import type { Sqld } from './database.ts'
 import { lockFile, startSqld } from './database.ts'
 import { createLedger, keepSigningUp } from './ledger.ts'
 import { requires } from './requirement.ts'
+import { UNTHROTTLED } from './server.ts'
 import type { SlowLink } from './slow-link.ts'
 import { startSlowLink } from './slow-link.ts'
 import type { SmallDisk } from './small-disk.ts'
@@ -117,7 +118,11 @@ describe.skipIf(!hasStack)('a libSQL server', () => {
     link = await startSlowLink(sqld.url)
     stack = await startStack({
       floodLimit: 50_000,
-      env: { MUNJIGI_DATABASE_URL: link.url, MUNJIGI_DATABASE_AUTH_TOKEN_FILE: undefined },
+      env: {
+        ...UNTHROTTLED,
+        MUNJIGI_DATABASE_URL: link.url,
+        MUNJIGI_DATABASE_AUTH_TOKEN_FILE: undefined,
+      },
     })
     token = await signUpKim(stack)
   })
@@ -174,7 +179,11 @@ describe.skipIf(!hasStack)('a file', () => {
     path = join(disk?.folder ?? folder, 'munjigi.db')
     stack = await startStack({
       floodLimit: 50_000,
-      env: { MUNJIGI_DATABASE_URL: `file:${path}`, MUNJIGI_DATABASE_AUTH_TOKEN_FILE: undefined },
+      env: {
+        ...UNTHROTTLED,
+        MUNJIGI_DATABASE_URL: `file:${path}`,
+        MUNJIGI_DATABASE_AUTH_TOKEN_FILE: undefined,
+      },
     })
     token = await signUpKim(stack)
   })

@@ -35,6 +35,13 @@ export interface Server extends AsyncDisposable {
 /** One line of the log, parsed. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string }
 
+/** For tests that need many users or logins from one address: the throttles have tests of their own. */
+export const UNTHROTTLED = {
+  MUNJIGI_THROTTLE_USER_ATTEMPTS: '0',
+  MUNJIGI_THROTTLE_ADDRESS_ATTEMPTS: '0',
+  MUNJIGI_THROTTLE_SIGNUP_ATTEMPTS: '0',
+}
+
 /** For tests only, and long enough for `serve`. */
 export const TEST_SECRET = 'a secret of more than thirty-two bytes, for tests'
 

@@ -6,7 +6,7 @@ import { createClient } from '@libsql/client'
 import { ask } from './ask.ts'
 import type { Sqld } from './database.ts'
 import { createLedger } from './ledger.ts'
-import { startServer } from './server.ts'
+import { startServer, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
 /** What was found. */
@@ -53,7 +53,7 @@ export async function writeTogether(sqld: Sqld, options: WritersOptions): Promis
   const { seconds, kill, onSecond } = options
   const servers = await Promise.all(
     Array.from({ length: options.replicas }, () =>
-      startServer({ mode: 'serve', database: sqld.url }),
+      startServer({ mode: 'serve', database: sqld.url, env: UNTHROTTLED }),
     ),
   )
   const urls = servers.map(({ url }) => url)
