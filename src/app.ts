@@ -147,13 +147,16 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
   }
 }
 
-/** Wires the parts. Throws what `createCore` throws. */
-export async function createApp(dependencies: Dependencies): Promise<App> {
+/** Wires the parts. Throws what `createCore` throws. `createServer`: for a test that serves GraphQL another way. */
+export async function createApp(
+  dependencies: Dependencies,
+  createServer = createGraphQLServer,
+): Promise<App> {
   const { config, clock, random, database, log, metrics } = dependencies
   const core = await createCore(dependencies)
   const { keys, tokens, sessions, ended } = core
   const schema = createSchema(core)
-  const graphql = createGraphQLServer({
+  const graphql = createServer({
     schema,
     language: config.messageLanguage,
     introspection: config.introspection,

@@ -1,25 +1,21 @@
 // The Yoga server. Reading the request and writing the answer are ours (request.ts, response.ts); between them Yoga
-// parses, validates and executes, with our limits, and every error passes our gate.
+// parses, validates and executes, with our limits, and every error passes our gate. What Yoga has accepted once, the
+// short lane (lane.ts) executes from then on.
 
-import type {
-  DocumentNode,
-  GraphQLError,
-  GraphQLSchema,
-  OperationDefinitionNode,
-  SelectionSetNode,
-} from 'graphql'
-import { getOperationAST, Kind } from 'graphql'
+import type { GraphQLError, GraphQLSchema } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { createYoga } from 'graphql-yoga'
-import type { ErrorCode, Language } from '../errors.ts'
+import type { Language } from '../errors.ts'
 import type { Log } from '../observability/log.ts'
-import type { Metrics, OperationOutcome } from '../observability/metrics.ts'
+import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Context } from './context.ts'
-import { createDocumentCache, createValidate, parseDocument } from './documents.ts'
-import { codeOf, toWireError } from './errors.ts'
-import type { GraphQLParams } from './request.ts'
-import type { AnswerTo, WireResult } from './response.ts'
+import type { Operation } from './context.ts'
+import type { AcceptedTexts } from './documents.ts'
+import { createAcceptedTexts, createValidate, parseDocument } from './documents.ts'
+import { toWireError } from './errors.ts'
+import { createLane, useAccepted } from './lane.ts'
+import { rootFieldsOf, useOperationMetrics } from './operations.ts'
+import type { WireResult } from './response.ts'
 import { answer } from './response.ts'
 
 /** What the server is made from. */
@@ -30,12 +26,8 @@ export interface GraphQLServerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
-}
-
-/** One request, read: what to execute, for whom, and how to answer. */
-export interface Operation extends Context {
-  readonly params: GraphQLParams
-  readonly answerTo: AnswerTo
+  /** What the short lane knows; a memory that keeps nothing leaves everything to Yoga. */
+  readonly accepted?: AcceptedTexts
 }
 
 /** Executes operations. Never throws: every failure is an answer. */
@@ -43,8 +35,9 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
-  const { schema, language, metrics } = options
+  const { schema, metrics, accepted = createAcceptedTexts() } = options
   metrics.declareOperations(rootFieldsOf(schema))
+  const answerWith = createAnswer(options)
   const yoga = createYoga<Operation>({
     schema,
     logging: false,
@@ -56,10 +49,21 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     healthCheckEndpoint: HEALTH_CHECK_NOWHERE,
     // The gate is toWireError: it sees the original errors.
     maskedErrors: false,
-    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: FORGETFUL },
-    plugins: [useRead(), useDocuments(options), useOperationMetrics(options), useAnswer(options)],
+    // What is valid is remembered by the lane. What is not may be anything, a password included: it is not kept.
+    parserAndValidationCache: false,
+    plugins: [
+      useRead(),
+      useDocuments(options),
+      useAccepted(accepted),
+      useOperationMetrics(options),
+      useAnswer(answerWith),
+    ],
   })
+  const lane = createLane(yoga.getEnveloped, accepted)
+
   return async (operation) => {
+    const result = lane(operation)
+    if (result) return answerWith(await result, operation)
     // Only what the engine needs: the body has been read, and everything else about the request is in `operation`.
     const bare = new Request('http://munjigi/graphql', {
       method: 'POST',
@@ -67,28 +71,41 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     })
     return await yoga.fetch(bare, operation)
   }
-
-  function useAnswer({ log }: GraphQLServerOptions): Plugin<object, Operation> {
-    return {
-      onResultProcess({ result, setResultProcessor, serverContext }) {
-        // Neither batches nor streams exist here.
-        const { data, errors } = result as { data?: unknown; errors?: readonly GraphQLError[] }
-        const gate = { language, requestId: serverContext.client.requestId, log }
-        const wire: WireResult = {
-          ...(errors?.length ? { errors: errors.map((error) => toWireError(error, gate)) } : {}),
-          ...(data === undefined ? {} : { data }),
-        }
-        setResultProcessor(() => answer(wire, serverContext.answerTo), serverContext.answerTo.type)
-      },
-    }
-  }
 }
 
 /** Yoga answers this path itself; ours are in http/. */
 const HEALTH_CHECK_NOWHERE = '/-'
 
-/** A text that does not parse may be anything, a password included: it is not kept. */
-const FORGETFUL = { get: () => undefined, set: () => {} }
+/** A result as GraphQL has it. Neither batches nor streams exist here. */
+interface Result {
+  readonly data?: unknown
+  readonly errors?: readonly GraphQLError[] | undefined
+}
+
+type AnswerWith = (result: Result, operation: Operation) => Response
+
+/** Turns results into answers, whichever way they came; every error passes the gate. */
+function createAnswer({ language, log }: GraphQLServerOptions): AnswerWith {
+  return ({ data, errors }, { client, answerTo }) => {
+    const gate = { language, requestId: client.requestId, log }
+    const wire: WireResult = {
+      ...(errors?.length ? { errors: errors.map((error) => toWireError(error, gate)) } : {}),
+      ...(data === undefined ? {} : { data }),
+    }
+    return answer(wire, answerTo)
+  }
+}
+
+function useAnswer(answerWith: AnswerWith): Plugin<object, Operation> {
+  return {
+    onResultProcess({ result, setResultProcessor, serverContext }) {
+      setResultProcessor(
+        () => answerWith(result as Result, serverContext),
+        serverContext.answerTo.type,
+      )
+    },
+  }
+}
 
 /** Hands Yoga the envelope that was read before. */
 function useRead(): Plugin<object, Operation> {
@@ -106,73 +123,3 @@ function useDocuments({ introspection }: GraphQLServerOptions): Plugin<object, O
     onValidate: ({ setValidationFn }) => setValidationFn(validate),
   }
 }
-
-/** Times what is executed, by names of the schema only: a client's own names would create series without end. */
-function useOperationMetrics({ clock, metrics }: GraphQLServerOptions): Plugin<object, Operation> {
-  return {
-    onExecute({ args }) {
-      const operation = getOperationAST(args.document, args.operationName)
-      if (!operation) return undefined
-      const labels = { type: operation.operation, field: rootField(args.document, operation) }
-      const started = clock.elapsed()
-      return {
-        onExecuteDone: ({ result }) =>
-          metrics.observeOperation(
-            { ...labels, outcome: outcomeOf(result) },
-            (clock.elapsed() - started) / 1_000,
-          ),
-      }
-    },
-  }
-}
-
-const SEVERAL = '(several)'
-const INTROSPECTION = '(introspection)'
-
-function rootFieldsOf(schema: GraphQLSchema): Array<{ type: string; field: string }> {
-  const of = (type: string, fields: object) =>
-    [...Object.keys(fields), SEVERAL, INTROSPECTION].map((field) => ({ type, field }))
-  return [
-    ...of('query', schema.getQueryType()?.getFields() ?? {}),
-    ...of('mutation', schema.getMutationType()?.getFields() ?? {}),
-  ]
-}
-
-function rootField(document: DocumentNode, operation: OperationDefinitionNode): string {
-  const names = new Set(rootNames(document, operation.selectionSet, new Set()))
-  const [name = SEVERAL] = names
-  if (names.size > 1) return SEVERAL
-  return name.startsWith('__') ? INTROSPECTION : name
-}
-
-function rootNames(document: DocumentNode, set: SelectionSetNode, seen: Set<string>): string[] {
-  return set.selections.flatMap((selection) => {
-    if (selection.kind === Kind.FIELD) return [selection.name.value]
-    if (selection.kind === Kind.INLINE_FRAGMENT)
-      return rootNames(document, selection.selectionSet, seen)
-    if (seen.has(selection.name.value)) return []
-    seen.add(selection.name.value)
-    const fragment = document.definitions.find(
-      (d) => d.kind === Kind.FRAGMENT_DEFINITION && d.name.value === selection.name.value,
-    )
-    return fragment?.kind === Kind.FRAGMENT_DEFINITION
-      ? rootNames(document, fragment.selectionSet, seen)
-      : []
-  })
-}
-
-/** Only a fault of ours is `failed`: a wrong password is a right answer. */
-function outcomeOf(result: unknown): OperationOutcome {
-  const errors =
-    typeof result === 'object' && result !== null && 'errors' in result
-      ? (result.errors as readonly GraphQLError[] | undefined)
-      : undefined
-  if (!errors?.length) return 'ok'
-  return errors.some((error) => OUR_FAULTS.has(codeOf(error))) ? 'failed' : 'refused'
-}
-
-const OUR_FAULTS: ReadonlySet<ErrorCode> = new Set([
-  'INTERNAL_SERVER_ERROR',
-  'SERVICE_UNAVAILABLE',
-  'OVERLOADED',
-])
