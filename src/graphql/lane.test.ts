@@ -224,10 +224,10 @@ describe('the lane and Yoga', () => {
         const send = () => app.post({ query: '{ __typename }' }, { accept: RESPONSE_JSON })
         await send()
         const answer = await describeResponse(await send())
-        return { answer, log: app.logLines.join('\n') }
+        return { answer, log: (await tracesOf(app)).lines }
       }),
     )
-    expect(lane?.answer).toEqual(alone?.answer)
+    expect(lane).toEqual(alone)
     expect(lane?.answer).toMatchObject({
       status: 500,
       body: expect.stringContaining('INTERNAL_SERVER_ERROR'),

@@ -7,14 +7,56 @@ import { configureSync, getLogger, withContext } from '@logtape/logtape'
 import { redactByField } from '@logtape/redaction'
 
 /** The log that is handed to everybody: `log.info('login.failed', { userId })`. The message is the event's name. */
-export type Log = Logger
+export interface Log {
+  readonly debug: Say
+  readonly info: Say
+  readonly warn: Say
+  readonly error: Say
+  /** The line of a request. */
+  request(line: RequestLine): void
+}
+
+type Say = (event: string, fields?: Readonly<Record<string, unknown>>) => void
+
+/** What is said of every request. */
+export interface RequestLine {
+  readonly level: 'debug' | 'info'
+  /** Milliseconds since 1970. */
+  readonly time: number
+  readonly requestId: string
+  readonly method: string
+  readonly route: string
+  readonly status: number
+  /** How long it took. */
+  readonly ms: number
+  readonly clientAddress: string
+  readonly userAgent: string
+}
 
 export type LogFormat = 'json' | 'pretty'
 
 /** Configures logging for the process and returns its log. Lines go to standard output, each written before the next. */
 export function startLog(options: { level: LogRecord['level']; format: LogFormat }): Log {
-  configureLog(options.level, (record) => console.log(formatRecord(record, options.format)))
-  return getLogger(['munjigi'])
+  const write = (line: string) => console.log(line)
+  configureLog(options.level, (record) => write(formatRecord(record, options.format)))
+  return createLog(getLogger(['munjigi']), { write, format: options.format })
+}
+
+/** The log of a logger of the library. Request lines, which every request pays for, go past it: it costs more than the request. */
+export function createLog(
+  logger: Logger,
+  lines: { write: (line: string) => void; format: LogFormat },
+): Log {
+  const said = { debug: logger.isEnabledFor('debug'), info: logger.isEnabledFor('info') }
+  return {
+    debug: (event, fields = {}) => logger.debug(event, fields),
+    info: (event, fields = {}) => logger.info(event, fields),
+    warn: (event, fields = {}) => logger.warn(event, fields),
+    error: (event, fields = {}) => logger.error(event, fields),
+    request(line) {
+      if (said[line.level]) lines.write(formatRequest(line, lines.format))
+    },
+  }
 }
 
 /** Sends all that is logged, with secrets removed, to `sink`. Once per process. */
@@ -61,6 +103,31 @@ export function formatRecord(record: LogRecord, format: LogFormat): string {
   return [time.slice(11, 23), record.level.padEnd(7), event, ...fields].join(' ')
 }
 
+/** The same line that `formatRecord` would make of a request. All fields but one are short, and none can be a secret. */
+function formatRequest({ level, time, ...fields }: RequestLine, format: LogFormat): string {
+  if (format === 'pretty') {
+    const record = { category: [], message: [], rawMessage: REQUEST, level, timestamp: time }
+    return formatRecord({ ...record, properties: fields }, format)
+  }
+  const { requestId, method, route, status, ms, clientAddress, userAgent } = fields
+  return escapeLineBreaks(
+    JSON.stringify({
+      time: new Date(time).toISOString(),
+      level,
+      event: REQUEST,
+      requestId,
+      method,
+      route,
+      status,
+      ms,
+      clientAddress,
+      userAgent: shorten(userAgent),
+    }),
+  )
+}
+
+const REQUEST = 'http.request'
+
 /** Fields that must not exist; if one does by mistake, it is dropped rather than printed. */
 const SECRET_NAMES = [
   /password/i,
@@ -76,10 +143,12 @@ const SECRET_NAMES = [
 const LONGEST_VALUE = 300
 
 function toJson(value: unknown): string {
-  const text = JSON.stringify(value, (_, v) =>
-    typeof v === 'string' && v.length > LONGEST_VALUE ? `${v.slice(0, LONGEST_VALUE)}…` : v,
-  )
+  const text = JSON.stringify(value, (_, v) => (typeof v === 'string' ? shorten(v) : v))
   return escapeLineBreaks(text ?? 'null')
+}
+
+function shorten(text: string): string {
+  return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text
 }
 
 /** JSON leaves these raw, but some terminals and log collectors break or act on them. */

@@ -2,7 +2,7 @@
 
 import { getLogger } from '@logtape/logtape'
 import type { Log } from '../observability/log.ts'
-import { configureLog, formatRecord } from '../observability/log.ts'
+import { configureLog, createLog, formatRecord } from '../observability/log.ts'
 
 const linesOf = new Map<string, string[]>()
 let configured = false
@@ -18,5 +18,6 @@ export function createTestLog(): { log: Log; lines: string[] } {
   const name = `test-${linesOf.size}`
   const lines: string[] = []
   linesOf.set(name, lines)
-  return { log: getLogger(['munjigi', name]), lines }
+  const write = (line: string) => void lines.push(line)
+  return { log: createLog(getLogger(['munjigi', name]), { write, format: 'json' }), lines }
 }
