@@ -35,11 +35,27 @@ export interface RequestLine {
 
 export type LogFormat = 'json' | 'pretty'
 
-/** Configures logging for the process and returns its log. Lines go to standard output, each written before the next. */
+/** Configures logging for the process and returns its log. Lines go to standard output, in order. */
 export function startLog(options: { level: LogRecord['level']; format: LogFormat }): Log {
-  const write = (line: string) => console.log(line)
+  const write = createWriter((text) => console.log(text))
   configureLog(options.level, (record) => write(formatRecord(record, options.format)))
   return createLog(getLogger(['munjigi']), { write, format: options.format })
+}
+
+/**
+ * Lines that are written together at the end of this turn of the event loop, before anything waits: many requests that
+ * arrive at once share one write. A process that exits writes what it has; one that is killed loses that turn.
+ */
+function createWriter(output: (text: string) => void): (line: string) => void {
+  let lines: string[] = []
+  const flush = () => {
+    if (lines.length > 0) output(lines.join('\n'))
+    lines = []
+  }
+  process.once('exit', flush)
+  return (line) => {
+    if (lines.push(line) === 1) setImmediate(flush)
+  }
 }
 
 /** The log of a logger of the library. Request lines, which every request pays for, go past it: it costs more than the request. */
