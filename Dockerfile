@@ -10,10 +10,12 @@ COPY --from=packages /munjigi/node_modules node_modules
 COPY package.json LICENSE ./
 COPY src src
 COPY envoy envoy
+# Whatever umask the files were made with.
+RUN chmod -R a+rX src envoy package.json LICENSE
 # A new volume takes the owner of the folder where it is first mounted: the service is 1000, Envoy 101, sqld 666. So no
 # container has to begin as root. They are mounted elsewhere afterwards: an empty volume would take the next owner too.
-RUN mkdir -p /secrets/munjigi /secrets/database /edge /certificates /ca /database \
-  && chown 1000:1000 /secrets/munjigi /secrets/database /edge \
+RUN mkdir -p /secrets/munjigi /secrets/database /secrets/private /edge /certificates /ca /database /backups \
+  && chown -R 1000:1000 /secrets /edge /backups \
   && chown 101:101 /certificates /ca \
   && chown 666:666 /database
 ENV MUNJIGI_HOST=0.0.0.0

@@ -29,10 +29,12 @@ const DEVELOPMENT = {
   test: 'e2e/suite.ts',
   up: 'e2e/up.ts',
   status: 'e2e/status.ts',
+  logs: 'e2e/logs.ts',
   rollout: 'e2e/rollout.ts',
   tools: 'e2e/tools.ts',
   images: 'e2e/images/assemble.ts',
   bench: 'bench/run.ts',
+  drill: 'e2e/drill.ts',
 }
 
 const windows = process.platform === 'win32'

@@ -207,13 +207,20 @@ const BY_GET: Readonly<Record<ClientName, (url: string, query: string) => Promis
 /** Of every client at once: alone they are more than may be hashed (one a core) and wait (100). */
 const LOGINS = availableParallelism() + 100 + 20
 
+/** All clients here have one address, and many try one user. */
+const UNTHROTTLED = {
+  MUNJIGI_THROTTLE_USER_ATTEMPTS: '0',
+  MUNJIGI_THROTTLE_ADDRESS_ATTEMPTS: '0',
+  MUNJIGI_THROTTLE_SIGNUP_ATTEMPTS: '0',
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-clients-'))
 // Modules find their packages from where they lie.
 symlinkSync(new URL('node_modules', ROOT).pathname, join(folder, 'node_modules'))
 
 let server: Server
 beforeAll(async () => {
-  server = await startServer({ mode: 'serve' })
+  server = await startServer({ mode: 'serve', env: UNTHROTTLED })
 })
 afterAll(async () => {
   await server.stop()
@@ -291,6 +298,28 @@ describe('text that is not GraphQL', () => {
       expect(JSON.stringify(errorsOf(error))).not.toContain(SECRET)
     },
   )
+})
+
+test('whoever guesses too often is told RATE_LIMITED and when to come back, whatever the client', async () => {
+  const env = { MUNJIGI_THROTTLE_USER_ATTEMPTS: '1', MUNJIGI_THROTTLE_USER_DELAY: '1h' }
+  await using own = await startServer({
+    mode: 'serve',
+    env: { ...env, MUNJIGI_THROTTLE_USER_MAX_DELAY: '1h' },
+  })
+  const [first, ...others] = await connectAll(own)
+  if (!first) throw new Error('there is no client')
+  const guess = ({ login, send }: Connection) => failureOf(login(send, NOBODY, PASSWORD))
+  expect(first.faultOf(await guess(first))).toMatchObject({ code: 'INVALID_CREDENTIALS' })
+  for (const connection of [first, ...others]) {
+    const error = await guess(connection)
+    const { code, retryAfter } = connection.faultOf(error) ?? {}
+    expect([connection.name, code]).toEqual([connection.name, 'RATE_LIMITED'])
+    expect(Number(retryAfter)).toBeGreaterThan(3_000)
+    expectResponse(connection, error, {
+      status: 429,
+      header: ['retry-after', String(retryAfter)],
+    })
+  }
 })
 
 describe('a server that is busy', () => {

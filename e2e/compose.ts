@@ -24,6 +24,8 @@ export interface Container {
   readonly running: boolean
   /** How often the engine has started it again. */
   readonly restarts: number
+  /** How long it may take to stop. */
+  readonly graceSeconds: number
   /** One on each of its networks. */
   readonly addresses: readonly string[]
 }
@@ -63,10 +65,15 @@ export function imagesOfProject(): string[] {
     readFileSync(join(ROOT, file), 'utf8'),
   )
   const named = [
-    ...(compose ?? '').matchAll(/^ +image: (\S+:\S+)$/gm),
+    ...(compose ?? '').matchAll(/^ +image: ([^\s$]\S*:\S+)$/gm),
     ...(dockerfile ?? '').matchAll(/^FROM (\S+)/gm),
   ]
   return [...new Set(named.map(([, image = '']) => image))].sort()
+}
+
+/** Where the console of the project is published. Throws when the edge does not run. */
+export async function consoleOf(compose: Compose): Promise<string> {
+  return `http://${(await compose.run('port', 'envoy', '8404')).trim()}`
 }
 
 /** Runs `docker …` and resolves to what it prints. Throws with what it says when it fails. */
@@ -76,7 +83,7 @@ export async function docker(...args: string[]): Promise<string> {
 
 /**
  * Replaces every replica: starts a new one, waits until the edge sends it requests, and lets an old one finish and end.
- * There are never fewer than before. Throws, with all old ones still there, when a new one does not get ready.
+ * There are never fewer than before. Throws when a new one does not get ready; the old ones that are left stay.
  */
 export async function rollOut(
   compose: Compose,
@@ -93,7 +100,7 @@ export async function rollOut(
       throw error
     }
     say(`${next.name} gets requests`)
-    await docker('stop', '--time', '20', replica.id)
+    await docker('stop', '--time', String(replica.graceSeconds), replica.id)
     await docker('rm', replica.id)
     say(`${replica.name} has ended`)
   }
@@ -142,6 +149,7 @@ interface Inspected {
   readonly Created: string
   readonly State: { readonly Pid: number; readonly Running: boolean }
   readonly RestartCount: number
+  readonly Config: { readonly Env?: readonly string[] }
   readonly NetworkSettings: {
     readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>>
   }
@@ -151,14 +159,21 @@ async function inspect(ids: readonly string[]): Promise<Container[]> {
   const all = JSON.parse(await docker('inspect', ...ids)) as Inspected[]
   return all
     .sort((one, other) => one.Created.localeCompare(other.Created))
-    .map(({ Id, Name, State, RestartCount, NetworkSettings }) => ({
+    .map(({ Id, Name, State, RestartCount, Config, NetworkSettings }) => ({
       id: Id,
       name: Name.slice(1),
       pid: State.Pid,
       running: State.Running,
       restarts: RestartCount,
+      graceSeconds: drainSecondsOf(Config.Env ?? []) + 14,
       addresses: Object.values(NetworkSettings.Networks).map(({ IPAddress }) => IPAddress),
     }))
+}
+
+/** What a replica was told about draining; what it does when it was told nothing. */
+function drainSecondsOf(environment: readonly string[]): number {
+  const line = environment.find((one) => one.startsWith('MUNJIGI_DRAIN_SECONDS='))
+  return Number(line?.split('=')[1] || 6)
 }
 
 function succeeds(command: string[]): boolean {

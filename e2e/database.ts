@@ -34,6 +34,7 @@ export async function lockFile(path: string): Promise<AsyncDisposable> {
 /** A libSQL server on a port of its own. Disposing of it ends it and removes its data. */
 export interface Sqld extends AsyncDisposable {
   readonly url: string
+  readonly pid: number
   /** Where its data is. */
   readonly folder: string
   /** Keeps its connections and answers nothing more. */
@@ -42,6 +43,19 @@ export interface Sqld extends AsyncDisposable {
   kill(): Promise<void>
   /** Starts it again, on the same port and data. */
   restart(): Promise<void>
+}
+
+/**
+ * Has a libSQL server sync before it acknowledges: left alone it does so only at checkpoints, and a loss of power would take
+ * what came since. It forgets this when it ends. `adminUrl`: of its admin port, without a slash at the end.
+ */
+export async function makeDurable(adminUrl: string): Promise<void> {
+  const url = `${adminUrl}/v1/namespaces/default/config`
+  const settings = (await (await fetch(url)).json()) as object
+  const headers = { 'content-type': 'application/json' }
+  const body = JSON.stringify({ ...settings, durability_mode: 'strong' })
+  const answer = await fetch(url, { method: 'POST', headers, body })
+  if (!answer.ok) throw new Error(`the server refused to be durable: ${answer.status}`)
 }
 
 /** The path of sqld: the one that `SQLD` names, the package of this machine, or the one in PATH. Null if there is none. */
@@ -53,27 +67,56 @@ export function findSqld(): string | null {
   return existsSync(packaged) ? packaged : Bun.which('sqld')
 }
 
+/** How a server is started. */
+export interface SqldOptions {
+  /** Between two checkpoints. */
+  readonly checkpointSeconds?: number
+  /** Where its data is, and stays. */
+  readonly folder?: string
+  /** Where it serves replicas. */
+  readonly grpcPort?: number
+  /** Where its primary does: it is a replica then. */
+  readonly primaryGrpcPort?: number
+  readonly adminPort?: number
+  /** Whether it syncs before it acknowledges; needs the admin port. */
+  readonly durable?: true
+  /** Whether it serves many databases, made by way of the admin port: the first label of the host names one. */
+  readonly namespaces?: true
+}
+
 /** Starts a libSQL server and resolves when it answers. */
-export async function startSqld(): Promise<Sqld> {
-  const folder = mkdtempSync(join(tmpdir(), 'munjigi-sqld-'))
+export async function startSqld(options: SqldOptions = {}): Promise<Sqld> {
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'munjigi-sqld-'))
   const port = freePort()
-  let child = spawnSqld(folder, port)
+  const start = () => spawnSqld(folder, port, options)
+  let child = start()
   const isUp = () => accepts(port)
-  await until('sqld answers', isUp)
+  await becomeReady()
   return {
     url: `http://127.0.0.1:${port}`,
+    get pid() {
+      return child.pid
+    },
     folder,
     hang: () => child.kill('SIGSTOP'),
     goOn: () => child.kill('SIGCONT'),
     kill,
     async restart() {
-      child = spawnSqld(folder, port)
-      await until('sqld answers again', isUp)
+      child = start()
+      await becomeReady()
     },
     async [Symbol.asyncDispose]() {
       await kill()
-      rmSync(folder, { recursive: true, force: true })
+      if (!options.folder) rmSync(folder, { recursive: true, force: true })
     },
+  }
+
+  async function becomeReady(): Promise<void> {
+    await until('sqld answers', isUp)
+    if (!options.durable) return
+    const admin = options.adminPort ?? 0
+    await until('sqld can be told', () => accepts(admin))
+    await makeDurable(`http://127.0.0.1:${admin}`)
   }
 
   async function kill(): Promise<void> {
@@ -82,10 +125,16 @@ export async function startSqld(): Promise<Sqld> {
   }
 }
 
-function spawnSqld(folder: string, port: number) {
+function spawnSqld(folder: string, port: number, options: SqldOptions) {
+  const { checkpointSeconds = 60, grpcPort, primaryGrpcPort, adminPort, namespaces } = options
   const address = ['--http-listen-addr', `127.0.0.1:${port}`]
+  if (grpcPort) address.push('--grpc-listen-addr', `127.0.0.1:${grpcPort}`)
+  if (adminPort) address.push('--admin-listen-addr', `127.0.0.1:${adminPort}`)
+  // One that is put aside to make room can be missing for a moment when it is asked again.
+  if (namespaces) address.push('--enable-namespaces', '--max-active-namespaces', '10000')
+  if (primaryGrpcPort) address.push('--primary-grpc-url', `http://127.0.0.1:${primaryGrpcPort}`)
   // Without timed checkpoints this version can stop taking writes when several come at a time.
-  const checkpoints = ['--checkpoint-interval-s', '60']
+  const checkpoints = ['--checkpoint-interval-s', String(checkpointSeconds)]
   return Bun.spawn(
     [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data'), ...address, ...checkpoints],
     { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' },

@@ -35,6 +35,7 @@ beforeAll(async () => {
     edge: { hosts: [OWN_NAME] },
     floodLimit: 50_000,
     keepLines: Number.POSITIVE_INFINITY,
+    env: { MUNJIGI_THROTTLE_SIGNUP_INTERVAL: '1h' },
   })
   target = { port: stack.ports.https, ca: stack.ca.text }
   token = JSON.parse((await ask(SIGNUP)).body).data.signup.tokens.accessToken
@@ -226,6 +227,19 @@ describeStack('the replicas', () => {
     const answer = await once(graphqlRequest(ME, forged(1)), { ...target, host: '::1' })
     expect(answer.status).toBe(200)
     expect((await newLines(before, 1))[0]).toMatchObject({ clientAddress: '::1' })
+  })
+})
+
+describeStack('a throttle', () => {
+  test('counts by the address that the edge saw, over all replicas, whatever a client claims', async () => {
+    const codes: unknown[] = []
+    for (let seed = 1; seed <= 40; seed += 1) {
+      const { body } = await ask(SIGNUP, { ...forged(seed), authorization: '' })
+      codes.push(JSON.parse(body).errors[0].extensions.code)
+    }
+    // Twenty by default, and one has been made before.
+    expect(codes.filter((code) => code === 'EMAIL_TAKEN')).toHaveLength(19)
+    expect(codes.slice(19)).toEqual(Array(21).fill('RATE_LIMITED'))
   })
 })
 

@@ -4,17 +4,16 @@
 
 import { existsSync } from 'node:fs'
 import { EdgeSettingFault } from '../envoy/render.ts'
-import { createCompose, hasDocker, rollOut } from './compose.ts'
+import { consoleOf, createCompose, hasDocker, rollOut } from './compose.ts'
 import { controlSocket, readPorts } from './stack.ts'
 
 if (import.meta.main) process.exitCode = await run()
 
 async function run(): Promise<number> {
   try {
-    const ports = readPorts(process.env)
-    const unix = controlSocket(ports.https)
+    const unix = controlSocket(readPorts(process.env).https)
     if (existsSync(unix)) return await rollOutNatively(unix)
-    if (hasDocker()) return await rollOutInCompose(`http://127.0.0.1:${ports.console}`)
+    if (hasDocker()) return await rollOutInCompose()
     return fail('Nothing to replace: neither npm run up nor docker compose is running.', 69)
   } catch (error) {
     if (error instanceof EdgeSettingFault) return fail(error.message, 78)
@@ -36,12 +35,12 @@ async function rollOutNatively(unix: string): Promise<number> {
   }
 }
 
-async function rollOutInCompose(consoleUrl: string): Promise<number> {
+async function rollOutInCompose(): Promise<number> {
   const compose = createCompose()
   if ((await compose.containers('munjigi')).length === 0)
     return fail('Nothing to replace: neither npm run up nor docker compose is running.', 69)
   try {
-    await rollOut(compose, consoleUrl, (line) => console.log(line))
+    await rollOut(compose, await consoleOf(compose), (line) => console.log(line))
     console.log('done')
     return 0
   } catch (error) {

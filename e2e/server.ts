@@ -13,6 +13,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** A URL as in `MUNJIGI_DATABASE_URL`. Without it: a new file, which goes with the server. */
   readonly database?: string
+  /** A copy of this repository to start instead of it. */
+  readonly root?: string
 }
 
 /** A server that answers requests. Disposing of it stops it. */
@@ -72,12 +74,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   }
 }
 
-function spawn({ mode, env, database }: ServerOptions, folder: string): Server['process'] {
+function spawn({ mode, env, database, root }: ServerOptions, folder: string): Server['process'] {
   const url = database ?? `file:${join(folder, 'munjigi.db')}`
   // `dev` makes its own secret, beside the file; without a file it would write into the working directory.
   const needsSecret = mode === 'serve' || !url.startsWith('file:')
   return Bun.spawn([process.execPath, '--no-env-file', 'src/main.ts', mode], {
-    cwd: join(import.meta.dir, '..'),
+    cwd: root ?? join(import.meta.dir, '..'),
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],

@@ -12,6 +12,7 @@ import { DEFAULTS, EDGE_YAML, readPort, render } from '../envoy/render.ts'
 import type { SecretFiles } from '../src/cli/secrets.ts'
 import { makeSecrets } from '../src/cli/secrets.ts'
 import { systemRandom } from '../src/platform/random.ts'
+import { makeDurable } from './database.ts'
 import { readLines } from './output.ts'
 import type { Tools } from './tools.ts'
 import { findTools } from './tools.ts'
@@ -33,6 +34,8 @@ export interface StackOptions {
   /** Lines of output that are kept of each part. */
   readonly keepLines?: number
   readonly onEvent?: (event: StackEvent) => void
+  /** Each line of output of a part, as it comes. */
+  readonly onLine?: (line: StackEvent) => void
 }
 
 /** What happened to a part, in words for people. */
@@ -52,14 +55,16 @@ export interface Stack extends AsyncDisposable {
   readonly ca: { readonly path: string; readonly text: string }
   readonly replicas: readonly Replica[]
   readonly database: Part
+  /** Where the database counts, as Prometheus reads it. */
+  readonly databaseMetricsUrl: string
   readonly edge: Part
   readonly parts: readonly Part[]
   /** What the edge says of the replicas. */
   console(): Promise<ConsoleView>
   /** Resolves when the edge sees this replica in one of these states. Throws after the deadline. */
   seen(replica: Replica, ...states: readonly ReplicaState[]): Promise<ReplicaStatus>
-  /** Makes a new certificate at once; the edge notices by itself. */
-  renewCertificate(): void
+  /** Makes a new certificate at once, by default for 90 days; the edge notices by itself. */
+  renewCertificate(days?: number): void
   /** Has a replica drain and end, starts another in its place, and resolves when that gets requests. */
   replace(replica: Replica): Promise<void>
   /** Ends everything. Harmless when it has ended already. */
@@ -122,12 +127,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const files = prepare(folder, edge.hosts)
   const watch = watcher(options)
 
-  const databasePort = next()
+  const [databasePort, adminPort] = [next(), next()]
   const database = createPart(watch, {
     name: 'database',
     address: `127.0.0.1:${databasePort}`,
-    command: databaseCommand(tools, files, databasePort, next()),
-    ready: () => answers(`http://127.0.0.1:${databasePort}/health`),
+    command: databaseCommand(tools, files, databasePort, adminPort),
+    ready: async () =>
+      (await answers(`http://127.0.0.1:${databasePort}/health`)) &&
+      // Here, because it has to be told at each of its starts.
+      (await makeDurable(`http://127.0.0.1:${adminPort}`).then(
+        () => true,
+        () => false,
+      )),
   })
   const replicas = Array.from({ length: count }, (_, index) => {
     const [port, metricsPort] = [next(), next()]
@@ -166,11 +177,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ca: { path: files.ca, text: readFileSync(files.ca, 'utf8') },
     replicas,
     database,
+    databaseMetricsUrl: `http://127.0.0.1:${adminPort}/metrics`,
     edge: envoy,
     parts,
     console: () => readConsole(consoleUrl),
     seen,
-    renewCertificate: () => makeCertificate(files, edge.hosts, { FORCE: '1' }),
+    renewCertificate: (days = 90) =>
+      makeCertificate(files, edge.hosts, { FORCE: '1', LEAF_DAYS: String(days) }),
     replace,
     stop: () => (stopped ??= stop()),
     [Symbol.asyncDispose]: () => stack.stop(),
@@ -364,10 +377,12 @@ interface Watch {
   readonly restart: boolean
   readonly keepLines: number
   readonly onEvent: (event: StackEvent) => void
+  readonly onLine: (line: StackEvent) => void
 }
 
-function watcher({ restart = false, keepLines = 500, onEvent = () => {} }: StackOptions): Watch {
-  return { restart, keepLines, onEvent }
+function watcher(options: StackOptions): Watch {
+  const { restart = false, keepLines = 500, onEvent = () => {}, onLine = () => {} } = options
+  return { restart, keepLines, onEvent, onLine }
 }
 
 interface PartPlan {
@@ -439,6 +454,7 @@ function createPart(watch: Watch, plan: PartPlan): Part {
 
   function keep(line: string): void {
     lines.push(line)
+    watch.onLine({ part: plan.name, text: line })
     if (lines.length > watch.keepLines) lines.splice(0, lines.length - watch.keepLines)
   }
 

@@ -2,9 +2,11 @@
 // ours, in containers too: it reads http://127.0.0.1:8404 (or the port in EDGE_CONSOLE_PORT). Since when a replica is in
 // its state is more than Envoy knows: `npm run up` tells, else only `--watch` sees it.
 
+import { existsSync } from 'node:fs'
 import type { ConsoleView, ReplicaState } from '../envoy/console.ts'
 import { readConsole } from '../envoy/console.ts'
 import { EdgeSettingFault } from '../envoy/render.ts'
+import { consoleOf, createCompose, hasDocker } from './compose.ts'
 import { controlSocket, readPorts } from './stack.ts'
 
 /** Remembers since when each replica has been in its state, from one look to the next. */
@@ -156,8 +158,8 @@ async function main(given: readonly string[]): Promise<number> {
   const unknown = given.filter((argument) => argument !== '--watch')
   if (unknown.length > 0) return fail('npm run status [-- --watch]', 64)
   try {
-    const ports = readPorts(process.env)
-    const look = createLook(`http://127.0.0.1:${ports.console}`, controlSocket(ports.https))
+    const control = controlSocket(readPorts(process.env).https)
+    const look = createLook(await findConsole(control), control)
     return await (given.includes('--watch') ? watch(look) : once(look))
   } catch (error) {
     if (!(error instanceof EdgeSettingFault)) throw error
@@ -168,6 +170,13 @@ async function main(given: readonly string[]): Promise<number> {
 function fail(message: string, exitCode: number): number {
   console.error(message)
   return exitCode
+}
+
+/** Where it was said to be; or where Compose, which reads `.env`, has published it; or where it is by default. */
+async function findConsole(control: string): Promise<string> {
+  const url = `http://127.0.0.1:${readPorts(process.env).console}`
+  if (process.env['EDGE_CONSOLE_PORT'] || existsSync(control) || !hasDocker()) return url
+  return await consoleOf(createCompose()).catch(() => url)
 }
 
 /** What there is to show, or why there is nothing. */

@@ -37,7 +37,7 @@ test('runs a part given by name, and only that', async () => {
 test('names the parts there are when asked for another', async () => {
   const { output, exitCode } = await suite({ 'e2e/b.test.ts': PASSING }, ['c'])
 
-  expect(output).toBe('There is no part c. There are: types, lint, src, b.\n')
+  expect(output).toBe('There is no part c. There are: types, lint, src, src-server, b.\n')
   expect(exitCode).toBe(64)
 })
 

@@ -6,6 +6,11 @@ import { readdirSync } from 'node:fs'
 import type { Part, Result } from './part.ts'
 import { runPart } from './part.ts'
 
+/** What stores, once more, on a libSQL server, which is slower by the way there. */
+const SERVER_TESTS = [
+  ...['sessions', 'keys', 'http', 'app.test.ts'].map((path) => `./src/${path}`),
+  ...['--preload=./e2e/on-server.ts', '--timeout=60000'],
+]
 const VERBOSE = '--verbose'
 const ENDING = '.test.ts'
 const names = process.argv.slice(2).filter((argument) => argument !== VERBOSE)
@@ -23,9 +28,9 @@ process.exitCode = await runAll(chosen, process.argv.includes(VERBOSE))
 function findParts(): readonly Part[] {
   const bun = process.execPath
   const one = (name: string, ...command: string[]): Part => ({ name, command, holdsTests: false })
-  const tests = (name: string, path: string): Part => ({
+  const tests = (name: string, ...paths: string[]): Part => ({
     name,
-    command: [bun, 'test', path],
+    command: [bun, 'test', ...paths],
     holdsTests: true,
   })
   const files = readdirSync(import.meta.dir).filter((file) => file.endsWith(ENDING))
@@ -34,6 +39,7 @@ function findParts(): readonly Part[] {
     one('types', bun, 'node_modules/typescript/bin/tsc', '--noEmit'),
     one('lint', bun, 'node_modules/@biomejs/biome/bin/biome', 'ci'),
     tests('src', './src'),
+    tests('src-server', ...SERVER_TESTS),
     ...topics.map((topic) => tests(topic, `./e2e/${topic}${ENDING}`)),
   ]
 }

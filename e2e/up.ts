@@ -5,9 +5,10 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { ConsoleView } from '../envoy/console.ts'
 import type { EdgeListener } from '../envoy/render.ts'
-import { EdgeSettingFault, readEdgeSettings } from '../envoy/render.ts'
+import { EdgeSettingFault, readEdgeSettings, readPort } from '../envoy/render.ts'
 import { walk } from '../src/cli/welcome.ts'
-import type { Part, Stack } from './stack.ts'
+import { hasPrometheus, startMonitoring } from './monitoring.ts'
+import type { Part, Stack, StackEvent } from './stack.ts'
 import { controlSocket, isFree, readPorts, startStack } from './stack.ts'
 import type { Memory, Paint } from './status.ts'
 import { clock, columns, createMemory, createScreen, painter, paintState } from './status.ts'
@@ -19,6 +20,7 @@ const USAGE = `npm run up [-- --data <folder>] [--replicas <count>]
   --replicas <count>  how many replicas, 1 to 9 (3)
 
   EDGE_HOST, EDGE_HEALTH_CHECK, EDGE_HTTPS_PORT, EDGE_HTTP_PORT, EDGE_CONSOLE_PORT, EDGE_METRICS_PORT: see docs/edge.md
+  PROMETHEUS_PORT: of Prometheus, where it is installed (9090)
   MUNJIGI_…: settings of the replicas`
 
 /** What keeps `up` from starting; the message is for the person at the terminal. */
@@ -59,6 +61,7 @@ async function up(): Promise<void> {
     `  ${paint('bold', 'Munjigi 문지기')} ${paint('dim', 'starting the edge, the replicas and the database …')}`,
     '',
   ])
+  const listening: Listening = new Set()
   const stack = await startStack({
     ...options,
     edge,
@@ -66,12 +69,20 @@ async function up(): Promise<void> {
     restart: true,
     env: ownSettings(),
     onEvent: ({ part, text }) => say(part, paint('yellow', text)),
+    onLine: (line) => {
+      for (const listen of listening) listen(line)
+    },
   })
   await using _ = stack
   const memory = createMemory()
-  using control = listenForOthers(stack, memory)
+  using control = listenForOthers(stack, memory, listening)
   void control
-  screen.say(welcome(stack, paint))
+  const prometheusPort = readPort('PROMETHEUS_PORT', process.env) ?? 9090
+  await using monitoring =
+    hasPrometheus() && (await isFree(prometheusPort))
+      ? await startMonitoring(stack, { port: prometheusPort })
+      : null
+  screen.say(welcome(stack, monitoring?.url, paint))
   const show = (view: ConsoleView | null) =>
     screen.show(indent(partsTable(stack, view, memory, paint)))
   const ended = await watchUntil(stopping, stack, memory, show)
@@ -122,13 +133,24 @@ function signal(): Promise<string> {
   })
 }
 
-function welcome({ url, ports, consoleUrl, ca }: Stack, paint: Paint): string[] {
+function welcome(
+  { url, ports, consoleUrl, ca }: Stack,
+  prometheusUrl: string | undefined,
+  paint: Paint,
+): string[] {
   const fact = (name: string, value: string, remark = '') =>
     `  ${name.padEnd(9)} ${value}${remark && `  ${paint('dim', remark)}`}`
   return [
     fact('GraphQL', paint('bold', `${url}/graphql`)),
     fact('Keys', `${url}/.well-known/jwks.json`),
     fact('Console', consoleUrl, 'as a table: npm run status'),
+    fact(
+      'Metrics',
+      prometheusUrl ?? 'none',
+      prometheusUrl
+        ? 'Prometheus, with the alerts'
+        : 'no prometheus is installed, or 9090 is in use',
+    ),
     fact('Plain', `http://localhost:${ports.http}`, 'sends browsers to HTTPS, refuses the rest'),
     fact('CA', ca.path, 'another one at each start, unless --data keeps it'),
     '',
@@ -190,8 +212,14 @@ function sinceOf(part: Part, memory: Memory): string {
   return clock(seen && seen > part.since ? seen : part.since)
 }
 
-/** Answers `npm run rollout`, a line for each step as it happens, and tells `npm run status` since when. */
-function listenForOthers(stack: Stack, memory: Memory): Disposable {
+/** Those who are told every line of output. */
+type Listening = Set<(line: StackEvent) => void>
+
+/**
+ * Answers `npm run rollout`, a line for each step as it happens, tells `npm run status` since when, and `npm run logs` what
+ * the parts wrote and write.
+ */
+function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Disposable {
   const unix = controlSocket(stack.ports.https)
   mkdirSync(join(unix, '..'), { recursive: true })
   // Left by one that was killed: our port was free, so nobody listens there.
@@ -199,7 +227,12 @@ function listenForOthers(stack: Stack, memory: Memory): Disposable {
   let running = false
   const server = Bun.serve({
     unix,
-    fetch(request) {
+    fetch(request, server) {
+      if (new URL(request.url).pathname === '/logs') {
+        // Who follows may hear nothing for long.
+        server.timeout(request, 0)
+        return new Response(follow(stack, listening))
+      }
       if (request.method === 'GET') {
         const all = stack.replicas.map((part) => [part.name, sinceOf(part, memory)])
         return Response.json(Object.fromEntries(all))
@@ -230,6 +263,22 @@ function listenForOthers(stack: Stack, memory: Memory): Disposable {
       running = false
     }
   }
+}
+
+/** The last lines of every part, and each one from now on, until the reader goes. */
+function follow(stack: Stack, listening: Listening): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  let hear: (line: StackEvent) => void = () => {}
+  return new ReadableStream({
+    start(controller) {
+      hear = ({ text }) => controller.enqueue(encoder.encode(`${text}\n`))
+      for (const part of stack.parts) for (const text of part.lines) hear({ part: part.name, text })
+      listening.add(hear)
+    },
+    cancel() {
+      listening.delete(hear)
+    },
+  })
 }
 
 function lines(source: AsyncGenerator<string>): ReadableStream<Uint8Array> {

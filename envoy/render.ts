@@ -1,8 +1,8 @@
 // envoy.yaml for one place: host names, kind of health check and language by settings, and addresses when it does not run
-// in a container. As a program it writes the result into the file that is named, or prints it: `bun envoy/render.ts envoy.json`
-// (JSON is YAML). What is not named here stays as the file has it.
+// in a container. As a program it prints the result (JSON is YAML), or writes it into a folder with the edge's other files:
+// `bun envoy/render.ts FOLDER`. What is not named here stays as the file has it.
 
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Language } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
@@ -329,9 +329,17 @@ if (import.meta.main) {
   }
 }
 
-/** An Envoy that reads the file meanwhile finds the old one or the new one. */
-function write(text: string, path: string | undefined): void {
-  if (path === undefined) return void process.stdout.write(text)
+/** The edge's files as its containers read them; without a folder, the configuration alone is printed. */
+function write(config: string, folder: string | undefined): void {
+  if (folder === undefined) return void process.stdout.write(config)
+  mkdirSync(join(folder, 'sds'), { recursive: true })
+  put(join(folder, 'envoy.json'), config)
+  for (const name of [join('sds', 'edge_cert.yaml'), 'certs.sh'])
+    put(join(folder, name), readFileSync(join(import.meta.dir, name), 'utf8'))
+}
+
+/** Who reads the file meanwhile finds the old one or the new one. */
+function put(path: string, text: string): void {
   writeFileSync(`${path}.tmp`, text)
   renameSync(`${path}.tmp`, path)
 }

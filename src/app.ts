@@ -13,11 +13,19 @@ import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
 import type { Report } from './observability/events.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
-import type { HashingCost } from './passwords/hasher.ts'
+import { createThreadPoolProbe } from './observability/thread-pool.ts'
+import { loadBlocklist } from './passwords/blocklist.ts'
+import { createBreachCheck } from './passwords/breaches.ts'
+import { wordsOfService } from './passwords/context.ts'
+import type { Hasher, HashingCost } from './passwords/hasher.ts'
 import { createBunHasher } from './passwords/hasher.ts'
+import { loadNativeHasher } from './passwords/native-hasher.ts'
 import { createPasswords } from './passwords/passwords.ts'
+import type { PasswordPolicy } from './passwords/policy.ts'
+import { createPasswordPolicy } from './passwords/policy.ts'
 import type { Clock } from './platform/clock.ts'
 import { deriveKey, shortDigest } from './platform/digest.ts'
+import type { GateLimits } from './platform/gate.ts'
 import { createLoop } from './platform/loop.ts'
 import type { Random } from './platform/random.ts'
 import { createSchema } from './schema.ts'
@@ -27,6 +35,7 @@ import { createRefreshTokens } from './sessions/refresh-token.ts'
 import { createSessions } from './sessions/sessions.ts'
 import type { Database } from './storage/database.ts'
 import { createHeartbeat } from './storage/heartbeat.ts'
+import { createThrottle } from './throttle/throttle.ts'
 import { createAccessTokens } from './tokens/access-token.ts'
 import { LEEWAY } from './tokens/claims.ts'
 import { createUsers } from './users/users.ts'
@@ -61,9 +70,14 @@ export interface App {
   readonly madeSigningKey: boolean
 }
 
-/** Hashes at once and in line: one takes some 50 ms, so the last in line waits for about a second. */
-const CORES = availableParallelism()
-const HASHING = { running: CORES, waiting: 16 * CORES, patience: 2_000 }
+/** Passwords in line for each that is hashed: beyond half a second's worth at the pace of late, or so many, they are refused. */
+const HASHING = { waitingEach: 32, patience: 2_000, foreseen: 500 }
+/** What the engine that does not run would give, for the log. */
+const OTHER_ENGINE = {
+  bun: 'MUNJIGI_PASSWORD_ENGINE=native computes the same hashes for less than half of the CPU',
+  native:
+    'MUNJIGI_PASSWORD_ENGINE=bun computes the same hashes without a native package, for twice the CPU',
+} as const
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
@@ -75,7 +89,7 @@ export interface Core extends Services {
 
 /** Makes the services. Throws `WrongSecret`, and `SERVICE_UNAVAILABLE` when the database cannot be reached. */
 export async function createCore(dependencies: Dependencies): Promise<Core> {
-  const { config, clock, random, database, metrics, report, hashingCost } = dependencies
+  const { config, clock, random, database, metrics, report } = dependencies
   const secrets: [string, ...string[]] = [
     config.secret,
     ...(config.secretPrevious ? [config.secretPrevious] : []),
@@ -99,18 +113,27 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     audience: config.tokenAudience,
     ttl: config.accessTokenTtl,
   })
-  const hasher = createBunHasher(hashingCost, random)
   const passwords = createPasswords({
-    hasher,
-    limits: HASHING,
+    hasher: await createHasher(dependencies),
+    limits: gateLimits(config),
+    clock,
+    random,
+    metrics,
+    report,
+  })
+  const logKey = deriveKey(config.secret, 'log digest v1')
+  const emailDigest = (emailKey: string) => shortDigest(logKey, emailKey)
+  const throttle = createThrottle({
+    database,
+    config,
+    key: deriveKey(config.secret, 'throttle v1'),
+    emailDigest,
     clock,
     metrics,
     report,
   })
-  const users = createUsers({ database, passwords, clock, random })
+  const users = createUsers({ database, passwords, throttle, clock, random })
 
-  const logKey = deriveKey(config.secret, 'log digest v1')
-  const emailDigest = (emailKey: string) => shortDigest(logKey, emailKey)
   const ended = createEndedSessions({
     database,
     clock,
@@ -137,14 +160,44 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     database,
     users,
     passwords,
+    policy: await createPolicy(dependencies),
     sessions,
     tokens,
+    throttle,
     metrics,
     report,
     emailDigest,
     keys,
     ended,
   }
+}
+
+function createHasher({ config, hashingCost, random }: Dependencies): Hasher | Promise<Hasher> {
+  return config.passwordEngine === 'native'
+    ? loadNativeHasher(hashingCost, random)
+    : createBunHasher(hashingCost)
+}
+
+async function createPolicy({
+  config,
+  clock,
+  log,
+  metrics,
+}: Dependencies): Promise<PasswordPolicy> {
+  const { passwordMinLength: minLength, passwordBreachUrl: url } = config
+  return createPasswordPolicy({
+    minLength,
+    blocklist: await loadBlocklist(),
+    serviceWords: wordsOfService(['munjigi', '문지기', config.tokenAudience], config.issuerUrl),
+    breaches: url === undefined ? undefined : createBreachCheck({ url, clock, log, metrics }),
+  })
+}
+
+/** One core less than there are: the event loop, and whatever needs no password, has one to itself (docs/security.md). */
+function gateLimits({ passwordHashConcurrency }: Config): GateLimits {
+  const running = passwordHashConcurrency ?? Math.max(1, availableParallelism() - 1)
+  const { waitingEach, patience, foreseen } = HASHING
+  return { running, waiting: running * waitingEach, patience, foreseen }
 }
 
 /** Wires the parts. Throws what `createCore` throws. `createServer`: for a test that serves GraphQL another way. */
@@ -154,7 +207,12 @@ export async function createApp(
 ): Promise<App> {
   const { config, clock, random, database, log, metrics } = dependencies
   const core = await createCore(dependencies)
-  const { keys, tokens, sessions, ended } = core
+  log.info('hashing.ready', {
+    engine: config.passwordEngine,
+    ...dependencies.hashingCost,
+    other: OTHER_ENGINE[config.passwordEngine],
+  })
+  const { keys, tokens, sessions, ended, throttle } = core
   const schema = createSchema(core)
   const graphql = createServer({
     schema,
@@ -163,11 +221,17 @@ export async function createApp(
     clock,
     log,
     metrics,
+    onCredentialFlood: ({ address }) => throttle.charge(address),
   })
 
-  const heartbeat = createHeartbeat(database, clock, random)
-  const sweeping = createLoop(SWEEP_MS, random, sessions.sweep)
+  const heartbeat = createHeartbeat(database, { clock, random, metrics })
+  const sweep = async () => {
+    await sessions.sweep()
+    await throttle.sweep()
+  }
+  const sweeping = createLoop(SWEEP_MS, random, sweep)
   const tending = createLoop(keys.interval, random, keys.tend)
+  const probing = createThreadPoolProbe({ clock, random, metrics })
   let draining = false
   const failing = () => [
     ...(draining ? ['draining'] : []),
@@ -193,7 +257,8 @@ export async function createApp(
   })
 
   return {
-    fetch: async (request, peer) => await routes.fetch(request, { peer }),
+    fetch: (request, peer) =>
+      database.forRequest(async () => await routes.fetch(request, { peer })),
     async metricsFetch(request) {
       if (pathOf(request) !== '/metrics') return new Response('Not found\n', { status: 404 })
       return new Response(await metrics.print(), {
@@ -206,16 +271,18 @@ export async function createApp(
       ended.start()
       sweeping.start()
       tending.start()
+      probing.start()
     },
     drain() {
       draining = true
     },
-    sweep: sessions.sweep,
+    sweep,
     stop() {
       heartbeat.stop()
       ended.stop()
       sweeping.stop()
       tending.stop()
+      probing.stop()
     },
     madeSigningKey: keys.isNew,
   }

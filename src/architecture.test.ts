@@ -21,8 +21,21 @@ const DOORS: ReadonlyArray<{ library: RegExp; files: RegExp }> = [
   { library: /^hono\/jwt$/, files: /^(tokens|keys)\// },
   { library: /^hono(?!\/jwt)/, files: /^http\/|\/routes\.ts$|^app\.ts$/ },
   { library: /^(prom-client|@hono\/prometheus)$/, files: /^observability\/metrics\.ts$/ },
+  { library: /^@node-rs\//, files: /^passwords\/native-hasher\.ts$/ },
+  { library: /^@zxcvbn-ts\//, files: /^passwords\/blocklist\.ts$/ },
   { library: /^commander$/, files: /^cli\/program\.ts$/ },
   { library: /^@logtape\//, files: /^observability\/log\.ts$|^testing\/log\.ts$/ },
+]
+
+/** What only one file may call: a second way to a password would have a budget of its own. */
+const CHOKE_POINTS: ReadonlyArray<{ use: RegExp; files: RegExp }> = [
+  {
+    use: /\bpassword\.verify\(|\bargon2Verify|\bverifySync\(|\bcreate\w*Hasher\(/,
+    files: /^passwords\/|^app\.ts$/,
+  },
+  { use: /\b(?:hasher\.verify|verifyHash)\(/, files: /^passwords\/(?:passwords|hash-format)\.ts$/ },
+  { use: /\bconfirmation\.(?:check|renew)\(/, files: /^users\/users\.ts$/ },
+  { use: /\bpasswords\.check\(/, files: /^users\/confirmation\.ts$/ },
 ]
 
 /** What is not pure, and the only files that may do it. */
@@ -78,6 +91,14 @@ test('time, chance, the environment and the console each have one place', () => 
     ).map(({ use }) => `${file}: ${use.source}`),
   )
   expect(broken).toEqual([])
+})
+
+test('there is one way to check a password, and it is paid for', () => {
+  const used = CHOKE_POINTS.map(({ use, files: allowed }) => {
+    const users = files.filter((file) => use.test(withoutComments(sources.get(file) ?? '')))
+    return { some: users.length > 0, elsewhere: users.filter((file) => !allowed.test(file)) }
+  })
+  expect(used).toEqual(CHOKE_POINTS.map(() => ({ some: true, elsewhere: [] })))
 })
 
 test('every file begins by saying what it is for, in one to five lines', () => {

@@ -30,6 +30,22 @@ export interface Settings {
   readonly secretPrevious: string | undefined
   readonly messageLanguage: Language
   readonly passwordMinLength: number
+  readonly passwordEngine: 'bun' | 'native'
+  /** MiB. */
+  readonly passwordHashMemory: number
+  readonly passwordHashPasses: number
+  readonly passwordBreachUrl: string | undefined
+  /** Undefined: as the number of cores suggests. */
+  readonly passwordHashConcurrency: number | undefined
+  readonly throttleUserAttempts: number
+  readonly throttleUserDelay: number
+  readonly throttleUserMaxDelay: number
+  readonly throttleUserLimit: number
+  readonly throttleUserMemory: number
+  readonly throttleAddressAttempts: number
+  readonly throttleAddressInterval: number
+  readonly throttleSignupAttempts: number
+  readonly throttleSignupInterval: number
   readonly clientAddressHeader: string | undefined
   readonly trustedPeers: BlockList
   readonly corsOrigins: readonly string[]
@@ -158,6 +174,62 @@ const SETTINGS = {
     'The shortest password accepted, in code points. 15 is recommended where the password stands alone (NIST SP 800-63B-4).',
     '8',
   ),
+  PASSWORD_ENGINE: setting(
+    oneOf('bun', 'native'),
+    'What computes the hashes: bun, or native (the optional package `@node-rs/argon2`): the same hashes for less than half of the CPU.',
+    'bun',
+  ),
+  PASSWORD_HASH_MEMORY: setting(
+    integer(7, 256),
+    'MiB of memory for one argon2id hash. A login hashes a password anew when memory or passes have changed.',
+    '19',
+  ),
+  PASSWORD_HASH_PASSES: setting(
+    integer(1, 10),
+    'Passes over that memory. At least what OWASP asks for: 46 MiB and 1, 19 and 2, 12 and 3, 9 and 4, or 7 and 5.',
+    '2',
+  ),
+  PASSWORD_BREACH_URL: setting(
+    webUrl,
+    'Where to ask whether a new password is known from a breach, e.g. `https://api.pwnedpasswords.com/range`. Five digits of its SHA-1 are sent. Nobody is asked when not set.',
+  ),
+  PASSWORD_HASH_CONCURRENCY: setting(
+    integer(1, 1_024),
+    'How many passwords are hashed at once. When not set: one less than there are cores, at least one.',
+  ),
+  THROTTLE_USER_ATTEMPTS: setting(
+    integer(0, 100),
+    'Wrong passwords for one user before each further one must wait; the right one begins the count anew. `0`: no such throttle.',
+    '10',
+  ),
+  THROTTLE_USER_DELAY: setting(
+    duration(1, 3_600),
+    'The first wait. It doubles with every further wrong password.',
+    '1s',
+  ),
+  THROTTLE_USER_MAX_DELAY: setting(duration(1, 86_400), 'The longest wait.', '15m'),
+  THROTTLE_USER_LIMIT: setting(
+    integer(10, 100),
+    'Wrong passwords in a row for one user after which there is no further try until they are forgotten. A fifth of them is kept for addresses that the user has logged in from.',
+    '100',
+  ),
+  THROTTLE_USER_MEMORY: setting(
+    duration(60, 365 * 86_400),
+    'How long after the last one wrong passwords are forgotten.',
+    '24h',
+  ),
+  THROTTLE_ADDRESS_ATTEMPTS: setting(
+    integer(0, 1_000_000),
+    'Wrong passwords from one address (IPv6: from one /64) that may come at once. `0`: no such throttle.',
+    '100',
+  ),
+  THROTTLE_ADDRESS_INTERVAL: setting(duration(1, 86_400), 'After those: one each so long.', '10s'),
+  THROTTLE_SIGNUP_ATTEMPTS: setting(
+    integer(0, 1_000_000),
+    'Signups from one address that may come at once, failed ones included. `0`: no such throttle.',
+    '20',
+  ),
+  THROTTLE_SIGNUP_INTERVAL: setting(duration(1, 86_400), 'After those: one each so long.', '1m'),
   CLIENT_ADDRESS_HEADER: setting(
     headerName,
     'The header in which the edge reports the client, e.g. `x-envoy-external-address`. Needs `MUNJIGI_TRUSTED_PEERS`.',
@@ -228,6 +300,20 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
     secretPrevious: read('SECRET_PREVIOUS'),
     messageLanguage: read('MESSAGE_LANGUAGE'),
     passwordMinLength: read('PASSWORD_MIN_LENGTH'),
+    passwordEngine: read('PASSWORD_ENGINE'),
+    passwordHashMemory: read('PASSWORD_HASH_MEMORY'),
+    passwordHashPasses: read('PASSWORD_HASH_PASSES'),
+    passwordBreachUrl: read('PASSWORD_BREACH_URL'),
+    passwordHashConcurrency: read('PASSWORD_HASH_CONCURRENCY'),
+    throttleUserAttempts: read('THROTTLE_USER_ATTEMPTS'),
+    throttleUserDelay: read('THROTTLE_USER_DELAY'),
+    throttleUserMaxDelay: read('THROTTLE_USER_MAX_DELAY'),
+    throttleUserLimit: read('THROTTLE_USER_LIMIT'),
+    throttleUserMemory: read('THROTTLE_USER_MEMORY'),
+    throttleAddressAttempts: read('THROTTLE_ADDRESS_ATTEMPTS'),
+    throttleAddressInterval: read('THROTTLE_ADDRESS_INTERVAL'),
+    throttleSignupAttempts: read('THROTTLE_SIGNUP_ATTEMPTS'),
+    throttleSignupInterval: read('THROTTLE_SIGNUP_INTERVAL'),
     clientAddressHeader: read('CLIENT_ADDRESS_HEADER'),
     trustedPeers: read('TRUSTED_PEERS') ?? new BlockList(),
     corsOrigins: read('CORS_ORIGINS') ?? [],
@@ -242,11 +328,29 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
     faults.push(
       `${PREFIX}CLIENT_ADDRESS_HEADER: needs ${PREFIX}TRUSTED_PEERS, else anybody could choose an address`,
     )
+  if (isCheap(values.passwordHashMemory, values.passwordHashPasses))
+    faults.push(
+      `${PREFIX}PASSWORD_HASH_PASSES: too few for that much memory; at least ${CHEAPEST.map(([memory, passes]) => `${passes} with ${memory} MiB`).join(', ')}`,
+    )
   if (values.port !== 0 && values.port === values.metricsPort)
     faults.push(`${PREFIX}METRICS_PORT: must not be the public port`)
   if (faults.length > 0) throw new ConfigFaults(faults)
   // Without faults every setting with a default has a value: the type says what the checks above ensured.
   return Object.freeze(values) as Settings
+}
+
+/** OWASP Password Storage: memory in MiB and passes, each pair as strong as the others. */
+const CHEAPEST = [
+  [46, 1],
+  [19, 2],
+  [12, 3],
+  [9, 4],
+  [7, 5],
+] as const
+
+/** A setting that could not be read is a fault of its own. */
+function isCheap(memory = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INFINITY): boolean {
+  return !CHEAPEST.some(([least, fewest]) => memory >= least && passes >= fewest)
 }
 
 /** The table of the README, in Markdown. */

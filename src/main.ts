@@ -3,12 +3,16 @@
 import { readFileSync } from 'node:fs'
 import type { Core, Dependencies } from './app.ts'
 import { createApp, createCore } from './app.ts'
+import type { BackupParts } from './cli/backup.ts'
+import { backup } from './cli/backup.ts'
 import { dev } from './cli/dev.ts'
 import { explain, VERSION } from './cli/explain.ts'
 import { keyCommands } from './cli/keys.ts'
+import { migrateDatabase } from './cli/migrate.ts'
 import type { Parts } from './cli/parts.ts'
 import type { Actions } from './cli/program.ts'
 import { createProgram } from './cli/program.ts'
+import { restore } from './cli/restore.ts'
 import { secrets } from './cli/secrets.ts'
 import { serve } from './cli/serve.ts'
 import { userCommands } from './cli/users.ts'
@@ -18,7 +22,6 @@ import { readSettings } from './config.ts'
 import { createReport } from './observability/events.ts'
 import { startLog } from './observability/log.ts'
 import { createMetrics } from './observability/metrics.ts'
-import { DEFAULT_COST } from './passwords/hasher.ts'
 import { systemClock } from './platform/clock.ts'
 import { systemRandom } from './platform/random.ts'
 import type { Database } from './storage/database.ts'
@@ -46,6 +49,12 @@ const actions: Actions = {
   secrets: secrets(systemRandom),
   ...keyCommands(withServices),
   ...userCommands(withServices),
+  backup: (file, options) => backup(file, options, onDatabase()),
+  restore: (file, options) => restore(file, options, onDatabase()),
+  async migrate(options) {
+    const settings = readSettings('dev', source)
+    await migrateDatabase(options, settings, realParts({ ...settings, logLevel: 'error' }))
+  },
 }
 
 try {
@@ -63,6 +72,12 @@ async function withServices(use: (core: Core) => Promise<void>): Promise<void> {
   await withCore(settings, realParts({ ...settings, logLevel: 'error' }), use)
 }
 
+/** For commands on the database itself, without services. */
+function onDatabase(): BackupParts {
+  const settings = readSettings('dev', source)
+  return { settings, clock: systemClock, random: systemRandom, version: VERSION }
+}
+
 function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
   const [clock, random, log] = [systemClock, systemRandom, startLog({ level, format })]
   const metrics = createMetrics({
@@ -75,7 +90,10 @@ function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
     database,
     ...shared,
     report: createReport(log, metrics),
-    hashingCost: DEFAULT_COST,
+    hashingCost: {
+      memoryKib: config.passwordHashMemory * 1024,
+      passes: config.passwordHashPasses,
+    },
   })
   return {
     log,

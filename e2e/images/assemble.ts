@@ -1,5 +1,5 @@
 // `npm run images`: makes the images that docker-compose.yml and Dockerfile name, under the very same names, from
-// packages of Debian and npm: for machines that reach those but no registry of images. Only .ci/run does it: on any other
+// packages of Debian, npm and Go: for machines that reach those but no registry of images. Only .ci/run does it: on any other
 // machine the names must mean what they say. What a real image lacks (curl, say) is missing here too, so that a health check
 // that passes here passes there. The base is Debian 12.
 
@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { imagesOfProject } from '../compose.ts'
 import { findTools } from '../tools.ts'
 
@@ -36,12 +36,20 @@ interface Recipe {
 const ROOT = join(import.meta.dir, '..', '..')
 const PACKAGES = join(ROOT, '.cache', 'images')
 
+const NOBODY = 65_534
+
 /** A Debian with a shell, as slim as the one that most images are made from. */
 const DEBIAN = [
   ...['base-files', 'bash', 'ca-certificates', 'coreutils', 'grep', 'sed'],
   ...['libacl1', 'libattr1', 'libc6', 'libgcc-s1', 'libgmp10', 'libpcre2-8-0'],
   ...['libselinux1', 'libssl3', 'libstdc++6', 'libtinfo6'],
 ]
+
+/** What the images of Prometheus' projects hold beside their program: a shell of few words, with wget. */
+const BUSYBOX = {
+  packages: ['libc6', 'busybox-static'],
+  links: { '/bin/sh': 'busybox', '/bin/wget': 'busybox' },
+}
 
 const tools = await findTools()
 
@@ -69,11 +77,46 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     folders: { '/var/lib/sqld': 666 },
     changes: ['WORKDIR /var/lib/sqld', 'VOLUME /var/lib/sqld', 'EXPOSE 5001 8080'],
   },
+  'prom/prometheus': {
+    packages: [...BUSYBOX.packages, 'prometheus'],
+    links: BUSYBOX.links,
+    folders: { '/prometheus': NOBODY },
+    changes: ['ENTRYPOINT ["/bin/prometheus"]', 'VOLUME /prometheus', 'EXPOSE 9090'],
+  },
+  'prom/alertmanager': {
+    packages: [...BUSYBOX.packages, 'prometheus-alertmanager'],
+    links: { ...BUSYBOX.links, '/bin/alertmanager': 'prometheus-alertmanager' },
+    folders: { '/alertmanager': NOBODY },
+    changes: ['ENTRYPOINT ["/bin/alertmanager"]', 'VOLUME /alertmanager', 'EXPOSE 9093'],
+  },
+  'prom/node-exporter': {
+    packages: BUSYBOX.packages,
+    links: BUSYBOX.links,
+    // Debian's is too old to read the mounts of the host.
+    programs: { '/bin/node_exporter': build('github.com/prometheus/node_exporter@v1.12.1') },
+    changes: ['ENTRYPOINT ["/bin/node_exporter"]', 'EXPOSE 9100'],
+  },
+  'prom/blackbox-exporter': {
+    packages: [...BUSYBOX.packages, 'prometheus-blackbox-exporter'],
+    links: { ...BUSYBOX.links, '/bin/blackbox_exporter': 'prometheus-blackbox-exporter' },
+    changes: ['ENTRYPOINT ["/bin/blackbox_exporter"]', 'EXPOSE 9115'],
+  },
+  'ghcr.io/google/cadvisor': {
+    packages: BUSYBOX.packages,
+    links: BUSYBOX.links,
+    programs: { '/usr/bin/cadvisor': build(join(import.meta.dir, 'cadvisor')) },
+    changes: ['ENTRYPOINT ["/usr/bin/cadvisor", "-logtostderr"]', 'EXPOSE 8080'],
+  },
 }
+
+/** What cannot be had as a package anywhere. Without it the rest of the stack runs all the same. */
+const UNOBTAINABLE = ['grafana/grafana']
 
 if (import.meta.main)
   for (const image of imagesOfProject()) {
-    const recipe = RECIPES[image.slice(0, image.lastIndexOf(':'))]
+    const name = image.slice(0, image.lastIndexOf(':'))
+    if (UNOBTAINABLE.includes(name)) continue
+    const recipe = RECIPES[name]
     if (!recipe) throw new Error(`there is no recipe for ${image}`)
     assemble(image, recipe)
     console.log(`assembled ${image}`)
@@ -91,8 +134,8 @@ function assemble(image: string, recipe: Recipe): void {
     chmodSync(join(root, 'tmp'), 0o1777)
     chmodSync(root, 0o755)
     for (const name of recipe.packages) unpack(debian(name), root)
-    if (!existsSync(join(root, 'bin', 'sh'))) symlinkSync('bash', join(root, 'bin', 'sh'))
     fill(root, recipe)
+    if (!existsSync(join(root, 'bin', 'sh'))) symlinkSync('bash', join(root, 'bin', 'sh'))
     const changes = recipe.changes.flatMap((change) => ['--change', change])
     shell('cd "$1" && shift && tar -c . | docker import "$@"', root, ...changes, '-', image)
   } finally {
@@ -128,6 +171,15 @@ function registryOfThisMachine(): string[] {
     `ENV BUN_CONFIG_REGISTRY=${stdout.toString().trim()}`,
     'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt',
   ]
+}
+
+/** The path of a program in Go: of a module by version, or of a folder here. */
+function build(what: string): string {
+  const name = basename(what).replace(/@.*/, '')
+  const [folder, verb] = what.includes('@') ? [ROOT, `install ${what}`] : [what, 'install .']
+  const settings = `GOBIN="$1" CGO_ENABLED=0`
+  shell(`cd "$2" && ${settings} go ${verb}`, PACKAGES, folder)
+  return join(PACKAGES, name)
 }
 
 /** The path of a Debian package, fetched once; apt checks its signature. */

@@ -5,14 +5,17 @@ import { ConfigFaults } from '../config.ts'
 import { AuthError, messageOf } from '../errors.ts'
 import { WrongSecret } from '../keys/keys.ts'
 import { describeError } from '../observability/log.ts'
-import { StorageFault } from '../storage/faults.ts'
+import { BrokenBackup } from '../storage/archive.ts'
+import { NoQuietMoment } from '../storage/backup.ts'
+import { StorageFault, toFault } from '../storage/faults.ts'
+import { UnfinishedRestore } from '../storage/unfinished.ts'
 import { CannotListen, PortTaken } from './listen.ts'
 import { isUsageError, USAGE } from './program.ts'
 import { NothingFound } from './with-core.ts'
 
 export const VERSION = manifest.version
 
-/** BSD's sysexits: 78 for configuration, 69 for a part that cannot be reached, 70 for a fault of ours; 1: nothing done. */
+/** BSD's sysexits: 78 for configuration, 65 for a backup that is none, 69 for a part that cannot be reached, 70 for a fault of ours; 1: nothing done. */
 export function explain(error: unknown): { message: string; exitCode: number } {
   // Commander has told the user already; help and version are no failures.
   if (isUsageError(error)) return { message: '', exitCode: error.exitCode === 0 ? 0 : USAGE }
@@ -38,8 +41,25 @@ export function explain(error: unknown): { message: string; exitCode: number } {
     return { message: `munjigi: cannot open the database: ${error.message}`, exitCode: 69 }
   if (error instanceof AuthError)
     return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
+  if (error instanceof BrokenBackup)
+    return { message: `munjigi: the backup cannot be used: ${error.message}`, exitCode: 65 }
+  if (error instanceof NoQuietMoment)
+    return {
+      message:
+        'munjigi: the backup was given up, because writers had to wait for it. Start sqld with a longer --checkpoint-interval-s.',
+      exitCode: 69,
+    }
+  if (error instanceof UnfinishedRestore)
+    return {
+      message:
+        'munjigi: a restore into this database did not end, so it is not whole. Run munjigi restore again, with --replace.',
+      exitCode: 69,
+    }
   if (error instanceof Error && 'syscall' in error && 'path' in error)
     return { message: `munjigi: cannot use ${error.path} (${codeOf(error)})`, exitCode: 69 }
+  const fault = toFault(error)
+  if (fault.code !== 'other')
+    return { message: `munjigi: the database failed: ${fault.message}`, exitCode: 69 }
   const { error: kind, at } = describeError(error)
   return { message: `munjigi: unexpected failure: ${kind}\n  ${at ?? ''}`, exitCode: 70 }
 }

@@ -12,11 +12,18 @@ export interface Actions {
   keysDrop(kid: string, options: Output): Promise<void>
   sessionsEnd(options: Output & { user: string }): Promise<void>
   usersList(options: Output & { after?: string; limit: number }): Promise<void>
+  usersImport(file: string | undefined, options: Output & { check?: true }): Promise<void>
   usersShow(email: string, options: Output): Promise<void>
   usersDisable(email: string, options: Output): Promise<void>
   usersEnable(email: string, options: Output): Promise<void>
   usersSetPassword(email: string, options: Output): Promise<void>
   usersDelete(email: string, options: Output & { yes?: true }): Promise<void>
+  backup(file: string, options: Output & { keyFile?: string }): Promise<void>
+  restore(
+    file: string,
+    options: Output & { keyFile?: string; dryRun?: true; replace?: true },
+  ): Promise<void>
+  migrate(options: Output & { check?: true }): Promise<void>
 }
 
 /** How results are printed: for people, or for programs. */
@@ -86,6 +93,14 @@ export function createProgram(actions: Actions, version: string): Command {
     .option('--limit <count>', 'how many', readCount, 100)
     .option(...JSON_FLAG)
     .action(actions.usersList)
+  users
+    .command('import [file]')
+    .description(
+      'take over users with their hashes, from lines of JSON in a file or standard input',
+    )
+    .option('--check', 'judge every line and write nothing')
+    .option(...JSON_FLAG)
+    .action(actions.usersImport)
   const one = (name: string, description: string) =>
     users
       .command(`${name} <email>`)
@@ -100,6 +115,31 @@ export function createProgram(actions: Actions, version: string): Command {
   one('delete', 'delete a user and everything kept about them')
     .option('--yes', 'do not ask')
     .action(actions.usersDelete)
+
+  const keyFile = [
+    '--key-file <path>',
+    'a key of at least 32 bytes, in place of MUNJIGI_SECRET',
+  ] as const
+  program
+    .command('backup <file>')
+    .description('write all data to a sealed file, while replicas serve')
+    .option(...keyFile)
+    .option(...JSON_FLAG)
+    .action(actions.backup)
+  program
+    .command('restore <file>')
+    .description('fill the database from a backup; replicas must be stopped')
+    .option(...keyFile)
+    .option('--dry-run', 'read all of it and say what would be done')
+    .option('--replace', 'give up what the database holds now')
+    .option(...JSON_FLAG)
+    .action(actions.restore)
+  program
+    .command('migrate')
+    .description('bring the database to the newest schema, as every start does')
+    .option('--check', 'only say what would run; exit code 1 if something would')
+    .option(...JSON_FLAG)
+    .action(actions.migrate)
 
   exitByThrowing(program)
   return program

@@ -54,4 +54,11 @@ test('eight at once agree on one set', async () => {
   const { files, made } = make()
   expect(made).toEqual([])
   expect(statSync(files.databaseKey).mode & 0o777).toBe(0o644)
+}, 30_000)
+
+test('a secret that was emptied is a fault by its path, and stays for somebody to look at', () => {
+  const { files } = make()
+  writeFileSync(files.secret, '')
+  expect(make).toThrow(`${files.secret}: is empty`)
+  expect(read(files.secret)).toBe('')
 })

@@ -1,11 +1,11 @@
 // `munjigi secrets FOLDER`: makes what a deployment with a libSQL server needs and nobody should choose: the secret, and a
-// token for the database. What is there stays. The replicas get `munjigi/`, the database server gets `database/` only.
+// token for the database. What is there stays. The replicas get `munjigi/`, the database server `database/`, nobody `private/`.
 
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Random } from '../platform/random.ts'
-import { draftOf, keepFile } from './keep-file.ts'
+import { draftOf, keepFile, syncFolder, writeDurably } from './keep-file.ts'
 import { newSecret } from './kept-secret.ts'
 
 /** Where everything is. */
@@ -31,7 +31,7 @@ export function makeSecrets(
     databaseToken: join(folder, 'munjigi', 'database-token'),
     databaseKey: join(folder, 'database', 'key.pem'),
   }
-  const privateKey = join(folder, 'munjigi', 'database-key')
+  const privateKey = join(folder, 'private', 'database-key')
   const made = [
     keepFile(files.secret, random, () => newSecret(random)).isNew && files.secret,
     keepFile(privateKey, random, () => newKey(random)).isNew && privateKey,
@@ -75,9 +75,9 @@ function putFile(path: string, text: string, mode: number, random: Random): bool
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return false
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
   const draft = draftOf(path, random)
-  writeFileSync(draft, text, { mode: 0o600, flag: 'wx' })
-  // This process keeps everything it writes to itself (main.ts), and this may be for others.
+  writeDurably(draft, text)
   chmodSync(draft, mode)
   renameSync(draft, path)
+  syncFolder(path)
   return true
 }

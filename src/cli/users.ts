@@ -3,6 +3,7 @@
 import type { Core } from '../app.ts'
 import { disable, remove, setPassword } from '../flows/administer.ts'
 import type { User } from '../users/user.ts'
+import { importUsers, sentenceOf } from './import-users.ts'
 import { moment, print, table } from './output.ts'
 import type { Actions } from './program.ts'
 import { readSecretLine } from './secret-input.ts'
@@ -25,6 +26,21 @@ export function userCommands(
       withCore(async ({ users }) => {
         const page = await users.list({ after, limit })
         print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
+      }),
+
+    usersImport: (file, { check = false, json }) =>
+      withCore(async ({ users, clock }) => {
+        if (file === undefined && process.stdin.isTTY)
+          throw new NothingFound('name a file, or send the lines to standard input')
+        const counts = await importUsers({
+          users,
+          source: file === undefined ? Bun.stdin.stream() : Bun.file(file).stream(),
+          now: clock.now(),
+          check,
+          tell: (sentence) => console.error(`munjigi: ${sentence}`),
+        })
+        print(json, counts, sentenceOf(counts, check))
+        if (counts.refused > 0) throw new NothingFound(`${counts.refused} line(s) were refused`)
       }),
 
     usersShow: (email, { json }) =>

@@ -6,7 +6,7 @@ import { ConfigFaults } from '../config.ts'
 import { readKeptSecret } from './kept-secret.ts'
 import type { Parts } from './parts.ts'
 
-/** There is nothing to do, or it was not confirmed: exit code 1, and the sentence says why. */
+/** Nothing was done, or not all of it: exit code 1, and the sentence says why. */
 export class NothingFound extends Error {
   override readonly name = 'NothingFound'
 }

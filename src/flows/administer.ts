@@ -2,19 +2,20 @@
 // run the command line owns the database.
 
 import { AuthError } from '../errors.ts'
-import { parsePassword } from '../passwords/password.ts'
+import { emailKeyOf } from '../users/email.ts'
 import type { User } from '../users/user.ts'
 import type { Services } from './services.ts'
 import { deleteUser, disableUser, forcePassword } from './store.ts'
 
 /** Gives a user a new password. Returns how many sessions ended. Throws `WEAK_PASSWORD`. */
 export async function setPassword(services: Services, user: User, text: string): Promise<number> {
-  const { config, clock, database, passwords, sessions } = services
-  const rules = { field: 'password', minLength: config.passwordMinLength }
-  const to = await passwords.hash(parsePassword(text, rules))
+  const { policy, clock, database, passwords, sessions, throttle } = services
+  const chosen = await policy.choose(text, { field: 'password', email: user.email })
+  const to = await passwords.hash(chosen)
   const ended = await database.write((db) =>
     forcePassword(db, { userId: user.id, to, now: clock.now() }),
   )
+  await throttle.forget(emailKeyOf(user))
   return sessions.ended(user.id, ended, 'password_changed')
 }
 
@@ -28,8 +29,10 @@ export async function disable(
 }
 
 /** Deletes a user and everything kept about them. Returns how many sessions ended. Throws `NOT_FOUND`. */
-export async function remove({ clock, database, sessions }: Services, user: User): Promise<number> {
+export async function remove(services: Services, user: User): Promise<number> {
+  const { clock, database, sessions, throttle } = services
   const ended = await database.write((db) => deleteUser(db, { userId: user.id, now: clock.now() }))
   if (ended === null) throw new AuthError('NOT_FOUND')
+  await throttle.forget(emailKeyOf(user))
   return sessions.ended(user.id, ended, 'user_deleted')
 }

@@ -2,26 +2,30 @@
 
 import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
-import { parsePassword } from '../passwords/password.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
+import { emailKeyOf } from '../users/email.ts'
 import { toUserId } from '../users/user.ts'
 import type { Services } from './services.ts'
 import { tokensOf } from './session.ts'
 import { replacePassword } from './store.ts'
 
-/** Throws `WEAK_PASSWORD`, `INVALID_CREDENTIALS`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+/** Throws `WEAK_PASSWORD`, `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export async function changePassword(
   services: Services,
   input: { viewer: Viewer; currentPassword: string; newPassword: string },
   client: Client,
 ): Promise<TokensValue> {
-  const { config, clock, database, users, passwords, sessions, tokens } = services
+  const { policy, clock, database, users, passwords, sessions, throttle, tokens } = services
   const userId = toUserId(input.viewer.userId)
-  const chosen = parsePassword(input.newPassword, {
+  const chosen = await policy.choose(input.newPassword, {
     field: 'newPassword',
-    minLength: config.passwordMinLength,
+    email: input.viewer.email,
   })
-  const { user, passwordHash: from } = await users.confirm(userId, input.currentPassword)
+  const { user, passwordHash: from } = await users.confirm(
+    input.viewer,
+    input.currentPassword,
+    client,
+  )
   const to = await passwords.hash(chosen)
 
   const { row: session, opened } = sessions.prepare(userId, client)
@@ -31,5 +35,6 @@ export async function changePassword(
   // Somebody else changed it while we were hashing: what was checked is no longer the password.
   if (ended === null) throw new AuthError('INVALID_CREDENTIALS')
   sessions.ended(userId, ended, 'password_changed')
+  await throttle.forget(emailKeyOf(user), client.address)
   return await tokensOf(tokens, user, opened)
 }

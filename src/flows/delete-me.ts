@@ -1,22 +1,25 @@
 // Deleting oneself: the password is checked, and the user, with everything kept about them, is gone in one batch.
 
 import { AuthError } from '../errors.ts'
-import type { Viewer } from '../graphql/context.ts'
+import type { Client, Viewer } from '../graphql/context.ts'
+import { emailKeyOf } from '../users/email.ts'
 import { toUserId } from '../users/user.ts'
 import type { Services } from './services.ts'
 import { deleteUser } from './store.ts'
 
-/** Returns how many sessions ended. Throws `INVALID_CREDENTIALS`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+/** Returns how many sessions ended. Throws `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export async function deleteMe(
   services: Services,
   input: { viewer: Viewer; password: string },
+  client: Client,
 ): Promise<number> {
-  const { clock, database, users, sessions } = services
+  const { clock, database, users, sessions, throttle } = services
   const userId = toUserId(input.viewer.userId)
-  const { passwordHash } = await users.confirm(userId, input.password)
+  const { user, passwordHash } = await users.confirm(input.viewer, input.password, client)
   const ended = await database.write((db) =>
     deleteUser(db, { userId, passwordHash, now: clock.now() }),
   )
   if (ended === null) throw new AuthError('INVALID_CREDENTIALS')
+  await throttle.forget(emailKeyOf(user))
   return sessions.ended(userId, ended, 'user_deleted')
 }

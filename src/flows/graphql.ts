@@ -131,7 +131,11 @@ export function addFlows(
       extensions: { checksCredentials: true },
       args: { password: t.arg.string({ required: true, description: 'The password.' }) },
       resolve: async (_, { password }, context) => ({
-        sessions: await deleteMe(services, { password, viewer: requireViewer(context) }),
+        sessions: await deleteMe(
+          services,
+          { password, viewer: requireViewer(context) },
+          context.client,
+        ),
       }),
     }),
   )

@@ -5,8 +5,12 @@ import type { ErrorCode, Language } from '../errors.ts'
 import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
 import type { LoginResult } from '../observability/metrics.ts'
+import type { Password } from '../passwords/password.ts'
 import { readPassword } from '../passwords/password.ts'
+import type { OpenedSession } from '../sessions/sessions.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
+import type { Confirmed } from '../users/confirmation.ts'
+import type { Email } from '../users/email.ts'
 import { readEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
 import { counted } from './result.ts'
@@ -34,7 +38,7 @@ interface LoginInput {
   readonly viewer: Viewer | null
 }
 
-/** Throws `INVALID_CREDENTIALS`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+/** Throws `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export function login(
   services: Services,
   input: LoginInput,
@@ -66,7 +70,7 @@ export function alreadyLoggedInMessage(email: string, language: Language): strin
 }
 
 async function logIn(services: Services, input: LoginInput, client: Client): Promise<LoggedIn> {
-  const { users, sessions, tokens, report, emailDigest } = services
+  const { users, tokens, report, emailDigest } = services
   const email = readEmail(input.email)
   const password = readPassword(input.password)
   // Nobody can have such an e-mail or password: no hash is computed, and the answer is the same.
@@ -75,7 +79,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     throw new AuthError('INVALID_CREDENTIALS')
   }
 
-  const outcome = await users.authenticate({ email, password })
+  const outcome = await users.authenticate({ email, password }, client)
   if (outcome.kind === 'refused') {
     const { reason, userId } = outcome
     // The digest only where there is no id: together they would tie the one to the other.
@@ -84,7 +88,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     throw new AuthError('INVALID_CREDENTIALS')
   }
   const { user } = outcome
-  const session = await sessions.open(outcome, client)
+  const session = await openSession(services, { confirmed: outcome, email, password }, client)
   report({
     type: 'login.succeeded',
     userId: user.id,
@@ -94,11 +98,28 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
   return { kind: 'LoggedIn', user, tokens: await tokensOf(tokens, user, session) }
 }
 
+/** Another login may just have replaced a hash that was out of date: then the password is checked against the new one. */
+async function openSession(
+  { users, sessions }: Services,
+  { confirmed, ...who }: { confirmed: Confirmed; email: Email; password: Password },
+  client: Client,
+): Promise<OpenedSession> {
+  try {
+    return await sessions.open(confirmed, client)
+  } catch (error) {
+    if (!(error instanceof AuthError) || error.code !== 'INVALID_CREDENTIALS') throw error
+    const again = await users.authenticate(who, client)
+    if (again.kind === 'refused') throw error
+    return await sessions.open(again, client)
+  }
+}
+
 function resultOf(value: LoggedIn | AlreadyLoggedIn) {
   return value.kind === 'LoggedIn' ? 'success' : 'already_logged_in'
 }
 
 const RESULTS = {
   INVALID_CREDENTIALS: 'invalid_credentials',
+  RATE_LIMITED: 'rate_limited',
   OVERLOADED: 'overloaded',
 } as const satisfies Partial<Record<ErrorCode, LoginResult>>

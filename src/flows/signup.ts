@@ -4,7 +4,6 @@
 import type { ErrorCode } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
 import type { SignupResult } from '../observability/metrics.ts'
-import { parsePassword } from '../passwords/password.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { parseEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
@@ -18,23 +17,23 @@ export interface SignedUp {
   readonly tokens: TokensValue
 }
 
-/** Throws `INVALID_EMAIL`, `WEAK_PASSWORD`, `EMAIL_TAKEN`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+/** Throws `INVALID_EMAIL`, `WEAK_PASSWORD`, `EMAIL_TAKEN`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export function signup(
   services: Services,
   input: { email: string; password: string },
   client: Client,
 ): Promise<SignedUp> {
-  const { config, users, sessions, tokens, metrics, report } = services
+  const { policy, users, sessions, tokens, metrics, report } = services
   return counted<SignedUp, SignupResult>(
     metrics.countSignup,
     { returned: () => 'success', thrown: RESULTS },
     async () => {
       const email = parseEmail(input.email, { field: 'email' })
-      const password = parsePassword(input.password, {
+      const password = await policy.choose(input.password, {
         field: 'password',
-        minLength: config.passwordMinLength,
+        email: email.address,
       })
-      const created = await users.create({ email, password })
+      const created = await users.create({ email, password }, client)
       const { user } = created
       const session = await sessions.open(created, client)
       report({ type: 'user.signed_up', userId: user.id, clientAddress: client.address })
@@ -47,5 +46,6 @@ const RESULTS = {
   INVALID_EMAIL: 'invalid_input',
   WEAK_PASSWORD: 'invalid_input',
   EMAIL_TAKEN: 'email_taken',
+  RATE_LIMITED: 'rate_limited',
   OVERLOADED: 'overloaded',
 } as const satisfies Partial<Record<ErrorCode, SignupResult>>

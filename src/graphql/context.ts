@@ -10,6 +10,8 @@ export interface Client {
   readonly address: string
   readonly userAgent: string
   readonly requestId: string
+  /** Aborted when the client has gone and nobody waits for the answer. */
+  readonly signal?: AbortSignal
 }
 
 /** The user of a valid access token. */

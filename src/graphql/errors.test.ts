@@ -60,6 +60,17 @@ describe('a value of the wrong kind is refused without being repeated (3a, G8)',
   })
 })
 
+test('more wrong variables than graphql-js counts are no fault of ours', async () => {
+  const names = Array.from({ length: 60 }, (_, at) => `v${at}`)
+  const query = `query (${names.map((name) => `$${name}: Boolean!`).join(' ')}) { ${names.map((name) => `__typename @skip(if: $${name})`).join(' ')} }`
+  const before = app.logLines.length
+  const { errors } = await app.run(query, Object.fromEntries(names.map((name) => [name, SECRET])))
+  expect(new Set(errors?.map((error) => error.extensions['code']))).toEqual(
+    new Set(['BAD_USER_INPUT']),
+  )
+  expect(app.logLines.slice(before).join()).not.toMatch(/request\.failed|hunter2/)
+})
+
 test('such a request is 200 for a client that asked for no statuses', async () => {
   const { response, code } = await app.run(LOGIN, { email: 'kim@example.com', password: 3 })
   expect([response.status, code]).toEqual([200, 'BAD_USER_INPUT'])

@@ -9,13 +9,14 @@ import type { Language } from '../errors.ts'
 import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Operation } from './context.ts'
+import type { Client, Operation } from './context.ts'
 import type { AcceptedTexts } from './documents.ts'
 import { createAcceptedTexts, createValidate, parseDocument } from './documents.ts'
 import { toWireError } from './errors.ts'
 import { createLane, useAccepted } from './lane.ts'
+import type { LimitName } from './limits.ts'
 import { rootFieldsOf, useOperationMetrics } from './operations.ts'
-import type { WireResult } from './response.ts'
+import type { WireError, WireResult } from './response.ts'
 import { answer } from './response.ts'
 
 /** What the server is made from. */
@@ -26,6 +27,8 @@ export interface GraphQLServerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
+  /** Told who asked for several fields that check credentials at once. Nothing of such a request is executed. */
+  readonly onCredentialFlood: (client: Client) => Promise<void>
   /** What the short lane knows; a memory that keeps nothing leaves everything to Yoga. */
   readonly accepted?: AcceptedTexts
 }
@@ -35,9 +38,11 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
-  const { schema, metrics, accepted = createAcceptedTexts() } = options
+  const { schema, metrics, onCredentialFlood, accepted = createAcceptedTexts() } = options
+  // By their client, made anew for each request: Yoga hands on a copy of the operation.
+  const floods = new WeakSet<Client>()
   metrics.declareOperations(rootFieldsOf(schema))
-  const answerWith = createAnswer(options)
+  const answerWith = createAnswer(options, floods)
   const yoga = createYoga<Operation>({
     schema,
     logging: false,
@@ -69,7 +74,9 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       method: 'POST',
       headers: { 'content-type': 'application/json' },
     })
-    return await yoga.fetch(bare, operation)
+    const response = await yoga.fetch(bare, operation)
+    if (floods.has(operation.client)) await onCredentialFlood(operation.client)
+    return response
   }
 }
 
@@ -84,16 +91,25 @@ interface Result {
 
 type AnswerWith = (result: Result, operation: Operation) => Response
 
-/** Turns results into answers, whichever way they came; every error passes the gate. */
-function createAnswer({ language, log }: GraphQLServerOptions): AnswerWith {
+/** Turns results into answers, whichever way they came; every error passes the gate. Notes down who floods. */
+function createAnswer(
+  { language, log }: GraphQLServerOptions,
+  floods: WeakSet<Client>,
+): AnswerWith {
   return ({ data, errors }, { client, answerTo }) => {
     const gate = { language, requestId: client.requestId, log }
     const wire: WireResult = {
       ...(errors?.length ? { errors: errors.map((error) => toWireError(error, gate)) } : {}),
       ...(data === undefined ? {} : { data }),
     }
+    if (wire.errors?.some(isCredentialFlood)) floods.add(client)
     return answer(wire, answerTo)
   }
+}
+
+/** Refused because it tried several credentials at once. */
+function isCredentialFlood({ extensions }: WireError): boolean {
+  return extensions.limit === ('credentialFields' satisfies LimitName)
 }
 
 function useAnswer(answerWith: AnswerWith): Plugin<object, Operation> {

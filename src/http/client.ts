@@ -13,17 +13,22 @@ export interface ClientRules {
 
 /** Reads the client of a request that came from the socket address `peer`. */
 export function readClient(
-  headers: Headers,
+  request: Request,
   peer: string,
   rules: ClientRules,
   random: Random,
 ): Client {
+  const { headers } = request
   const address = plainAddress(peer)
   const trusted = isTrusted(address, rules.trustedPeers)
   return {
     address: (trusted && reportedAddress(headers, rules.clientAddressHeader)) || address,
     userAgent: headers.get('user-agent') ?? '',
     requestId: (trusted && reportedId(headers)) || random.id('req'),
+    // Only who waits in a queue asks for it: making one for every request would cost each of them.
+    get signal() {
+      return request.signal
+    },
   }
 }
 

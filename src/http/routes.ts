@@ -124,7 +124,7 @@ const QUIET: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 /** The outermost layer: gives the request its id and its client, the answer its headers, the log its line. */
 function observe({ config, clock, random, log, draining }: RouteOptions) {
   return async (c: Context, next: () => Promise<void>): Promise<void> => {
-    const client = readClient(c.req.raw.headers, c.env.peer, config, random)
+    const client = readClient(c.req.raw, c.env.peer, config, random)
     const started = clock.elapsed()
     c.set('client', client)
     await withLogContext({ requestId: client.requestId }, async () => {

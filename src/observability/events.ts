@@ -23,7 +23,18 @@ interface Fields {
   'session.ended': { userId: string; sessionId: string; reason: EndReason }
   'key.rotated': { stage: 'published' | 'retired' | 'dropped'; kid: string }
   'hash.refused': { running: number; waiting: number }
+  'throttle.refused': {
+    rule: ThrottleRule
+    /** Seconds. */
+    retryAfter: number
+    emailDigest?: string
+    clientAddress: string
+  }
 }
+
+/** The rules that refuse attempts. */
+export const THROTTLE_RULES = ['user', 'known_address', 'address', 'signup'] as const
+export type ThrottleRule = (typeof THROTTLE_RULES)[number]
 
 /** Why a session ended by decision. */
 export const END_REASONS = [
@@ -49,6 +60,7 @@ const LEVELS: Record<keyof Fields, 'info' | 'warn'> = {
   'session.ended': 'info',
   'key.rotated': 'info',
   'hash.refused': 'warn',
+  'throttle.refused': 'warn',
 }
 
 /** The names of all security events. */

@@ -3,8 +3,8 @@
 
 import { prometheus } from '@hono/prometheus'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { EndReason } from './events.ts'
-import { END_REASONS, SECURITY_EVENTS } from './events.ts'
+import type { EndReason, ThrottleRule } from './events.ts'
+import { END_REASONS, SECURITY_EVENTS, THROTTLE_RULES } from './events.ts'
 
 const SIGNUP_RESULTS = [
   'success',
@@ -31,6 +31,7 @@ const REFRESH_RESULTS = [
   'error',
 ] as const
 const OPERATION_OUTCOMES = ['ok', 'refused', 'failed'] as const
+const BREACH_CHECK_RESULTS = ['clean', 'breached', 'failed'] as const
 const STATEMENT_KINDS = ['read', 'write'] as const
 
 export type SignupResult = (typeof SIGNUP_RESULTS)[number]
@@ -38,6 +39,8 @@ export type LoginResult = (typeof LOGIN_RESULTS)[number]
 export type RefreshResult = (typeof REFRESH_RESULTS)[number]
 /** `refused`: the client's fault, the right answer. `failed`: ours; what a service level counts. */
 export type OperationOutcome = (typeof OPERATION_OUTCOMES)[number]
+/** `failed`: nobody could say, and the password was judged without. */
+export type BreachCheckResult = (typeof BREACH_CHECK_RESULTS)[number]
 export type StatementKind = (typeof STATEMENT_KINDS)[number]
 
 export type Metrics = ReturnType<typeof createMetrics>
@@ -55,6 +58,7 @@ export function createMetrics(build: { version: string; bun: string }) {
   // What is asked at each scrape; the parts that know the answers declare them.
   let hashing: { engine: string; running: () => number; waiting: () => number } | undefined
   let keyAgeSeconds = () => 0
+  let writeAgeSeconds = () => 0
   let endedSessions = { known: () => 0, lagSeconds: () => 0 }
 
   const signups = new Counter({
@@ -133,6 +137,24 @@ export function createMetrics(build: { version: string; bun: string }) {
     labelNames: ['engine'],
     registers,
   })
+  const breachChecks = new Counter({
+    name: 'munjigi_password_breach_checks_total',
+    help: 'New passwords looked up in the list of breached ones, by result.',
+    labelNames: ['result'],
+    registers,
+  })
+  const threadPoolDelay = new Histogram({
+    name: 'munjigi_thread_pool_delay_seconds',
+    help: 'How long a tiny task waited for the pool of threads that hashes, files and asynchronous cryptography share.',
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers,
+  })
+  const throttleRefused = new Counter({
+    name: 'munjigi_throttle_refused_total',
+    help: 'Attempts refused by a throttle, by rule.',
+    labelNames: ['rule'],
+    registers,
+  })
   const statementSeconds = new Histogram({
     name: 'munjigi_database_statement_seconds',
     help: 'Database work, waiting and retries included.',
@@ -145,6 +167,12 @@ export function createMetrics(build: { version: string; bun: string }) {
     help: 'Database work repeated because the database was busy.',
     labelNames: ['kind'],
     registers,
+  })
+  const writeAge: Gauge = new Gauge({
+    name: 'munjigi_database_write_age_seconds',
+    help: 'Seconds since the database last took the write of each second that readiness rests on.',
+    registers,
+    collect: () => writeAge.set(writeAgeSeconds()),
   })
   const keyAge: Gauge = new Gauge({
     name: 'munjigi_signing_key_age_seconds',
@@ -163,7 +191,9 @@ export function createMetrics(build: { version: string; bun: string }) {
   for (const result of LOGIN_RESULTS) logins.inc({ result }, 0)
   for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
   for (const reason of END_REASONS) sessionsEnded.inc({ reason }, 0)
+  for (const rule of THROTTLE_RULES) throttleRefused.inc({ rule }, 0)
   for (const event of SECURITY_EVENTS) securityEvents.inc({ event }, 0)
+  for (const result of BREACH_CHECK_RESULTS) breachChecks.inc({ result }, 0)
   for (const kind of STATEMENT_KINDS) {
     statementSeconds.zero({ kind })
     statementRetries.inc({ kind }, 0)
@@ -196,9 +226,15 @@ export function createMetrics(build: { version: string; bun: string }) {
     },
     observeHash: (engine: string, seconds: number) => hashSeconds.observe({ engine }, seconds),
     countHashRefused: (engine: string) => hashRefused.inc({ engine }),
+    countBreachCheck: (result: BreachCheckResult) => breachChecks.inc({ result }),
+    observeThreadPoolDelay: (seconds: number) => threadPoolDelay.observe(seconds),
+    countThrottleRefused: (rule: ThrottleRule) => throttleRefused.inc({ rule }),
     observeStatement: (kind: StatementKind, seconds: number) =>
       statementSeconds.observe({ kind }, seconds),
     countRetry: (kind: StatementKind) => statementRetries.inc({ kind }),
+    declareWriteAge(seconds: () => number) {
+      writeAgeSeconds = seconds
+    },
     declareKeyAge(seconds: () => number) {
       keyAgeSeconds = seconds
     },

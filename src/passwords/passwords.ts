@@ -1,21 +1,43 @@
-// Hashing and checking passwords, through one gate: as many at once as there are cores, a bounded queue behind them.
+// Hashing and checking passwords, through one gate: a few at once, a bounded queue behind them.
 // Beyond it `OVERLOADED` at once: an unbounded queue of hashes would stall everything that shares the thread pool.
 
 import { AuthError } from '../errors.ts'
 import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { GateLimits } from '../platform/gate.ts'
-import { createGate, GateFull } from '../platform/gate.ts'
+import type { GateLimits, GateTerms } from '../platform/gate.ts'
+import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
+import type { Random } from '../platform/random.ts'
+import type { Attempt } from '../throttle/throttle.ts'
+import { verifyHash } from './hash-format.ts'
 import type { Hasher, PasswordHash } from './hasher.ts'
+import { decoyOf, isCurrent } from './hasher.ts'
 import type { Password } from './password.ts'
 
 /** The one place where passwords are hashed. Every verb throws `OVERLOADED` when too many are waiting. */
 export interface Passwords {
-  hash(password: Password): Promise<PasswordHash>
-  verify(password: Password, hash: PasswordHash): Promise<boolean>
-  /** Takes as long as `verify` and is false: for e-mails that no user has, so that time does not tell. */
-  verifyNobody(password: Password): Promise<false>
+  /** The hash of a new password. An attempt is charged before, and may throw `RATE_LIMITED`. */
+  hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
+  /**
+   * Whether a password is the one of a hash, which is looked for only when there is room and the attempt is paid for.
+   * Imported hashes too. Without one, for e-mails that no user has, and for one that cannot be read or asks for too much,
+   * it takes as long as for a hash of today and is false. Throws `RATE_LIMITED`.
+   */
+  check(
+    password: Password,
+    find: () => Promise<PasswordHash | undefined>,
+    terms: Terms,
+  ): Promise<boolean>
+  /** Whether a hash is what `hash` would make today; if not, it should be made anew while its password is known. */
+  isCurrent(hash: PasswordHash): boolean
+}
+
+/** What a hash is computed for. */
+export interface Terms {
+  /** Charged before the hash, and not when there is no room for it. */
+  readonly attempt: Attempt
+  /** Aborted when nobody waits for the result any more. */
+  readonly signal: AbortSignal | undefined
 }
 
 /** What the service is made from. */
@@ -23,30 +45,51 @@ export interface PasswordsOptions {
   readonly hasher: Hasher
   readonly limits: GateLimits
   readonly clock: Clock
+  readonly random: Random
   readonly metrics: Metrics
   readonly report: Report
 }
 
 /** Makes the service. */
 export function createPasswords(options: PasswordsOptions): Passwords {
-  const { hasher, limits, clock, metrics, report } = options
+  const { hasher, limits, clock, random, metrics, report } = options
   const gate = createGate(limits, clock)
-  const decoy = hasher.decoy()
+  const decoy = decoyOf(hasher.cost, random)
   metrics.declareHashing(hasher.engine, gate)
 
   return {
-    hash: (password) => gated(() => hasher.hash(password)),
-    verify: (password, hash) => gated(() => hasher.verify(password, hash)),
-    async verifyNobody(password) {
-      await gated(() => hasher.verify(password, decoy))
-      return false
+    hash: (password, { attempt, signal } = {}) =>
+      gated({ attempt, signal, before: attempt?.charge }, () => hasher.hash(password)),
+
+    async check(password, find, { attempt, signal }) {
+      let hash: PasswordHash | undefined
+      const before = async () => {
+        await attempt.charge()
+        hash = await find()
+      }
+      return await gated({ attempt, signal, before }, () => verify(password, hash ?? decoy))
     },
+
+    isCurrent: (hash) => isCurrent(hash, hasher.cost),
   }
 
-  async function gated<T>(work: () => Promise<T>): Promise<T> {
+  /** What cannot be checked takes its time as well: time must not tell that there is a row. */
+  async function verify(password: Password, hash: PasswordHash): Promise<boolean> {
+    const matches = await verifyHash(hasher, password, hash)
+    return matches ?? (await hasher.verify(password, decoy))
+  }
+
+  /** The order keeps floods off the disk: what is refused in memory, then what finds no room, then what is not paid for. */
+  async function gated<T>(
+    { attempt, ...terms }: GateTerms & { readonly attempt: Attempt | undefined },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    attempt?.recall()
     try {
-      return await gate.run(() => timed(work))
+      return await gate.run(() => timed(work), terms)
     } catch (error) {
+      // Nobody reads the answer, and nothing was refused.
+      if (error instanceof GateLeft) throw new AuthError('OVERLOADED', { retryAfter: 1 })
       if (!(error instanceof GateFull)) throw error
       metrics.countHashRefused(hasher.engine)
       report({ type: 'hash.refused', running: gate.running(), waiting: gate.waiting() })

@@ -1,8 +1,8 @@
 // The gate: how many at once, how many in line, and nobody past the queue.
 
-import { expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { createTestClock } from '../testing/clock.ts'
-import { createGate, GateFull } from './gate.ts'
+import { createGate, GateFull, GateLeft } from './gate.ts'
 
 function pending() {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
@@ -69,4 +69,81 @@ test('who waited too long is refused when the turn comes, and the next one has i
   await expect(late).rejects.toBeInstanceOf(GateFull)
   expect(await inTime).toBe('in time')
   expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
+})
+
+test('who would wait too long at the pace of late is refused at once, before the queue is full', async () => {
+  const clock = createTestClock()
+  const limits = { running: 1, waiting: 100, patience: 60_000, foreseen: 2_000 }
+  const gate = createGate(limits, clock)
+  for (let i = 0; i < 50; i += 1) await gate.run(async () => clock.advance('1s'))
+  const first = pending()
+  const running = [gate.run(first.work)]
+  for (let i = 0; i < 3; i += 1) running.push(gate.run(async () => 'in time'))
+  await expect(gate.run(async () => 'late')).rejects.toBeInstanceOf(GateFull)
+  expect(gate.waiting()).toBe(3)
+  first.resolve('first')
+  expect(await Promise.all(running)).toEqual(['first', 'in time', 'in time', 'in time'])
+})
+
+test('who leaves the queue is not served, and the others move up', async () => {
+  const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, createTestClock())
+  const [first, leaving] = [pending(), new AbortController()]
+  const running = gate.run(first.work)
+  let ran = false
+  const work = async () => {
+    ran = true
+  }
+  const left = gate.run(work, { signal: leaving.signal })
+  const next = gate.run(async () => 'next', { signal: new AbortController().signal })
+  leaving.abort()
+  await expect(left).rejects.toBeInstanceOf(GateLeft)
+  expect(gate.waiting()).toBe(1)
+  first.resolve('first')
+  expect(await Promise.all([running, next])).toEqual(['first', 'next'])
+  expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
+})
+
+test('who leaves when the turn has come keeps it; who has left before is not let in', async () => {
+  const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, createTestClock())
+  const [first, leaving] = [pending(), new AbortController()]
+  const running = gate.run(first.work, { signal: leaving.signal })
+  leaving.abort()
+  const late = gate.run(async () => 'late', { signal: leaving.signal })
+  await expect(late).rejects.toBeInstanceOf(GateLeft)
+  first.resolve('first')
+  expect(await running).toBe('first')
+  expect([gate.running(), gate.waiting()]).toEqual([0, 0])
+})
+
+describe('what is done before the turn', () => {
+  const limits = { running: 1, waiting: 1, patience: 1_000 }
+
+  test('takes no place from who is ready, counts among those who wait, and is not done for who is refused', async () => {
+    const gate = createGate(limits, createTestClock())
+    const preparation = pending()
+    let prepared = 0
+    const before = async () => {
+      prepared += 1
+      await preparation.work()
+    }
+    const slow = gate.run(async () => 'slow', { before })
+    expect(await gate.run(async () => 'ready')).toBe('ready')
+    const second = gate.run(async () => 'second', { before })
+    await expect(gate.run(async () => 'third', { before })).rejects.toBeInstanceOf(GateFull)
+    expect([gate.running(), gate.waiting(), prepared]).toEqual([0, 2, 2])
+    preparation.resolve('')
+    expect(await Promise.all([slow, second])).toEqual(['slow', 'second'])
+    expect([gate.running(), gate.waiting()]).toEqual([0, 0])
+  })
+
+  test('decides: if it fails, the work is not done', async () => {
+    const gate = createGate(limits, createTestClock())
+    let ran = false
+    const work = async () => {
+      ran = true
+    }
+    const before = () => Promise.reject(new Error('no'))
+    await expect(gate.run(work, { before })).rejects.toThrow('no')
+    expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
+  })
 })

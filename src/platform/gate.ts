@@ -8,49 +8,114 @@ export class GateFull extends Error {
   override readonly name = 'GateFull'
 }
 
-/** How many run at once, how many may wait behind them, and for how long (milliseconds). */
+/** What a gate throws to who left the queue. */
+export class GateLeft extends Error {
+  override readonly name = 'GateLeft'
+}
+
+/** How many run at once, and who is refused. Times: milliseconds. */
 export interface GateLimits {
   readonly running: number
+  /** How many may wait. */
   readonly waiting: number
+  /** How long anybody waits; whose turn comes later is refused. */
   readonly patience: number
+  /** How long a wait may look, at the pace of late; who would wait longer is refused at once. */
+  readonly foreseen?: number
 }
 
 /** A gate that work passes in the order of its arrival. */
 export interface Gate {
-  /** Runs `work` when there is room. Throws `GateFull` when the queue is full, or its turn comes too late. */
-  run<T>(work: () => Promise<T>): Promise<T>
+  /** Runs `work` when there is room. Throws `GateFull` when there are too many, `GateLeft` to who leaves the queue. */
+  run<T>(work: () => Promise<T>, terms?: GateTerms): Promise<T>
   running(): number
   waiting(): number
+}
+
+/** More about one piece of work. */
+export interface GateTerms {
+  /** Done once admitted, ahead of the turn: who is refused does not cause it, and nobody waits behind it. */
+  readonly before?: (() => Promise<void>) | undefined
+  /** Aborted by who no longer wants to wait. */
+  readonly signal?: AbortSignal | undefined
 }
 
 interface Waiting {
   readonly since: number
   readonly enter: () => void
-  readonly giveUp: (reason: GateFull) => void
+  readonly giveUp: (reason: GateFull | GateLeft) => void
 }
+
+/** How much the newest work says about how long work takes. */
+const NEWEST_SHARE = 0.2
 
 /** Makes a gate with the given limits. */
 export function createGate(limits: GateLimits, clock: Clock): Gate {
   const queue: Waiting[] = []
   let running = 0
+  let preparing = 0
+  /** How long work takes, lately: milliseconds. */
+  let pace = 0
+  const waiting = () => preparing + queue.length
 
   return {
-    async run(work) {
-      if (running < limits.running) running += 1
-      else await turn()
+    async run(work, { before, signal } = {}) {
+      admit()
+      if (before) await prepare(before)
+      await turn(signal)
+      const started = clock.elapsed()
       try {
         return await work()
       } finally {
+        pace += (clock.elapsed() - started - pace) * NEWEST_SHARE
         leave()
       }
     },
     running: () => running,
-    waiting: () => queue.length,
+    waiting,
   }
 
-  function turn(): Promise<void> {
-    if (queue.length >= limits.waiting) throw new GateFull()
-    return new Promise((enter, giveUp) => queue.push({ since: clock.elapsed(), enter, giveUp }))
+  function admit(): void {
+    const free = limits.running - running
+    if (waiting() < free) return
+    const { foreseen = Number.POSITIVE_INFINITY } = limits
+    const wait = (waiting() / limits.running) * pace
+    if (waiting() - free >= limits.waiting || wait > foreseen) throw new GateFull()
+  }
+
+  async function prepare(before: () => Promise<void>): Promise<void> {
+    preparing += 1
+    try {
+      await before()
+    } finally {
+      preparing -= 1
+    }
+  }
+
+  async function turn(signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted) throw new GateLeft()
+    if (running < limits.running) {
+      running += 1
+      return
+    }
+    const { promise, resolve: enter, reject: giveUp } = Promise.withResolvers<void>()
+    const place = { since: clock.elapsed(), enter, giveUp }
+    queue.push(place)
+    const quit = () => leaveQueue(place)
+    signal?.addEventListener('abort', quit)
+    try {
+      await promise
+    } finally {
+      signal?.removeEventListener('abort', quit)
+    }
+  }
+
+  /** Without effect on who is at work already: the place was given. */
+  function leaveQueue(place: Waiting): void {
+    const index = queue.indexOf(place)
+    if (index < 0) return
+    queue.splice(index, 1)
+    place.giveUp(new GateLeft())
   }
 
   /** The place is handed to the next in line, never freed in between: nobody can slip past the queue. */

@@ -1,8 +1,10 @@
 // Sessions, through HTTP: refresh and its races, reuse, limits, ending, on one replica and on another.
 
 import { describe, expect, test } from 'bun:test'
+import type { Db } from '../storage/database.ts'
 import type { TestApp } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
+import { sessions } from './table.ts'
 
 const REFRESH =
   'mutation Refresh($t: String!) { refresh(refreshToken: $t) { accessToken expiresIn refreshToken refreshExpiresIn } }'
@@ -363,7 +365,7 @@ describe('whatever runs beside it, no refresh works afterwards', () => {
 
 describe('a login that was checked against a password', () => {
   test('opens no session once the password was changed', async () => {
-    const app = await createTestApp()
+    const app = await createTestApp({ config: { throttleUserAttempts: 0 } })
     const mine = await signup(app)
     const [change, ...logins] = await Promise.all([
       app.run(CHANGE, { a: KIM.password, b: NEW_PASSWORD }, mine.accessToken),
@@ -428,6 +430,22 @@ test('what nobody needs any more is swept: sessions that expired, and word of en
   app.clock.advance('31d')
   await app.sweep()
   expect(await rows()).toEqual({ s: 0, e: 0 })
+})
+
+test('any number is swept in one round, few at a time, and others write in between', async () => {
+  const app = await createTestApp()
+  const { user } = (await app.run(SIGNUP, KIM)).data.signup
+  await app.database.write((db) =>
+    db.run(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2600)
+      INSERT INTO sessions SELECT 'old_' || i, '${user.id}', 0, '', 0, 0, 0, 0, '', '' FROM n`),
+  )
+  const left: number[] = []
+  const count = (db: Db) => db.$count(sessions)
+  const sweeping = app.sweep()
+  for (let i = 0; i < 3; i += 1) left.push(await app.database.write(count))
+  await sweeping
+  expect(left).toEqual([2_101, 1_601, 1_101])
+  expect(await app.database.read(count)).toBe(1)
 })
 
 test('neither refresh tokens nor their secrets are in the database', async () => {

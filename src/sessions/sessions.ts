@@ -9,9 +9,9 @@ import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
 import { LONGEST_LIFE } from '../tokens/claims.ts'
+import type { Confirmed } from '../users/confirmation.ts'
 import type { UserId } from '../users/user.ts'
 import { toUserId } from '../users/user.ts'
-import type { Confirmed } from '../users/users.ts'
 import type { EndedSessions } from './ended.ts'
 import type { RefreshToken, RefreshTokens } from './refresh-token.ts'
 import { secretHash } from './refresh-token.ts'
@@ -52,7 +52,7 @@ export interface Sessions {
   endByToken(refreshToken: string): Promise<number>
   /** Tells replicas, log and metrics of sessions that a flow ended in a batch of its own. */
   ended(userId: UserId, ids: readonly SessionId[], reason: EndReason): number
-  /** Deletes a batch of rows that nobody needs any more. Never throws; what is left goes the next time. */
+  /** Deletes rows that nobody needs any more, few at a time. Never throws; what is left goes the next time. */
   sweep(): Promise<void>
 }
 
@@ -99,6 +99,8 @@ export interface SessionsOptions {
 const LONGEST_CLIENT = 200
 /** Few at a time: other writes wait meanwhile. */
 const SWEPT_ROWS = 500
+/** In one round, so that a round ends: some eight hundred rows a second are more than one writer can add. */
+const SWEPT_BATCHES = 100
 
 /** Makes the service. */
 export function createSessions(options: SessionsOptions): Sessions {
@@ -160,7 +162,11 @@ export function createSessions(options: SessionsOptions): Sessions {
         endedBefore: now - 2 * LONGEST_LIFE * 1_000,
         rows: SWEPT_ROWS,
       }
-      await database.write((db) => sweep(db, limits)).catch(() => {})
+      // A batch that was not full was the last. What others write goes in between: each batch stands in line anew.
+      for (let batch = 0; batch < SWEPT_BATCHES; batch += 1) {
+        const deleted = await database.write((db) => sweep(db, limits)).catch(() => 0)
+        if (deleted < SWEPT_ROWS) return
+      }
     },
   }
 

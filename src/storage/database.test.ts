@@ -92,10 +92,12 @@ function counter(enough = Number.POSITIVE_INFINITY) {
   }
 }
 
+const DONE = 'nothing was thrown'
+
 /** What was thrown. */
 async function failure(work: Promise<unknown>): Promise<unknown> {
   return await work.then(
-    () => 'nothing was thrown',
+    () => DONE,
     (error: unknown) => error,
   )
 }
@@ -299,6 +301,28 @@ describe('a lock held by somebody else', () => {
     )
     // Each try would stop the event loop for the moment that the binding waits: twenty of them, for a second.
     expect(begunLate.count()).toBe(0)
+  })
+
+  test('costs a request its time once, however many statements it has', async () => {
+    const clock = createTestClock()
+    const { database, url } = await open({ clock })
+    const elsewhere = (await open({ url })).database
+    const taking = (time: '1s') => (db: Db) => {
+      clock.advance(time)
+      return db.$count(heartbeats)
+    }
+    const outcomes = await database.forRequest(async () => [
+      await failure(database.read(taking('1s'))),
+      await failure(database.read(taking('1s'))),
+      await failure(database.read(taking('1s'))),
+      await failure(database.write((db) => beat(db, 1))),
+    ])
+    const refused = expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })
+    expect(outcomes).toEqual([DONE, DONE, refused, refused])
+    // What was refused was not begun, and another request has a time of its own.
+    expect(await database.forRequest(() => elsewhere.read((db) => db.$count(heartbeats)))).toBe(0)
+    expect(await failure(database.forRequest(() => database.write((db) => beat(db, 1))))).toBe(DONE)
+    for (const opened of [database, elsewhere]) opened.close()
   })
 
   test('is waited for by who opens the database, also before it is what we make of it', async () => {

@@ -1,6 +1,7 @@
 // The database: open, migrate, read, write, close. Writes pass one gate per process; a busy database is asked again,
 // off the event loop, until a deadline; what the driver throws leaves as a StorageFault or a coded error.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,6 +17,7 @@ import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { StorageFault, toFault } from './faults.ts'
 import { migrate } from './migrate.ts'
+import { refuseUnfinished, UnfinishedRestore } from './unfinished.ts'
 
 /** What store functions take. */
 export type Db = LibSQLDatabase
@@ -26,6 +28,8 @@ export interface Database {
   read<T>(query: (db: Db) => Promise<T>): Promise<T>
   /** Runs one statement or batch that changes rows. Throws `StorageFault('conflict')` when a unique index says no. */
   write<T>(statement: (db: Db) => Promise<T>): Promise<T>
+  /** Runs `work` for one client: all statements in it together get the time that else each one has. */
+  forRequest<T>(work: () => Promise<T>): Promise<T>
   close(): void
 }
 
@@ -42,20 +46,27 @@ export interface DatabaseOptions {
 
 /** The binding waits inside SQLite and blocks the event loop while it does: keep that wait imperceptible. */
 const BUSY_TIMEOUT_MS = 50
-/** All tries of one statement together. */
+/** All tries of one statement together, and all statements of one request. */
 const DEADLINE_MS = 1_500
 const MIGRATION_DEADLINE_MS = 20_000
 const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
 
-/** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`. */
+/** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`, `UnfinishedRestore`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   let client: Client | undefined
+  // When the statement that is running is late: what the driver sends must know it, and takes no such argument.
+  const late: Late = new AsyncLocalStorage()
+  const patience = () => {
+    const deadline = late.getStore()
+    return deadline === undefined ? DEADLINE_MS : Math.max(1, deadline - options.clock.elapsed())
+  }
   try {
-    client = connect(options)
+    client = connect(options, patience)
     await prepare(client, options)
-    return createDatabase(client, options)
+    return createDatabase(client, options, late)
   } catch (error) {
     client?.close()
+    if (error instanceof UnfinishedRestore) throw error
     const { code, detail } = toFault(error)
     throw new StorageFault(code, detail)
   }
@@ -65,19 +76,24 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 async function prepare(client: Client, options: DatabaseOptions): Promise<void> {
   const once = async () => {
     if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
+    await refuseUnfinished(client)
     await migrate(client)
   }
   await patiently({ ...options, client }, MIGRATION_DEADLINE_MS, () => {}, once)
 }
 
-function connect({ url, authToken }: DatabaseOptions): Client {
+/** Where a database is. */
+export type Place = Pick<DatabaseOptions, 'url' | 'authToken'>
+
+/** Opens connections, for whoever needs more than `Database` offers. A server has `patience()` milliseconds to answer. */
+export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS): Client {
   if (url.startsWith('file:')) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
   return createClient({
     url,
     ...(authToken ? { authToken } : {}),
     timeout: BUSY_TIMEOUT_MS,
     // A server that does not answer must not hold a request for ever.
-    fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(DEADLINE_MS) }),
+    fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(patience()) }),
   })
 }
 
@@ -88,9 +104,12 @@ export function fileOf(url: string): string {
     : decodeURIComponent(url.slice('file:'.length).split('?')[0] ?? '')
 }
 
-function createDatabase(client: Client, options: DatabaseOptions): Database {
+type Late = AsyncLocalStorage<number>
+
+function createDatabase(client: Client, options: DatabaseOptions, late: Late): Database {
   const { clock, metrics } = options
   const db = drizzle(client)
+  const requests = new AsyncLocalStorage<{ left: number }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
 
@@ -100,19 +119,22 @@ function createDatabase(client: Client, options: DatabaseOptions): Database {
       timed('write', (deadline) =>
         writes.run(() => attempt('write', deadline, () => statement(db))),
       ),
+    forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
     close: () => client.close(),
   }
 
   /** The deadline counts from here, waiting in line included: what is late is not begun. */
   async function timed<T>(kind: StatementKind, run: (deadline: number) => Promise<T>): Promise<T> {
     const started = clock.elapsed()
+    const request = requests.getStore()
     try {
-      return await run(started + DEADLINE_MS)
+      return await run(started + (request?.left ?? DEADLINE_MS))
     } catch (error) {
       throw error instanceof GateFull
         ? new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
         : error
     } finally {
+      if (request) request.left -= clock.elapsed() - started
       metrics.observeStatement(kind, (clock.elapsed() - started) / 1_000)
     }
   }
@@ -122,12 +144,14 @@ function createDatabase(client: Client, options: DatabaseOptions): Database {
     deadline: number,
     run: () => Promise<T>,
   ): Promise<T> {
+    // Its turn came too late, or the statements before took all the time of the request.
+    if (clock.elapsed() >= deadline) throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
     try {
       return await patiently(
         { ...options, client },
         deadline - clock.elapsed(),
         () => metrics.countRetry(kind),
-        run,
+        () => late.run(deadline, run),
       )
     } catch (error) {
       const fault = toFault(error)

@@ -1,5 +1,6 @@
 // The background write that readiness rests on: `/readyz` itself never waits for the database.
 
+import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createLoop } from '../platform/loop.ts'
 import type { Random } from '../platform/random.ts'
@@ -21,8 +22,14 @@ const INTERVAL_MS = 1_000
 const FRESH_MS = 3_000
 
 /** Makes a heartbeat on a database; it has not beaten yet. */
-export function createHeartbeat(database: Database, clock: Clock, random: Random): Heartbeat {
+export function createHeartbeat(
+  database: Database,
+  { clock, random, metrics }: { clock: Clock; random: Random; metrics: Metrics },
+): Heartbeat {
   let lastSuccess = Number.NEGATIVE_INFINITY
+  metrics.declareWriteAge(() =>
+    Math.min((clock.elapsed() - lastSuccess) / 1_000, Number.MAX_SAFE_INTEGER),
+  )
   const loop = createLoop(INTERVAL_MS, random, beat)
 
   return {

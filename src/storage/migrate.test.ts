@@ -5,13 +5,28 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { InStatement } from '@libsql/client'
 import { createClient } from '@libsql/client'
+import type { SQL } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/libsql'
 import { selectKeys } from '../keys/store.ts'
+import type { PasswordHash } from '../passwords/hasher.ts'
 import { toSessionId } from '../sessions/session.ts'
-import { rotateSession, selectEnded, selectSessions } from '../sessions/store.ts'
+import {
+  endSessions,
+  insertSession,
+  ofUser,
+  ofUserWithId,
+  pastGeneration,
+  rotateSession,
+  selectEnded,
+  selectSession,
+  selectSessions,
+  sweep,
+  withId,
+} from '../sessions/store.ts'
 import type { EmailKey } from '../users/email.ts'
-import { insertUser, selectUser, selectUserByEmail } from '../users/store.ts'
+import { insertUser, selectUser, selectUserByEmail, selectUsers } from '../users/store.ts'
 import { toUserId } from '../users/user.ts'
 import type { Db } from './database.ts'
 import { migrate } from './migrate.ts'
@@ -199,7 +214,40 @@ describe('what is asked often finds an index', () => {
     now: 0,
     idleExpiresAt: 0,
   }
+  const BY_ID = /SEARCH sessions USING (?:COVERING )?INDEX sqlite_autoindex_sessions_1 \(id=\?\)/
+  const BY_USER =
+    /SEARCH sessions USING (?:COVERING )?INDEX sessions_user_id_created_at \(user_id=\?\)/
+  const session = {
+    ...{ id: 'ses_1', userId: 'usr_1', generation: 0, secretHash: '', createdAt: 0 },
+    ...{ lastUsedAt: 0, expiresAt: 0, endsAt: 0, clientAddress: '', client: '' },
+  }
+  const ending = (which: SQL) => (db: Db) => endSessions(db, { which, reason: 'ended', now: 0 })
+
   test.each<[string, RegExp, (db: Db) => Promise<unknown>]>([
+    ['a session, with its user', BY_ID, (db) => selectSession(db, toSessionId('ses_1'), 0)],
+    [
+      'a new session, and the ones too many',
+      BY_USER,
+      (db) => insertSession(db, session, { passwordHash: '' as PasswordHash, maxSessions: 100 }),
+    ],
+    ['the end of a session', BY_ID, ending(withId(toSessionId('ses_1')))],
+    [
+      "the end of a user's session",
+      BY_ID,
+      ending(ofUserWithId(toUserId('usr_1'), toSessionId('ses_1'))),
+    ],
+    ['the end after a reuse', BY_ID, ending(pastGeneration(toSessionId('ses_1'), 0))],
+    ["the end of all of a user's sessions", BY_USER, ending(ofUser(toUserId('usr_1')))],
+    [
+      'sweeping',
+      /sessions_expires_at \(expires_at<\?\)[\s\S]*ended_sessions_ended_at \(ended_at<\?\)/,
+      (db) => sweep(db, { expiredBefore: 0, endedBefore: 0, rows: 500 }),
+    ],
+    [
+      'a page of users',
+      /SEARCH users USING INDEX sqlite_autoindex_users_1 \(id>\?\)/,
+      (db) => selectUsers(db, { after: '', limit: 100 }),
+    ],
     [
       'the user of an e-mail',
       /SEARCH users USING INDEX users_email_key_unique \(email_key=\?\)/,
@@ -237,18 +285,33 @@ describe('what is asked often finds an index', () => {
   })
 })
 
-/** How SQLite goes about the last statement that `statement` sends. */
+/** How SQLite goes about the statements that `statement` sends, those of a batch too. */
 async function planOf(statement: (db: Db) => Promise<unknown>): Promise<string> {
   const client = newClient()
   await migrate(client)
-  let sent: { sql: string; args: never[] } | undefined
-  const logger = {
-    logQuery(sql: string, args: unknown[]) {
-      sent = { sql, args: args as never[] }
+  const sent: InStatement[] = []
+  const listening = new Proxy(client, {
+    get(target, name) {
+      if (name === 'batch')
+        return (statements: InStatement[]) => {
+          sent.push(...statements)
+          return target.batch(statements, 'write')
+        }
+      if (name !== 'execute') return Reflect.get(target, name)
+      return (one: InStatement) => {
+        sent.push(one)
+        return target.execute(one)
+      }
     },
-  }
-  await statement(drizzle(client, { logger }))
-  if (!sent) throw new Error('no statement was sent')
-  const { rows } = await client.execute({ ...sent, sql: `EXPLAIN QUERY PLAN ${sent.sql}` })
-  return rows.map((row) => String(row['detail'])).join('\n')
+  })
+  await statement(drizzle(listening))
+  if (sent.length === 0) throw new Error('no statement was sent')
+  const plans = await Promise.all(sent.map((one) => explain(client, one)))
+  return plans.flat().join('\n')
+}
+
+async function explain(client: Client, statement: InStatement): Promise<string[]> {
+  const { sql, args } = typeof statement === 'string' ? { sql: statement, args: [] } : statement
+  const { rows } = await client.execute({ sql: `EXPLAIN QUERY PLAN ${sql}`, args: args ?? [] })
+  return rows.map((row) => String(row['detail']))
 }

@@ -1,15 +1,26 @@
 // The migrator: brings the schema forward, in one transaction that is also the lock. The stock one reads its journal
 // outside the transaction, so that of several processes starting at once all but one die.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Client } from '@libsql/client'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 
 const MIGRATIONS = fileURLToPath(new URL('./migrations', import.meta.url))
 
-/** Applies what is missing, or nothing. Returns how many. Throws the driver's error and leaves the old schema. */
-export async function migrate(client: Client, migrationsFolder = MIGRATIONS): Promise<number> {
-  const migrations = readMigrationFiles({ migrationsFolder })
+/**
+ * Applies what is missing, or nothing. Returns how many. Throws the driver's error and leaves the old schema. With
+ * `until` it stops at the migration that was written then.
+ */
+export async function migrate(
+  client: Client,
+  migrationsFolder = MIGRATIONS,
+  until = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const migrations = readMigrationFiles({ migrationsFolder }).filter(
+    ({ folderMillis }) => folderMillis <= until,
+  )
   if ((await newest(client)) >= Math.max(...migrations.map((m) => m.folderMillis))) return 0
   const transaction = await client.transaction('write')
   try {
@@ -31,6 +42,31 @@ export async function migrate(client: Client, migrationsFolder = MIGRATIONS): Pr
   } finally {
     transaction.close()
   }
+}
+
+/** When the newest migration that this program has was written. */
+export function newestMigration(migrationsFolder = MIGRATIONS): number {
+  return Math.max(...readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis))
+}
+
+/** The names of all migrations, in order. */
+export function allMigrations(migrationsFolder = MIGRATIONS): string[] {
+  return journal(migrationsFolder).map(({ tag }) => tag)
+}
+
+/** The names of those that a database has not had, in order. Changes nothing. */
+export async function missingMigrations(
+  client: Client,
+  migrationsFolder = MIGRATIONS,
+): Promise<string[]> {
+  const applied = await newest(client)
+  const missing = journal(migrationsFolder).filter(({ when }) => when > applied)
+  return missing.map(({ tag }) => tag)
+}
+
+/** As drizzle-kit writes it: the only place where the migrations have names. */
+function journal(migrationsFolder: string): ReadonlyArray<{ tag: string; when: number }> {
+  return JSON.parse(readFileSync(join(migrationsFolder, 'meta', '_journal.json'), 'utf8')).entries
 }
 
 /** When the newest applied migration was written; 0 on an empty database. */

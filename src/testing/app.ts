@@ -14,6 +14,7 @@ import type { Database } from '../storage/database.ts'
 import { openDatabase } from '../storage/database.ts'
 import type { TestClock } from './clock.ts'
 import { createTestClock } from './clock.ts'
+import { testDatabases } from './database.ts'
 import { createTestLog } from './log.ts'
 import { createTestRandom } from './random.ts'
 
@@ -21,7 +22,7 @@ import { createTestRandom } from './random.ts'
 export const CHEAP_HASH = { memoryKib: 8, passes: 1 } as const
 
 /** The app, and everything of it that a test may look at or move. */
-export interface TestApp extends App {
+export interface TestApp extends App, TestClient {
   readonly config: Config
   readonly clock: TestClock
   readonly random: Random
@@ -31,8 +32,14 @@ export interface TestApp extends App {
   readonly logLines: readonly string[]
   /** What was reported. */
   readonly events: readonly SecurityEvent[]
+  /** The same app, as it looks from another address. */
+  from(address: string): TestClient
+}
+
+/** A client with an address of its own. */
+export interface TestClient {
   /** Sends a request with a body of JSON. */
-  post(body: unknown, headers?: Record<string, string>): Promise<Response>
+  post(body: unknown, headers?: Record<string, string>, signal?: AbortSignal): Promise<Response>
   /** Executes an operation and returns its parsed answer. */
   run(query: string, variables?: Record<string, unknown>, token?: string): Promise<Answer>
 }
@@ -72,6 +79,20 @@ export const TEST_CONFIG: Config = Object.freeze({
   secretPrevious: undefined,
   messageLanguage: 'ko',
   passwordMinLength: 8,
+  passwordEngine: 'bun',
+  passwordHashMemory: 19,
+  passwordHashPasses: 2,
+  passwordBreachUrl: undefined,
+  passwordHashConcurrency: undefined,
+  throttleUserAttempts: 10,
+  throttleUserDelay: 1,
+  throttleUserMaxDelay: 900,
+  throttleUserLimit: 100,
+  throttleUserMemory: 86_400,
+  throttleAddressAttempts: 100,
+  throttleAddressInterval: 10,
+  throttleSignupAttempts: 20,
+  throttleSignupInterval: 60,
   clientAddressHeader: undefined,
   trustedPeers: new BlockList(),
   corsOrigins: [],
@@ -102,7 +123,13 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   })
   const database =
     options.database ??
-    (await openDatabase({ url: config.databaseUrl, clock, random, log, metrics }))
+    (await openDatabase({
+      url: options.config?.databaseUrl ?? (await testDatabases.fresh()),
+      clock,
+      random,
+      log,
+      metrics,
+    }))
   const events: SecurityEvent[] = []
   const tell = createReport(log, metrics)
   const report = (event: SecurityEvent) => {
@@ -114,16 +141,6 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     options.createServer,
   )
 
-  const post = (body: unknown, headers: Record<string, string> = {}) =>
-    app.fetch(
-      new Request('http://munjigi.test/graphql', {
-        method: 'POST',
-        body: JSON.stringify(body),
-        headers: { 'content-type': 'application/json', ...headers },
-      }),
-      '192.0.2.1',
-    )
-
   return {
     ...app,
     config,
@@ -133,6 +150,24 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     metrics,
     logLines: lines,
     events,
+    ...createTestClient(app, '192.0.2.1'),
+    from: (address) => createTestClient(app, address),
+  }
+}
+
+function createTestClient(app: App, address: string): TestClient {
+  const post: TestClient['post'] = (body, headers = {}, signal) =>
+    app.fetch(
+      new Request('http://munjigi.test/graphql', {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json', ...headers },
+        ...(signal ? { signal } : {}),
+      }),
+      address,
+    )
+
+  return {
     post,
     async run(query, variables, token) {
       const response = await post(

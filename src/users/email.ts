@@ -38,6 +38,11 @@ export function parseEmail(text: string, rules: { field: string }): Email {
   return result
 }
 
+/** The canonical form of a user's address. */
+export function emailKeyOf(user: { readonly email: string }): EmailKey {
+  return parseEmail(user.email, { field: 'email' }).key
+}
+
 /** The address, or why it is none. */
 export function readEmail(text: string): Email | InputFault {
   if (text.length > 1_000) return 'too_long'

@@ -1,17 +1,38 @@
 // The statements on users.
 
-import { eq, gt } from 'drizzle-orm'
+import { and, eq, gt } from 'drizzle-orm'
+import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
-import type { UserId } from './user.ts'
+import type { User, UserId } from './user.ts'
+import { toUserId } from './user.ts'
 
 /** A row of the table. */
 export type UserRow = typeof users.$inferSelect
 
+/** The user of a row, which holds more than others may see. */
+export function toUser(row: UserRow): User {
+  return {
+    id: toUserId(row.id),
+    email: row.email,
+    createdAt: new Date(row.createdAt),
+    disabledAt: row.disabledAt === null ? null : new Date(row.disabledAt),
+  }
+}
+
 /** Adds a user. A taken e-mail makes the unique index throw. */
 export async function insertUser(db: Db, row: UserRow): Promise<void> {
   await db.insert(users).values(row)
+}
+
+/** Adds those users whose e-mail has none yet, in one statement. Returns how many were added. */
+export async function insertNewUsers(db: Db, rows: readonly UserRow[]): Promise<number> {
+  const { rowsAffected } = await db
+    .insert(users)
+    .values([...rows])
+    .onConflictDoNothing({ target: users.emailKey })
+  return rowsAffected
 }
 
 /** The user of a canonical e-mail. */
@@ -30,6 +51,18 @@ export async function selectUsers(
   { after, limit }: { after: string; limit: number },
 ): Promise<UserRow[]> {
   return await db.select().from(users).where(gt(users.id, after)).orderBy(users.id).limit(limit)
+}
+
+/** Replaces a hash by another of the same password. False: it was replaced before, perhaps by that of a new password. */
+export async function replaceHash(
+  db: Db,
+  { userId, from, to }: { userId: UserId; from: PasswordHash; to: PasswordHash },
+): Promise<boolean> {
+  const { rowsAffected } = await db
+    .update(users)
+    .set({ passwordHash: to })
+    .where(and(eq(users.id, userId), eq(users.passwordHash, from)))
+  return rowsAffected === 1
 }
 
 /** Lifts the decision that a user may not log in. */

@@ -1,7 +1,7 @@
 // Users: made once per e-mail address, authenticated in equal time whether they exist or not.
 
 import { AuthError } from '../errors.ts'
-import type { PasswordHash } from '../passwords/hasher.ts'
+import type { Client, Viewer } from '../graphql/context.ts'
 import type { Password } from '../passwords/password.ts'
 import { readPassword } from '../passwords/password.ts'
 import type { Passwords } from '../passwords/passwords.ts'
@@ -9,24 +9,44 @@ import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
 import { StorageFault } from '../storage/faults.ts'
+import type { Throttle } from '../throttle/throttle.ts'
+import type { Confirmed } from './confirmation.ts'
+import { createConfirmation } from './confirmation.ts'
 import type { Email } from './email.ts'
 import { readEmail } from './email.ts'
+import type { ImportedUser } from './imported-user.ts'
 import type { UserRow } from './store.ts'
-import { enableUser, insertUser, selectUser, selectUserByEmail, selectUsers } from './store.ts'
+import {
+  enableUser,
+  insertNewUsers,
+  insertUser,
+  selectUser,
+  selectUserByEmail,
+  selectUsers,
+  toUser,
+} from './store.ts'
 import type { User, UserId } from './user.ts'
 import { toUserId } from './user.ts'
 
 /** The rules about users. */
 export interface Users {
-  /** Makes a user. Throws `EMAIL_TAKEN`; the unique index decides, so two at once make one. */
-  create(input: { email: Email; password: Password }): Promise<Confirmed>
-  /** The user whom e-mail and password belong to, or why not. One hash is computed in either case. */
-  authenticate(input: {
-    email: Email
-    password: Password
-  }): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
-  /** The user of an id whose password this is, for what needs more than a token. Throws `INVALID_CREDENTIALS`. */
-  confirm(id: UserId, password: string): Promise<Confirmed>
+  /** Makes a user. Throws `EMAIL_TAKEN`, `RATE_LIMITED`; the unique index decides, so two at once make one. */
+  create(input: { email: Email; password: Password }, client: Client): Promise<Confirmed>
+  /** Takes over users of another system, but for those whose address is taken. Returns how many were added. */
+  importAll(imported: readonly ImportedUser[]): Promise<number>
+  /**
+   * The user whom e-mail and password belong to, or why not. One hash is computed in either case; a second one when the
+   * password is right and its hash is not of today's kind and cost: it is replaced. Throws `RATE_LIMITED`.
+   */
+  authenticate(
+    input: { email: Email; password: Password },
+    client: Client,
+  ): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
+  /**
+   * The viewer's user if the password is theirs, for what needs more than a token. Throws `INVALID_CREDENTIALS`,
+   * `RATE_LIMITED`.
+   */
+  confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed>
   /** The user, or null. */
   find(id: UserId): Promise<User | null>
   /** The user of an e-mail address, however it is written, or null. */
@@ -37,15 +57,6 @@ export interface Users {
   enable(id: UserId): Promise<void>
   /** The user of a token. Throws `UNAUTHENTICATED` when there is none any more. */
   require(id: UserId): Promise<User>
-}
-
-/**
- * A user whose password was shown, and the hash it was checked against: what follows is written only if the hash is
- * still the same, so that no session outlives a change of password that happened in between.
- */
-export interface Confirmed {
-  readonly user: User
-  readonly passwordHash: PasswordHash
 }
 
 /** The reasons are for the log; the client learns none. */
@@ -59,16 +70,20 @@ export interface Refused {
 export interface UsersOptions {
   readonly database: Database
   readonly passwords: Passwords
+  readonly throttle: Throttle
   readonly clock: Clock
   readonly random: Random
 }
 
 /** Makes the service. */
-export function createUsers({ database, passwords, clock, random }: UsersOptions): Users {
+export function createUsers(options: UsersOptions): Users {
+  const { database, passwords, throttle, clock, random } = options
+  const confirmation = createConfirmation(options)
   return {
-    async create({ email, password }) {
+    async create({ email, password }, { address: clientAddress, signal }) {
+      const attempt = throttle.signup({ emailKey: email.key, clientAddress })
       // Hashed before the index is asked: a taken address takes as long as a free one.
-      const passwordHash = await passwords.hash(password)
+      const passwordHash = await passwords.hash(password, { attempt, signal })
       const row: UserRow = {
         id: random.id('usr'),
         email: email.address,
@@ -84,27 +99,43 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
           throw new AuthError('EMAIL_TAKEN', { field: 'email' })
         throw error
       }
+      await attempt.succeed()
       return { user: toUser(row), passwordHash }
     },
 
-    async authenticate({ email, password }) {
-      const row = await database.read((db) => selectUserByEmail(db, email.key))
-      if (!row) {
-        await passwords.verifyNobody(password)
-        return { kind: 'refused', reason: 'unknown_user' }
-      }
-      const confirmed = await matching(row, password)
+    importAll(imported) {
+      const now = clock.now()
+      const rows = imported.map(({ email, passwordHash, createdAt, disabled }) => ({
+        id: random.id('usr'),
+        email: email.address,
+        emailKey: email.key,
+        passwordHash,
+        createdAt: createdAt ?? now,
+        disabledAt: disabled ? now : null,
+      }))
+      return database.write((db) => insertNewUsers(db, rows))
+    },
+
+    async authenticate({ email, password }, client) {
+      const claim = { emailKey: email.key, password }
+      const find = () => database.read((db) => selectUserByEmail(db, email.key))
+      const { row, confirmed } = await confirmation.check(claim, client, find)
+      if (!row) return { kind: 'refused', reason: 'unknown_user' }
       const userId = toUserId(row.id)
       if (!confirmed) return { kind: 'refused', reason: 'wrong_password', userId }
       // Told apart only after the hash, and only for the log.
       if (confirmed.user.disabledAt) return { kind: 'refused', reason: 'disabled', userId }
-      return { kind: 'confirmed', ...confirmed }
+      const current = await confirmation.renew(confirmed, claim, client)
+      if (!current) return { kind: 'refused', reason: 'wrong_password', userId }
+      return { kind: 'confirmed', ...current }
     },
 
-    async confirm(id, text) {
-      const password = readPassword(text)
-      const row = password && (await database.read((db) => selectUser(db, id)))
-      const confirmed = row && (await matching(row, password))
+    async confirm(viewer, text, client) {
+      const [email, password] = [readEmail(viewer.email), readPassword(text)]
+      if (typeof email === 'string' || password === null) throw new AuthError('INVALID_CREDENTIALS')
+      const find = () => database.read((db) => selectUser(db, toUserId(viewer.userId)))
+      const claim = { emailKey: email.key, password }
+      const { confirmed } = await confirmation.check(claim, client, find)
       if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
       return confirmed
     },
@@ -135,20 +166,5 @@ export function createUsers({ database, passwords, clock, random }: UsersOptions
   async function find(id: UserId): Promise<User | null> {
     const row = await database.read((db) => selectUser(db, id))
     return row ? toUser(row) : null
-  }
-
-  async function matching(row: UserRow, password: Password): Promise<Confirmed | null> {
-    const passwordHash = row.passwordHash as PasswordHash
-    const matches = await passwords.verify(password, passwordHash)
-    return matches ? { user: toUser(row), passwordHash } : null
-  }
-}
-
-function toUser(row: UserRow): User {
-  return {
-    id: toUserId(row.id),
-    email: row.email,
-    createdAt: new Date(row.createdAt),
-    disabledAt: row.disabledAt === null ? null : new Date(row.disabledAt),
   }
 }

@@ -1,0 +1,180 @@
+// Whether a database with a million users is slower than one with a thousand: `bun bench/growth.ts [USERS]`. A login whose
+// hash costs next to nothing, so that hashing hides nothing, and each hot statement by itself; both databases in turn, in
+// CPU time of this process, for other work on the machine must not count. Judged is the ratio, against 1.2.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'drizzle-orm'
+import { createMetrics } from '../src/observability/metrics.ts'
+import type { PasswordHash } from '../src/passwords/hasher.ts'
+import { systemClock } from '../src/platform/clock.ts'
+import { systemRandom } from '../src/platform/random.ts'
+import { toSessionId } from '../src/sessions/session.ts'
+import {
+  endSessions,
+  insertSession,
+  rotateSession,
+  selectEnded,
+  selectSession,
+  selectSessions,
+  withId,
+} from '../src/sessions/store.ts'
+import type { Database } from '../src/storage/database.ts'
+import { openDatabase } from '../src/storage/database.ts'
+import type { TestApp } from '../src/testing/app.ts'
+import { CHEAP_HASH, createTestApp, KIM, LOGIN } from '../src/testing/app.ts'
+import { createTestLog } from '../src/testing/log.ts'
+import type { EmailKey } from '../src/users/email.ts'
+import { insertUser, selectUser, selectUserByEmail } from '../src/users/store.ts'
+import { toUserId } from '../src/users/user.ts'
+import { spread } from './statistics.ts'
+
+const SMALL = 1_000
+const LIMIT = 1.2
+const ROUNDS = 5
+/** Operations a round: enough that the clock of CPU time is fine enough. */
+const OPERATIONS = { read: 500, write: 100, login: 50 } as const
+const FAR = 4_000_000_000_000
+
+const big = Number(process.argv[2] ?? 1_000_000)
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-growth-'))
+const hash = (await Bun.password.hash(KIM.password, {
+  algorithm: 'argon2id',
+  memoryCost: CHEAP_HASH.memoryKib,
+  timeCost: CHEAP_HASH.passes,
+})) as PasswordHash
+
+/** One database: so many users, each with a session, all with one password. */
+interface Size {
+  readonly users: number
+  readonly database: Database
+  readonly app: TestApp
+}
+
+/** Something to do with a user or session chosen at random. */
+interface Operation {
+  readonly name: string
+  readonly kind: keyof typeof OPERATIONS
+  run(size: Size, n: number): Promise<unknown>
+}
+
+try {
+  const sizes = [await fill(SMALL), await fill(big)] as const
+  const results: [string, number][] = []
+  for (const operation of operations())
+    results.push([operation.name, await compare(operation, sizes)])
+  for (const { database } of sizes) database.close()
+  process.exitCode = results.every(([, ratio]) => ratio <= LIMIT) ? 0 : 1
+} finally {
+  rmSync(folder, { recursive: true })
+}
+
+async function fill(users: number): Promise<Size> {
+  const url = `file:${join(folder, `${users}.db`)}`
+  const metrics = createMetrics({ version: 'bench', bun: Bun.version })
+  const { log } = createTestLog()
+  const shared = { clock: systemClock, random: systemRandom, log, metrics }
+  const database = await openDatabase({ url, ...shared })
+  const id = (prefix: string) => sql.raw(`'${prefix}_' || printf('%08d', i)`)
+  // In the order of ids, as our ids are in the order of time.
+  for (let from = 0; from < users; from += 50_000) {
+    const to = Math.min(users, from + 50_000)
+    const numbers = sql`WITH RECURSIVE n(i) AS (SELECT ${from} + 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${to - 1})`
+    await database.write((db) =>
+      db.run(
+        sql`${numbers} INSERT INTO users SELECT ${id('usr')}, i || '@example.com', i || '@example.com', ${hash}, i, NULL FROM n`,
+      ),
+    )
+    await database.write((db) =>
+      db.run(
+        sql`${numbers} INSERT INTO sessions SELECT ${id('ses')}, ${id('usr')}, 0, 'secret', i, i, ${FAR}, ${FAR}, '192.0.2.1', 'bench' FROM n`,
+      ),
+    )
+  }
+  return { users, database, app: await createTestApp({ database }) }
+}
+
+function operations(): Operation[] {
+  const pad = (n: number) => String(n).padStart(8, '0')
+  const userId = (n: number) => toUserId(`usr_${pad(n)}`)
+  const sessionId = (n: number) => toSessionId(`ses_${pad(n)}`)
+  const now = Date.now()
+  let made = 0
+  const read = (name: string, query: (db: Db, n: number) => Promise<unknown>): Operation => ({
+    ...{ name, kind: 'read' },
+    run: ({ database }, n) => database.read((db) => query(db, n)),
+  })
+  const write = (name: string, statement: (db: Db, n: number) => Promise<unknown>): Operation => ({
+    ...{ name, kind: 'write' },
+    run: ({ database }, n) => database.write((db) => statement(db, n)),
+  })
+  const next = (prefix: string) => {
+    made += 1
+    return `${prefix}_x${pad(made)}`
+  }
+  const session = (n: number) => ({
+    ...{ id: next('ses'), userId: userId(n), generation: 0, secretHash: '', createdAt: now },
+    ...{ lastUsedAt: now, expiresAt: FAR, endsAt: FAR, clientAddress: '', client: '' },
+  })
+  const person = () => {
+    const id = next('usr')
+    return { id, email: id, emailKey: id, passwordHash: hash, createdAt: now, disabledAt: null }
+  }
+  return [
+    read('the user of an e-mail', (db, n) => selectUserByEmail(db, `${n}@example.com` as EmailKey)),
+    read('an e-mail that nobody has', (db, n) =>
+      selectUserByEmail(db, `${n}@x.example` as EmailKey),
+    ),
+    read('the user of a token', (db, n) => selectUser(db, userId(n))),
+    read('a session', (db, n) => selectSession(db, sessionId(n), now)),
+    read("a user's sessions", (db, n) => selectSessions(db, userId(n), now)),
+    read('what ended lately', (db) => selectEnded(db, { sequence: 0, since: now, limit: 1_000 })),
+    write('a refresh', (db, n) =>
+      rotateSession(db, {
+        ...{ id: sessionId(n), generation: 0, secretHash: 'secret', nextSecretHash: 'secret' },
+        ...{ now, idleExpiresAt: FAR },
+      }),
+    ),
+    write('a new user', (db) => insertUser(db, person())),
+    write('a new session', (db, n) =>
+      insertSession(db, session(n), { passwordHash: hash, maxSessions: 100 }),
+    ),
+    // Of one that is there: with a thousand sessions there would soon be none left to end.
+    write('a session, opened and ended', async (db, n) => {
+      const row = session(n)
+      await insertSession(db, row, { passwordHash: hash, maxSessions: 100 })
+      await endSessions(db, { which: withId(toSessionId(row.id)), reason: 'ended', now })
+    }),
+    {
+      ...{ name: 'a login, whole', kind: 'login' },
+      run: ({ app }, n) => app.run(LOGIN, { ...KIM, email: `${n}@example.com` }),
+    },
+  ]
+}
+
+type Db = Parameters<Parameters<Database['read']>[0]>[0]
+
+/** Prints a line, and gives the ratio. */
+async function compare(operation: Operation, sizes: readonly [Size, Size]): Promise<number> {
+  const rounds: [number, number][] = []
+  for (const size of sizes) await cpuOf(operation, size)
+  for (let round = 0; round < ROUNDS; round += 1)
+    rounds.push([await cpuOf(operation, sizes[0]), await cpuOf(operation, sizes[1])])
+  const [small, large] = [0, 1].map((i) => spread(rounds.map((round) => round[i]))?.median ?? 0)
+  const ratio = spread(rounds.map(([one, other]) => other / one))?.median ?? Number.NaN
+  console.log(
+    `${operation.name.padEnd(28)} ${small?.toFixed(0).padStart(6)} µs ${large?.toFixed(0).padStart(6)} µs   × ${ratio.toFixed(2)}`,
+  )
+  return ratio
+}
+
+/** Microseconds of CPU for one operation. */
+async function cpuOf({ kind, run }: Operation, size: Size): Promise<number> {
+  const count = OPERATIONS[kind]
+  Bun.gc(true)
+  const before = process.cpuUsage()
+  for (let i = 0; i < count; i += 1) await run(size, Math.floor(Math.random() * size.users))
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / count
+}

@@ -1,0 +1,379 @@
+// The runbook of docs/operations.md, its blocks word for word: a backup under load, everything lost, a restore, and who was
+// acknowledged before the backup logs in. And what happens when it is interrupted, or the file is not what it was.
+
+import { Database } from 'bun:sqlite'
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createClient } from '@libsql/client'
+import { systemClock } from '../src/platform/clock.ts'
+import { systemRandom } from '../src/platform/random.ts'
+import { backUp } from '../src/storage/backup.ts'
+import { ask } from './ask.ts'
+import { findSqld, startSqld } from './database.ts'
+import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
+import { startProgram } from './program.ts'
+import { requires } from './requirement.ts'
+import { startServer, TEST_SECRET } from './server.ts'
+import { until } from './until.ts'
+
+setDefaultTimeout(120_000)
+
+const REFRESH =
+  'mutation ($refreshToken: String!) { refresh(refreshToken: $refreshToken) { accessToken } }'
+const ROOT = join(import.meta.dir, '..')
+const PAGE = readFileSync(join(ROOT, 'docs', 'operations.md'), 'utf8')
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-backup-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let names = 0
+
+function newFolder(): string {
+  names += 1
+  return mkdtempSync(join(folder, `${names}-`))
+}
+
+const BLOCKS = [...(PAGE.split('## Backup and restore')[1] ?? '').matchAll(/```sh\n([\s\S]*?)```/g)]
+const [BACKUP = '', RESTORE = ''] = BLOCKS.map(([, text = '']) => text)
+
+/** Runs a block of the page in a shell of an operator; `$FILE` is what an earlier block has set. */
+async function runBlock(block: string, env: Record<string, string>): Promise<string> {
+  const munjigi = `munjigi() { '${process.execPath}' --no-env-file src/main.ts "$@"; }`
+  const text = block.replaceAll('/var/backups/munjigi', env['BACKUPS'] ?? '')
+  const shell = Bun.spawn(['bash', '-euc', `${munjigi}\n${text}\necho "FILE=$FILE"`], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], MUNJIGI_SECRET: TEST_SECRET, ...env },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [stdout, stderr] = await Promise.all(
+    [shell.stdout, shell.stderr].map((stream) => new Response(stream).text()),
+  )
+  if ((await shell.exited) !== 0) throw new Error(`${stdout}\n${stderr}`)
+  return stdout ?? ''
+}
+
+/** A place for a database, and how all of it is lost. */
+interface Place extends AsyncDisposable {
+  readonly url: string
+  wipe(): Promise<void>
+  /** In SQLite's own words. */
+  check(): Promise<unknown>
+}
+
+function onFile(): Place {
+  const home = newFolder()
+  const path = join(home, 'munjigi.db')
+  return {
+    url: `file:${path}`,
+    async wipe() {
+      for (const file of readdirSync(home)) rmSync(join(home, file))
+    },
+    async check() {
+      using database = new Database(path, { readonly: true })
+      return Object.values(database.query('PRAGMA integrity_check').get() as object)[0]
+    },
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+async function onServer(): Promise<Place> {
+  const sqld = await startSqld()
+  return {
+    url: sqld.url,
+    async wipe() {
+      await sqld.kill()
+      rmSync(join(sqld.folder, 'data'), { recursive: true })
+      await sqld.restart()
+    },
+    async check() {
+      const client = createClient({ url: sqld.url })
+      const { rows } = await client.execute('PRAGMA integrity_check')
+      client.close()
+      return rows[0]?.[0]
+    },
+    [Symbol.asyncDispose]: () => sqld[Symbol.asyncDispose](),
+  }
+}
+
+const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+
+describe.each([
+  ['a file', onFile, true],
+  ['a libSQL server', onServer, hasSqld],
+] as const)('the runbook, on %s', (_, makePlace, available) => {
+  test.skipIf(!available)(
+    'brings back all who were acknowledged before the backup, and no session',
+    async () => {
+      await using place = await makePlace()
+      const server = await startServer({ mode: 'serve', database: place.url })
+      const ledger = createLedger('before')
+      const session = (await ledger.signUp(server.url))?.data.signup.tokens
+      const load = keepSigningUp(ledger, 4, () => server.url)
+      await until('twenty have signed up', () => ledger.acknowledged.length >= 20)
+      const before = [...ledger.acknowledged]
+      const backups = newFolder()
+      const env = { MUNJIGI_DATABASE_URL: place.url, BACKUPS: backups }
+      const output = await runBlock(BACKUP, { ...env, FILE: '' })
+      expect(output).toContain('the backup is whole')
+      const [, file = ''] = /^FILE=(.+)$/m.exec(output) ?? []
+      const atBackup = ledger.acknowledged.length
+      await until('more have signed up since', () => ledger.acknowledged.length > atBackup + 5)
+      await load.stop()
+      await server.stop()
+
+      await place.wipe()
+      await runBlock(RESTORE, { ...env, FILE: file })
+
+      expect(await place.check()).toBe('ok')
+      await using again = await startServer({ mode: 'serve', database: place.url })
+      // One after the other: a busy machine would refuse some for the line before its hashes.
+      for (const email of before) expect(await loginOutcome(again.url, email)).toBe('LoggedIn')
+      const refreshed = await ask(again.url, REFRESH, {
+        variables: { refreshToken: session.refreshToken },
+      })
+      expect(refreshed.code).toBe('INVALID_REFRESH_TOKEN')
+      const me = await ask(again.url, '{ me { id } }', { token: session.accessToken })
+      expect(me.code).toBe('UNAUTHENTICATED')
+    },
+  )
+})
+
+/** Enough rows that a command is still at it when somebody kills it. */
+const MANY = 150_000
+
+const settings = (url: string) => ({ MUNJIGI_DATABASE_URL: url, MUNJIGI_SECRET: TEST_SECRET })
+const munjigi = (url: string, ...args: string[]) => startProgram(args, settings(url))
+
+/** A file with many users, none of whom has a password. */
+async function manyUsers(): Promise<{ url: string; path: string }> {
+  const path = join(newFolder(), 'munjigi.db')
+  const url = `file:${path}`
+  await munjigi(url, 'migrate').ended
+  using database = new Database(path)
+  database.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${MANY})
+    INSERT INTO users SELECT 'usr_' || i, i || '@example.com', i || '@example.com', 'no hash', i, NULL FROM n`)
+  return { url, path }
+}
+
+/** A backup of a database with one user. */
+async function smallBackup(): Promise<{ url: string; file: string }> {
+  const url = `file:${join(newFolder(), 'munjigi.db')}`
+  const server = await startServer({ mode: 'serve', database: url })
+  await createLedger('small').signUp(server.url)
+  await server.stop()
+  const file = join(newFolder(), 'small.backup')
+  expect((await munjigi(url, 'backup', file).ended).exitCode).toBe(0)
+  return { url, file }
+}
+
+async function killWhen(program: ReturnType<typeof munjigi>, begun: () => boolean): Promise<void> {
+  await until('it is at work', begun)
+  program.process.kill('SIGKILL')
+  expect((await program.ended).exitCode).toBe(137)
+}
+
+describe('death in the middle', () => {
+  test('of a backup leaves no file of its name, and what it leaves is refused', async () => {
+    const { url } = await manyUsers()
+    const home = newFolder()
+    const file = join(home, 'dead.backup')
+    const drafts = () => readdirSync(home).map((name) => join(home, name))
+    await killWhen(munjigi(url, 'backup', file), () =>
+      drafts().some((draft) => Bun.file(draft).size > 1_000_000),
+    )
+    expect(existsSync(file)).toBe(false)
+    const [draft = ''] = drafts()
+    const { exitCode, stderr } = await munjigi(url, 'restore', '--dry-run', draft).ended
+    expect([exitCode, stderr]).toEqual([65, expect.stringContaining('its end is missing')])
+  })
+
+  test('of a restore leaves a file as it was', async () => {
+    const { url } = await manyUsers()
+    const file = join(newFolder(), 'many.backup')
+    expect((await munjigi(url, 'backup', file).ended).exitCode).toBe(0)
+    const old = await smallBackup()
+    const home = join(old.url.slice('file:'.length), '..')
+    await killWhen(munjigi(old.url, 'restore', '--replace', file), () =>
+      readdirSync(home).some((name) => name.includes('restoring')),
+    )
+    const { stdout } = await munjigi(old.url, 'users', 'list', '--json').ended
+    expect(JSON.parse(stdout)).toMatchObject([{ email: 'small-1@example.com' }])
+    const again = await munjigi(old.url, 'restore', '--replace', '--json', file).ended
+    expect(again.exitCode).toBe(0)
+    using database = new Database(old.url.slice('file:'.length), { readonly: true })
+    expect(database.query('SELECT count(*) AS users FROM users').get()).toEqual({ users: MANY })
+  })
+
+  test.skipIf(!hasSqld)(
+    'of a restore leaves a server that no replica takes for whole',
+    async () => {
+      const { url } = await manyUsers()
+      const file = join(newFolder(), 'many.backup')
+      expect((await munjigi(url, 'backup', file).ended).exitCode).toBe(0)
+      await using sqld = await startSqld()
+      const restoring = munjigi(sqld.url, 'restore', file)
+      const client = createClient({ url: sqld.url })
+      const count = async () =>
+        Number((await client.execute('SELECT count(*) AS n FROM users')).rows[0]?.['n'])
+      await until('some are there', async () => (await count().catch(() => 0)) > 0)
+      restoring.process.kill('SIGKILL')
+      await restoring.ended
+      expect(await count()).toBeLessThan(MANY)
+      const serve = await startProgram(['serve'], {
+        ...settings(sqld.url),
+        MUNJIGI_ISSUER_URL: 'https://auth.example.com',
+        MUNJIGI_PORT: '0',
+        MUNJIGI_METRICS_PORT: '0',
+      }).ended
+      expect([serve.exitCode, serve.stderr]).toEqual([69, expect.stringContaining('did not end')])
+      expect((await munjigi(sqld.url, 'restore', '--replace', file).ended).exitCode).toBe(0)
+      expect(await count()).toBe(MANY)
+      client.close()
+      await using server = await startServer({ mode: 'serve', database: sqld.url })
+      expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
+    },
+  )
+})
+
+describe('a checkpoint in the middle of a backup of a server', () => {
+  test.skipIf(!hasSqld)(
+    'makes the backup let go and begin again, so that no writer is refused',
+    async () => {
+      await using sqld = await startSqld({ checkpointSeconds: 2 })
+      await munjigi(sqld.url, 'migrate').ended
+      const client = createClient({ url: sqld.url })
+      let lastWritten = performance.now()
+      let beginnings = 0
+      let finished = false
+      /** A writer as a replica is one: what is busy it tries again. */
+      const writing = (async () => {
+        for (let id = 0; !finished; id += 1) {
+          const user = [`usr_${id}`, `${id}@example.com`, `${id}@example.com`, 'no hash', id]
+          try {
+            await client.execute({
+              sql: 'INSERT INTO users VALUES (?, ?, ?, ?, ?, NULL)',
+              args: user,
+            })
+            lastWritten = performance.now()
+          } catch {
+            // Busy: the next one is another try.
+          }
+          await Bun.sleep(5)
+        }
+      })()
+      await until('there are rows, and so something to checkpoint', async () => {
+        const { rows } = await client.execute('SELECT count(*) AS n FROM users')
+        return Number(rows[0]?.['n']) > 50
+      })
+      let parts = 0
+      const manifest = await backUp({
+        place: { url: sqld.url },
+        secret: TEST_SECRET,
+        version: 'test',
+        clock: systemClock,
+        random: systemRandom,
+        onProgress: () => {},
+        file: {
+          async rewind() {
+            beginnings += 1
+          },
+          // The first time it is slow, until it is felt.
+          async write() {
+            parts += 1
+            if (parts === 2)
+              await until('writers wait', () => performance.now() - lastWritten > 800)
+          },
+        },
+      })
+      finished = true
+      await writing
+      client.close()
+      expect(beginnings).toBe(2)
+      expect(manifest.tables.find(({ name }) => name === 'users')?.rows).toBeGreaterThan(50)
+    },
+  )
+})
+
+describe('a restore refuses', () => {
+  test.each([
+    ['what was cut short', (path: string) => truncateSync(path, Bun.file(path).size - 1)],
+    ['what was cut between two parts', (path: string) => truncateSync(path, lastPart(path))],
+    ['what was changed', (path: string) => flip(path, 200)],
+    ['what is no backup', (path: string) => writeFileSync(path, 'SQLite format 3')],
+  ])('%s, and changes nothing', async (_, damage) => {
+    const { url, file } = await smallBackup()
+    const damaged = join(newFolder(), 'damaged.backup')
+    copyFileSync(file, damaged)
+    damage(damaged)
+    const { exitCode } = await munjigi(url, 'restore', '--replace', damaged).ended
+    expect(exitCode).toBe(65)
+    const { stdout } = await munjigi(url, 'users', 'list', '--json').ended
+    expect(JSON.parse(stdout)).toHaveLength(1)
+  })
+
+  test('another key', async () => {
+    const { url, file } = await smallBackup()
+    const key = join(newFolder(), 'key')
+    writeFileSync(key, 'another key, of more than thirty-two bytes')
+    const { exitCode, stdout, stderr } = await munjigi(
+      url,
+      'restore',
+      '--replace',
+      '--key-file',
+      key,
+      file,
+    ).ended
+    expect(exitCode).toBe(65)
+    expect(stdout + stderr).not.toContain('another key, of')
+  })
+
+  test('a database that is not empty, unless it is told to replace it', async () => {
+    const { url, file } = await smallBackup()
+    const { exitCode, stderr } = await munjigi(url, 'restore', file).ended
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining('1 users')])
+    expect((await munjigi(url, 'restore', '--replace', file).ended).exitCode).toBe(0)
+  })
+
+  test('a database on which a replica works', async () => {
+    const { url, file } = await smallBackup()
+    await using server = await startServer({ mode: 'serve', database: url })
+    const { exitCode, stderr } = await munjigi(url, 'restore', '--replace', file).ended
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining('stop all replicas')])
+    expect(await loginOutcome(server.url, 'small-1@example.com')).toBe('LoggedIn')
+  })
+
+  test('to make anything in a dry run', async () => {
+    const { file } = await smallBackup()
+    const path = join(newFolder(), 'munjigi.db')
+    expect((await munjigi(`file:${path}`, 'restore', '--dry-run', file).ended).exitCode).toBe(0)
+    expect(existsSync(path)).toBe(false)
+  })
+})
+
+/** Where the last part of a backup begins: each says how long it is. */
+function lastPart(path: string): number {
+  const bytes = readFileSync(path)
+  let [at, begin] = [33, 33]
+  while (at < bytes.length) {
+    begin = at
+    at += 4 + bytes.readUInt32BE(at)
+  }
+  return begin
+}
+
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path)
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at)
+  writeFileSync(path, bytes)
+}

@@ -1,0 +1,123 @@
+// Two versions on one database: the newer one brings a migration, the older one goes on. The newer is a copy of this one with
+// one more column, as every migration of ours expands.
+
+import { Database } from 'bun:sqlite'
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
+import { startProgram } from './program.ts'
+import { startServer, TEST_SECRET } from './server.ts'
+import { until } from './until.ts'
+
+setDefaultTimeout(120_000)
+
+const ROOT = join(import.meta.dir, '..')
+const NEXT = '9999_next'
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-versions-'))
+const next = join(folder, 'next')
+beforeAll(() => makeVersion(next, 'ALTER TABLE users ADD COLUMN nickname text'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let files = 0
+
+function newDatabase(): { path: string; url: string } {
+  files += 1
+  const path = join(folder, `${files}.db`)
+  return { path, url: `file:${path}` }
+}
+
+/** A copy of this version with one more migration. */
+function makeVersion(root: string, migration: string): void {
+  for (const name of ['src', 'package.json', 'tsconfig.json'])
+    cpSync(join(ROOT, name), join(root, name), { recursive: true })
+  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'))
+  const migrations = join(root, 'src', 'storage', 'migrations')
+  const file = join(migrations, 'meta', '_journal.json')
+  const journal = JSON.parse(readFileSync(file, 'utf8'))
+  const last = journal.entries.at(-1)
+  journal.entries.push({ ...last, idx: last.idx + 1, when: last.when + 1, tag: NEXT })
+  writeFileSync(file, JSON.stringify(journal))
+  writeFileSync(join(migrations, `${NEXT}.sql`), migration)
+}
+
+const munjigi = (url: string, ...args: string[]) =>
+  startProgram(args, { MUNJIGI_DATABASE_URL: url, MUNJIGI_SECRET: TEST_SECRET }).ended
+
+function columnsOf(path: string): unknown[] {
+  using database = new Database(path, { readonly: true })
+  return database.query<{ name: string }, []>("SELECT name FROM pragma_table_info('users')").all()
+}
+
+test('N and N+1 serve side by side under load without one failure, and N starts on what N+1 has migrated', async () => {
+  const { path, url } = newDatabase()
+  const old = await startServer({ mode: 'serve', database: url })
+  const ledger = createLedger('both')
+  const urls = [old.url]
+  let turn = 0
+  const load = keepSigningUp(ledger, 2, () => {
+    turn += 1
+    return urls[turn % urls.length] ?? old.url
+  })
+  await until('some have signed up', () => ledger.acknowledged.length >= 5)
+  const four = await Promise.all(
+    Array.from({ length: 4 }, () => startServer({ mode: 'serve', database: url, root: next })),
+  )
+  expect(columnsOf(path)).toContainEqual({ name: 'nickname' })
+  urls.push(...four.map((server) => server.url))
+  const enough = ledger.acknowledged.length + 15
+  await until('all have served', () => ledger.acknowledged.length >= enough)
+  await load.stop()
+  expect([...ledger.refusals]).toEqual([])
+  await using again = await startServer({ mode: 'serve', database: url })
+  const newest = ledger.acknowledged.slice(-5)
+  for (const server of [old, again, ...four])
+    for (const email of newest) expect(await loginOutcome(server.url, email)).toBe('LoggedIn')
+  await Promise.all([old, ...four].map((server) => server.stop()))
+})
+
+test('a migration that fails keeps the new version from starting, and the old one goes on', async () => {
+  const broken = join(folder, 'broken')
+  makeVersion(
+    broken,
+    'ALTER TABLE users ADD COLUMN nickname text;--> statement-breakpoint\nALTER TABLE nowhere ADD COLUMN more text',
+  )
+  const { path, url } = newDatabase()
+  await using old = await startServer({ mode: 'serve', database: url })
+  await createLedger('old').signUp(old.url)
+  const before = columnsOf(path)
+  const started = startServer({ mode: 'serve', database: url, root: broken })
+  await expect(started).rejects.toThrow('ended (69)')
+  expect(columnsOf(path)).toEqual(before)
+  expect(await loginOutcome(old.url, 'old-1@example.com')).toBe('LoggedIn')
+})
+
+describe('munjigi migrate', () => {
+  test('--check says what would run, changes nothing, and its exit code tells', async () => {
+    const { path, url } = newDatabase()
+    const { exitCode, stdout } = await munjigi(url, 'migrate', '--check')
+    expect([exitCode, stdout]).toEqual([1, expect.stringContaining('would apply 0000_initial')])
+    expect(existsSync(path)).toBe(false)
+  })
+
+  test('applies it once', async () => {
+    const { url } = newDatabase()
+    const outputs = [
+      await munjigi(url, 'migrate', '--json'),
+      await munjigi(url, 'migrate', '--json'),
+      await munjigi(url, 'migrate', '--check', '--json'),
+    ]
+    expect(outputs.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0])
+    const [first, second, check] = outputs.map(({ stdout }) => JSON.parse(stdout))
+    expect(first.applied).toContain('0000_initial')
+    expect([second, check]).toEqual([{ applied: [] }, { missing: [] }])
+  })
+})

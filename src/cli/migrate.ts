@@ -1,0 +1,43 @@
+// munjigi migrate: brings the schema forward apart from a start; with --check it only says what would run.
+
+import { existsSync } from 'node:fs'
+import type { Settings } from '../config.ts'
+import { connect, fileOf } from '../storage/database.ts'
+import { allMigrations, missingMigrations } from '../storage/migrate.ts'
+import { refuseUnfinished } from '../storage/unfinished.ts'
+import { print } from './output.ts'
+import type { Parts } from './parts.ts'
+import type { Output } from './program.ts'
+import { NothingFound } from './with-core.ts'
+
+/** Migrates, or says what is missing: with `check` that is exit code 1, so that a script can ask. */
+export async function migrateDatabase(
+  { check, json }: Output & { check?: true },
+  settings: Settings,
+  { openDatabase }: Parts,
+): Promise<void> {
+  const missing = await missingIn(settings)
+  if (!check) {
+    const database = await openDatabase(settings)
+    database.close()
+    return print(json, { applied: missing }, sentence('applied', missing))
+  }
+  print(json, { missing }, sentence('would apply', missing))
+  if (missing.length > 0) throw new NothingFound('the database is not at the newest schema')
+}
+
+/** A file that is not there is not made by asking. */
+async function missingIn({ databaseUrl: url, databaseAuthToken }: Settings) {
+  if (url.startsWith('file:') && !existsSync(fileOf(url))) return allMigrations()
+  const client = connect({ url, authToken: databaseAuthToken })
+  try {
+    await refuseUnfinished(client)
+    return await missingMigrations(client)
+  } finally {
+    client.close()
+  }
+}
+
+function sentence(verb: string, names: readonly string[]): string {
+  return names.length === 0 ? 'the schema is the newest' : `${verb} ${names.join(', ')}`
+}

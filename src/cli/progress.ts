@@ -1,0 +1,38 @@
+// How far long work is: a bar on a terminal, a line every few seconds in a log. On standard error, beside the result.
+
+import type { Clock } from '../platform/clock.ts'
+
+/** Says how far something is. */
+export interface Progress {
+  at(done: number, of: number): void
+  /** Takes the bar away. */
+  end(): void
+}
+
+const WIDTH = 30
+const REDRAWN_MS = 100
+const SAID_MS = 5_000
+
+/** Progress of `what`. */
+export function createProgress(what: string, clock: Clock): Progress {
+  const terminal = process.stderr.isTTY === true
+  const pause = terminal ? REDRAWN_MS : SAID_MS
+  let next = terminal ? 0 : clock.elapsed() + pause
+  return {
+    at(done, of) {
+      if (clock.elapsed() < next) return
+      next = clock.elapsed() + pause
+      const share = of === 0 ? 1 : Math.min(1, done / of)
+      const text = `${what} ${Math.floor(share * 100)} % (${done} of ${of} rows)`
+      process.stderr.write(terminal ? `\r\u001b[K${bar(share)} ${text}` : `${text}\n`)
+    },
+    end() {
+      if (terminal) process.stderr.write('\r\u001b[K')
+    },
+  }
+}
+
+function bar(share: number): string {
+  const full = Math.round(share * WIDTH)
+  return `${'█'.repeat(full)}${'░'.repeat(WIDTH - full)}`
+}

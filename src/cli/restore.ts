@@ -1,0 +1,76 @@
+// munjigi restore FILE: fills a database from a backup. Replicas must be stopped; one that runs is noticed and nothing done.
+
+import { createReadStream } from 'node:fs'
+import type { OpenBackup } from '../storage/restore.ts'
+import { checkBackup, fill, openBackup } from '../storage/restore.ts'
+import { restoreTarget, TargetInUse } from '../storage/restore-target.ts'
+import type { BackupParts } from './backup.ts'
+import { describe } from './backup.ts'
+import { readBackupSecrets } from './backup-secret.ts'
+import { print } from './output.ts'
+import type { Output } from './program.ts'
+import { createProgress } from './progress.ts'
+import { NothingFound } from './with-core.ts'
+
+/** How `munjigi restore` was called. */
+export interface RestoreOptions extends Output {
+  readonly keyFile?: string
+  readonly dryRun?: true
+  readonly replace?: true
+}
+
+/** Restores. Throws `BrokenBackup`, `NothingFound` where it may not be done, and the errors of database and disk. */
+export async function restore(
+  path: string,
+  options: RestoreOptions,
+  parts: BackupParts,
+): Promise<void> {
+  const { settings, clock, random } = parts
+  const secrets = readBackupSecrets(settings, options.keyFile)
+  const open = () => openBackup(createReadStream(path), secrets)
+  const url = settings.databaseUrl
+  const target = restoreTarget({ url, authToken: settings.databaseAuthToken }, random)
+  // All of it is read once before anything is changed: a broken backup must not cost what is there.
+  const { manifest } = await withProgress('reading', parts, await open(), checkBackup)
+  const there = await target.rows()
+  const isEmpty = Object.keys(there).length === 0
+  const state = `${url} ${isEmpty ? 'is empty' : `holds ${countsOf(there)}`}`
+  if (options.dryRun)
+    return print(
+      options.json,
+      { ...manifest, there },
+      `${describe(manifest)}\n\nthe backup is whole; ${state}; nothing was changed`,
+    )
+  if (!isEmpty && !options.replace)
+    throw new NothingFound(`${state}: add --replace to give that up for the backup`)
+  await withProgress('restoring', parts, await open(), async (backup, onProgress) => {
+    await target.replace((client) => fill(client, backup, { clock, onProgress })).catch(explainUse)
+  })
+  print(options.json, manifest, `${describe(manifest)}\n\nrestored; all sessions have ended`)
+}
+
+async function withProgress(
+  what: string,
+  { clock }: BackupParts,
+  backup: OpenBackup,
+  work: (backup: OpenBackup, onProgress: (done: number, of: number) => void) => Promise<void>,
+): Promise<OpenBackup> {
+  const progress = createProgress(what, clock)
+  try {
+    await work(backup, progress.at)
+    return backup
+  } finally {
+    progress.end()
+  }
+}
+
+function countsOf(rows: Readonly<Record<string, number>>): string {
+  return Object.entries(rows)
+    .map(([table, count]) => `${count} ${table}`)
+    .join(', ')
+}
+
+function explainUse(error: unknown): never {
+  if (!(error instanceof TargetInUse)) throw error
+  throw new NothingFound(`the database is in use (${error.message}): stop all replicas first`)
+}

@@ -1,0 +1,46 @@
+// The passwords that attackers try first: a shipped list (MIT, from the zxcvbn-ts project), compared whole; Korean words with a
+// few digits; and what anybody could continue: one pattern over and over, a run along the digits, the alphabet or the keyboard.
+
+import { fold } from './context.ts'
+import { KOREAN_WORDS } from './korean.ts'
+import type { Password } from './password.ts'
+
+/** Says whether a password is among those tried first. */
+export type Blocklist = (password: Password) => boolean
+
+/** What `12345678`, `hgfedcba` and `qwertyuiop` are cut from; each also backwards, and round its end. */
+const RUNS = ['1234567890', '0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl']
+/** No password is shorter, whatever the setting. */
+const SHORTEST = 8
+/** The longest pattern that counts as one thing typed again: `123123123`, `munjimunji`. */
+const LONGEST_PATTERN = 6
+
+/** Reads the list, some 18,000 entries. */
+export async function loadBlocklist(): Promise<Blocklist> {
+  const list = await import('@zxcvbn-ts/language-common/src/passwords.json', {
+    with: { type: 'json' },
+  })
+  const entries = new Set(list.default.filter((entry) => entry.length >= SHORTEST))
+  const runs = RUNS.flatMap((run) => [run, [...run].reverse().join('')]).map((run) => run + run)
+  return (password) => {
+    const text = fold(password)
+    return (
+      entries.has(text) ||
+      isKoreanWord(text) ||
+      repeats([...text]) ||
+      runs.some((run) => run.includes(text))
+    )
+  }
+}
+
+/** A word with less beside it than a password has characters. */
+function isKoreanWord(text: string): boolean {
+  const [word = ''] = /\p{L}+/u.exec(text) ?? []
+  return KOREAN_WORDS.has(word) && text.length - word.length < SHORTEST
+}
+
+function repeats(characters: readonly string[]): boolean {
+  for (let period = 1; period <= LONGEST_PATTERN && period * 2 <= characters.length; period += 1)
+    if (characters.every((c, at) => at < period || c === characters[at - period])) return true
+  return false
+}

@@ -1,0 +1,118 @@
+// Asking about breaches, against a real server on this machine that speaks the range protocol, or does not.
+
+import { afterAll, beforeEach, describe, expect, test } from 'bun:test'
+import { createHash } from 'node:crypto'
+import { createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
+
+const DIGEST = createHash('sha1').update(KIM.password).digest('hex').toUpperCase()
+const [PREFIX, REST] = [DIGEST.slice(0, 5), DIGEST.slice(5)]
+const OTHERS = `${'0'.repeat(35)}:3\r\n${'A'.repeat(35)}:0\r\n`
+
+const asked: Array<{ path: string; padding: string | null }> = []
+let answer: () => Response | Promise<Response> = () => new Response(OTHERS)
+const server = Bun.serve({
+  port: 0,
+  hostname: '127.0.0.1',
+  fetch(request) {
+    const path = new URL(request.url).pathname
+    asked.push({ path, padding: request.headers.get('add-padding') })
+    return answer()
+  },
+})
+const url = `http://127.0.0.1:${server.port}/range`
+
+beforeEach(() => {
+  asked.length = 0
+})
+afterAll(() => server.stop(true))
+
+async function signup(respond: typeof answer, config: { passwordBreachUrl?: string } = {}) {
+  answer = respond
+  const app = await createTestApp({ config: { passwordBreachUrl: url, ...config } })
+  const { code, errors } = await app.run(SIGNUP, KIM)
+  const metrics = await app.metrics.print()
+  const count = (result: string) =>
+    Number(
+      new RegExp(`breach_checks_total\\{result="${result}"\\} (\\d+)`).exec(metrics)?.[1] ?? -1,
+    )
+  const warnings = app.logLines
+    .map((line) => JSON.parse(line))
+    .filter(({ event }) => event === 'breach_check.failed')
+  return {
+    app,
+    code,
+    reason: errors?.[0]?.extensions['reason'],
+    counts: [count('clean'), count('breached'), count('failed')],
+    warnings,
+  }
+}
+
+test('a password from a breach is refused, and only five digits of its digest were told', async () => {
+  const { code, reason, counts } = await signup(() => new Response(`${OTHERS}${REST}:42\r\n`))
+  expect([code, reason]).toEqual(['WEAK_PASSWORD', 'breached'])
+  expect(counts).toEqual([0, 1, 0])
+  expect(asked).toEqual([{ path: `/range/${PREFIX}`, padding: 'true' }])
+})
+
+test.each([
+  ['is not among the answers', OTHERS],
+  ['is there as padding only', `${OTHERS}${REST}:0\r\n`],
+])('a password that %s is accepted', async (_, body) => {
+  const { code, counts } = await signup(() => new Response(body))
+  expect([code, counts]).toEqual([undefined, [1, 0, 0]])
+})
+
+describe('without an answer the shipped list has the last word, and it is counted', () => {
+  test.each<[string, typeof answer, string]>([
+    ['an error', () => new Response('no', { status: 500 }), 'status 500'],
+    ['a page', () => new Response('<html>Please log in</html>'), 'not a range'],
+    ['nothing', () => new Response(''), 'not a range'],
+    ['a range cut short', () => new Response(`${OTHERS}ABC`), 'not a range'],
+    ['a flood', () => new Response(OTHERS.repeat(20_000)), 'too long'],
+    ['a way elsewhere', () => Response.redirect(`${url}/elsewhere`), 'UnexpectedRedirect'],
+    ['silence', () => new Promise<Response>(() => {}), 'no answer in time'],
+    [
+      'a beginning and then silence',
+      () => new Response(new ReadableStream({ start: (body) => body.enqueue('0') })),
+      'no answer in time',
+    ],
+  ])('%s', async (_, respond, reason) => {
+    const { code, counts, warnings, app } = await signup(respond)
+    expect([code, counts]).toEqual([undefined, [0, 0, 1]])
+    expect(warnings).toMatchObject([{ reason }])
+    expect(app.logLines.join()).not.toContain(PREFIX)
+    expect((await app.run(SIGNUP, { ...KIM, password: 'password1' })).code).toBe('WEAK_PASSWORD')
+  })
+
+  test('a server that is not there', async () => {
+    const { code, counts } = await signup(answer, { passwordBreachUrl: 'http://127.0.0.1:1/range' })
+    expect([code, counts]).toEqual([undefined, [0, 0, 1]])
+  })
+})
+
+test('a flood of signups does not become a flood of questions', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  answer = async () => {
+    await released
+    return new Response(OTHERS)
+  }
+  const app = await createTestApp({ config: { passwordBreachUrl: url } })
+  const signups = Array.from({ length: 30 }, (_, at) =>
+    app.from(`10.0.0.${at}`).run(SIGNUP, { ...KIM, email: `u${at}@example.com` }),
+  )
+  // Those who are not asked about go on at once.
+  await Promise.all(signups.slice(20))
+  release()
+  expect((await Promise.all(signups)).map(({ code }) => code)).toEqual(signups.map(() => undefined))
+  expect(asked).toHaveLength(20)
+  expect(await app.metrics.print()).toContain('breach_checks_total{result="failed"} 10')
+})
+
+test('nobody is asked about a password that the rules refuse, nor at a login', async () => {
+  const { app } = await signup(() => new Response(OTHERS))
+  asked.length = 0
+  for (const password of ['1234567', 'password1', 'kim1234567'])
+    expect((await app.run(SIGNUP, { ...KIM, password })).code).toBe('WEAK_PASSWORD')
+  expect((await app.run(LOGIN, KIM)).data.login.__typename).toBe('LoggedIn')
+  expect(asked).toEqual([])
+})

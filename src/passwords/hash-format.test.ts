@@ -1,0 +1,149 @@
+// Hashes of other systems, made by their own libraries (Django 5.2, bcrypt 5.0 and argon2-cffi 25.1 for Python, passlib 1.7):
+// each verifies, nothing else does, and none may ask for more than we give.
+
+import { describe, expect, test } from 'bun:test'
+import { ConfigFaults } from '../config.ts'
+import { createTestRandom } from '../testing/random.ts'
+import { readHash, verifyHash } from './hash-format.ts'
+import { createBunHasher } from './hasher.ts'
+import { loadNativeHasher } from './native-hasher.ts'
+import type { Password } from './password.ts'
+
+const PASSWORD = '문지기 correct horse' as Password
+const cost = { memoryKib: 64, passes: 2 }
+const bun = createBunHasher(cost)
+const native = await loadNativeHasher(cost, createTestRandom())
+
+const VECTORS: ReadonlyArray<readonly [string, string]> = [
+  [
+    'Django pbkdf2_sha256',
+    'pbkdf2_sha256$1000$saltsaltsalt$gEH49FNBBqFmhxphsXNDI6GFVPw+eaTStjJO3D6hzis=',
+  ],
+  ['Django pbkdf2_sha1', 'pbkdf2_sha1$1000$saltsaltsalt$gr/SX3jB+8geBw6rZ5/J7AXYYiw='],
+  [
+    'Django scrypt',
+    'scrypt$1024$saltsaltsalt$8$1$G35QgBEn3zu6MiG6xJFBOD0+hzxMCGfxDEpyFijelOwGpz0eQFi7N18UvgAK8Z+ihxhiPMuThQ2++bMnLlIMdw==',
+  ],
+  [
+    'Django argon2',
+    'argon2$argon2id$v=19$m=64,t=1,p=2$c2FsdHNhbHRzYWx0$9SNisUrkzlMhPTf3Lp1LqtCdM6uKf+CJg33JfRB3ZYk',
+  ],
+  ['Django bcrypt', 'bcrypt$$2b$04$jBWxQwlucOaXlSEWefjJwuT7HohF9PS1JSSqJIHX2O9ZdvAXCkusC'],
+  [
+    'Django bcrypt_sha256',
+    'bcrypt_sha256$$2b$04$/M7A5d8Hk9xzI2Fq7Y/x8unCqeTzinJAewkrUhFLiqDgOj1mUYHeS',
+  ],
+  ['bcrypt 2a', '$2a$04$Y20ovsBvL7YCZcFzlc5B9.WMPBIblDvw/.WWEQIS2hK4QK3wB1eWm'],
+  ['bcrypt 2b', '$2b$04$eU9xfD.ki4bo2VFTPVBv/utU1sQQS.xE.iUD7VQLHd2NZ4ZJDMpLq'],
+  ['bcrypt 2y', '$2y$04$eU9xfD.ki4bo2VFTPVBv/utU1sQQS.xE.iUD7VQLHd2NZ4ZJDMpLq'],
+  ['argon2i', '$argon2i$v=19$m=64,t=2,p=4$jVHQUup2jUnnPsBRpXNAJw$vUilpxgAMGnl7uSsdMHfWw'],
+  ['argon2d', '$argon2d$v=19$m=64,t=2,p=4$NnLmwvKwFhxrE0gbPatUOQ$daDYW6VoLdCymqw/R5lJjQ'],
+  ['argon2id', '$argon2id$v=19$m=64,t=2,p=4$+YlGPFXPvBLbEh5eTEyOHA$Ll163R7XBD5q1aCBt8DaQQ'],
+  [
+    'scrypt as PHC string',
+    '$scrypt$ln=10,r=8,p=1$t7YWIsR4TylFiNF6D8HYmw$dGerBZmRlyoDSoFjEGfDGiIw0zIUp5CoAYdrX4ohUsw',
+  ],
+]
+
+describe.each([bun, native].map((hasher) => [hasher.engine, hasher] as const))(
+  'with the engine %s',
+  (_, hasher) => {
+    test.each(VECTORS)('%s verifies its password and no other', async (_name, hash) => {
+      expect(await verifyHash(hasher, PASSWORD, hash)).toBe(true)
+      expect(await verifyHash(hasher, `${PASSWORD}.` as Password, hash)).toBe(false)
+      expect(await verifyHash(hasher, PASSWORD.slice(0, -1) as Password, hash)).toBe(false)
+    })
+  },
+)
+
+test('the engines verify the hashes of each other, and make hashes of one shape', async () => {
+  const [fromBun, fromNative] = [await bun.hash(PASSWORD), await native.hash(PASSWORD)]
+  for (const [hasher, hash] of [
+    [native, fromBun],
+    [bun, fromNative],
+  ] as const) {
+    expect(await verifyHash(hasher, PASSWORD, hash)).toBe(true)
+    expect(await verifyHash(hasher, `${PASSWORD}.` as Password, hash)).toBe(false)
+  }
+  const shape = (hash: string) => hash.replace(/[A-Za-z0-9+/]{43}/g, '#')
+  expect(shape(fromNative)).toBe(shape(fromBun))
+})
+
+test('the native engine is an error at the start where its package does not load', async () => {
+  const loading = loadNativeHasher(cost, createTestRandom(), () =>
+    Promise.reject(new Error('Cannot find native binding')),
+  )
+  const error = await loading.catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(ConfigFaults)
+  expect(String(error)).toContain('MUNJIGI_PASSWORD_ENGINE')
+  expect(String(error)).toContain('@node-rs/argon2')
+})
+
+describe('the traits of bcrypt', () => {
+  /** Of the first 72 of many x, by Python's bcrypt. */
+  const LONG = '$2b$04$mZzxbsewjFLcp2Gt0OU07.IQN3RiBNbFpeelOZ7NGqBvELPm2/IGG'
+  const hashOf = (password: string) => Bun.password.hash(password, { algorithm: 'bcrypt', cost: 4 })
+
+  test.each([
+    [71, false],
+    [72, true],
+    [73, true],
+    [100, true],
+  ])('it looked at 72 bytes of a password of %d', async (length, expected) => {
+    expect(await verifyHash(bun, 'x'.repeat(length) as Password, LONG)).toBe(expected)
+  })
+
+  test('a password with a NUL never matches: to bcrypt, a and a␀a are one', async () => {
+    const hash = await hashOf('munjigi door')
+    expect(await verifyHash(bun, 'munjigi door' as Password, hash)).toBe(true)
+    expect(await verifyHash(bun, 'munjigi door\0munjigi door' as Password, hash)).toBe(false)
+    expect(await verifyHash(bun, 'munjigi door\0' as Password, hash)).toBe(false)
+  })
+})
+
+describe('what cannot be checked is refused before any work', () => {
+  const argon2 = (parameters: string) =>
+    `$argon2id$v=19$${parameters}$c2FsdHNhbHRzYWx0$9SNisUrkzlMhPTf3Lp1LqtCdM6uKf+CJg33JfRB3ZYk`
+  const bcrypt = (cost: string) =>
+    `$2b$${cost}$eU9xfD.ki4bo2VFTPVBv/utU1sQQS.xE.iUD7VQLHd2NZ4ZJDMpLq`
+  const scrypt = (parameters: string) =>
+    `$scrypt$${parameters}$t7YWIsR4TylFiNF6D8HYmw$dGerBZmRlyoDSoFjEGfDGiIw0zIUp5CoAYdrX4ohUsw`
+  const pbkdf2 = (iterations: number) =>
+    `pbkdf2_sha256$${iterations}$saltsaltsalt$gEH49FNBBqFmhxphsXNDI6GFVPw+eaTStjJO3D6hzis=`
+  test.each([
+    ['argon2 that wants 10 GiB', argon2('m=10485760,t=1,p=1'), 'too_costly'],
+    ['argon2 that wants 1,000 passes', argon2('m=64,t=1000,p=1'), 'too_costly'],
+    ['argon2 that wants 200 lanes', argon2('m=65536,t=1,p=200'), 'too_costly'],
+    ['argon2 with much of both', argon2('m=262144,t=20,p=1'), 'too_costly'],
+    ['argon2 of version 16', argon2('m=64,t=1,p=1').replace('v=19', 'v=16'), 'unknown_format'],
+    ['bcrypt of cost 31', bcrypt('31'), 'too_costly'],
+    ['bcrypt of cost 15', bcrypt('15'), 'too_costly'],
+    ['bcrypt of cost 3', bcrypt('03'), 'unknown_format'],
+    ['bcrypt of the broken kind', bcrypt('10').replace('2b', '2x'), 'unknown_format'],
+    ['scrypt that wants 4 GiB', scrypt('ln=22,r=8,p=1'), 'too_costly'],
+    ['scrypt that wants 999 lanes', scrypt('ln=14,r=8,p=999'), 'too_costly'],
+    ['scrypt of no block', scrypt('ln=14,r=0,p=1'), 'unknown_format'],
+    ['PBKDF2 of a hundred million rounds', pbkdf2(100_000_000), 'too_costly'],
+    ['PBKDF2 of no round', pbkdf2(0), 'unknown_format'],
+    ['MD5', 'md5$salt$5f4dcc3b5aa765d61d8327deb882cf99', 'unknown_format'],
+    ['a password', 'correct horse battery staple', 'unknown_format'],
+    ['nothing', '', 'unknown_format'],
+    ['a megabyte', `$2b$04$${'a'.repeat(1_000_000)}`, 'unknown_format'],
+  ])('%s', async (_, hash, fault) => {
+    expect(readHash(hash)).toBe(fault as never)
+    expect(await verifyHash(bun, PASSWORD, hash)).toBeNull()
+  })
+
+  test('what common libraries write by default is within the bounds', () => {
+    for (const hash of [
+      argon2('m=65536,t=3,p=4'),
+      argon2('m=102400,t=2,p=8'),
+      argon2('m=262144,t=3,p=1'),
+      bcrypt('14'),
+      scrypt('ln=17,r=8,p=1'),
+      scrypt('ln=14,r=16,p=1'),
+      pbkdf2(1_500_000),
+    ])
+      expect(readHash(hash)).toHaveProperty('verify')
+  })
+})

@@ -1,0 +1,98 @@
+// Hashes of other systems: bcrypt, scrypt (PHC and Django's), Django's PBKDF2 and bcrypt. Checked as those systems would,
+// within bounds; the first login that matches replaces them by a hash of ours.
+
+import { createHash, pbkdf2, scrypt, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
+import type { HashFault, ReadableHash } from './hasher.ts'
+
+/** The most a string may ask for; each is about a second of one core. */
+const MOST = {
+  bcryptCost: 14,
+  scryptMemory: 256 * 1024 * 1024,
+  scryptWork: 2 ** 21,
+  pbkdf2: 5_000_000,
+}
+
+/** What bcrypt looks at. Bun would hash longer passwords first, which nobody else does. */
+const BCRYPT_BYTES = 72
+/** `$2x$` is left out: it marks hashes of a broken library. */
+const BCRYPT = /^(?:(bcrypt|bcrypt_sha256)\$)?(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53})$/
+const SCRYPT =
+  /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{1,172})\$([A-Za-z0-9+/]{22,172})$/
+const DJANGO_SCRYPT =
+  /^scrypt\$(\d{1,9})\$([^$]{1,128})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/]{22,172}={0,2})$/
+const DJANGO_PBKDF2 =
+  /^pbkdf2_(sha256|sha1)\$(\d{1,9})\$([^$]{1,128})\$([A-Za-z0-9+/]{27,172}={0,2})$/
+
+const scryptOf = promisify<Buffer, Buffer, number, object, Buffer>(scrypt)
+const pbkdf2Of = promisify(pbkdf2)
+
+/** bcrypt as such, and as Django wraps it. Null: it is none. */
+export function readBcrypt(text: string): ReadableHash | HashFault | null {
+  const [, wrapping, hash, cost] = BCRYPT.exec(text) ?? []
+  if (!hash) return null
+  if (Number(cost) < 4) return 'unknown_format'
+  if (Number(cost) > MOST.bcryptCost) return 'too_costly'
+  return {
+    async verify(password) {
+      const bytes = Buffer.from(wrapping === 'bcrypt_sha256' ? sha256Hex(password) : password)
+      const matches = await Bun.password.verify(bytes.subarray(0, BCRYPT_BYTES), hash, 'bcrypt')
+      // To bcrypt, which repeats a password with a NUL between, `a` and `a␀a` are one.
+      return matches && !bytes.includes(0)
+    },
+  }
+}
+
+/** scrypt as a PHC string, and as Django writes it. Null: it is none. */
+export function readScrypt(text: string): ReadableHash | HashFault | null {
+  const [, ln, r, p, salt, digest] = SCRYPT.exec(text) ?? []
+  if (salt && digest)
+    return scryptHash({ n: 2 ** Number(ln), r: Number(r), p: Number(p) }, base64(salt), digest)
+  const [, n, djangoSalt, djangoR, djangoP, djangoDigest] = DJANGO_SCRYPT.exec(text) ?? []
+  if (!djangoSalt || !djangoDigest) return null
+  const cost = { n: Number(n), r: Number(djangoR), p: Number(djangoP) }
+  return scryptHash(cost, Buffer.from(djangoSalt), djangoDigest)
+}
+
+function scryptHash(
+  { n, r, p }: { n: number; r: number; p: number },
+  salt: Buffer,
+  digest: string,
+): ReadableHash | HashFault {
+  const memory = 128 * n * r
+  if (n < 2 || !Number.isInteger(Math.log2(n)) || memory === 0 || p === 0) return 'unknown_format'
+  if (memory > MOST.scryptMemory || n * r * p > MOST.scryptWork) return 'too_costly'
+  const expected = base64(digest)
+  const options = { N: n, r, p, maxmem: 2 * memory + 1024 * 1024 }
+  return {
+    verify: async (password) =>
+      timingSafeEqual(
+        await scryptOf(Buffer.from(password), salt, expected.byteLength, options),
+        expected,
+      ),
+  }
+}
+
+/** PBKDF2 as Django writes it. Null: it is none. */
+export function readPbkdf2(text: string): ReadableHash | HashFault | null {
+  const [, digest, iterations, salt, stored] = DJANGO_PBKDF2.exec(text) ?? []
+  if (!digest || !salt || !stored) return null
+  if (Number(iterations) < 1) return 'unknown_format'
+  if (Number(iterations) > MOST.pbkdf2) return 'too_costly'
+  const expected = base64(stored)
+  return {
+    verify: async (password) =>
+      timingSafeEqual(
+        await pbkdf2Of(password, salt, Number(iterations), expected.byteLength, digest),
+        expected,
+      ),
+  }
+}
+
+function sha256Hex(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function base64(text: string): Buffer {
+  return Buffer.from(text, 'base64')
+}

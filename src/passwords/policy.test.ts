@@ -1,0 +1,129 @@
+// What may be chosen as a password: not what attackers try first, not what everybody knows about the account.
+
+import { describe, expect, test } from 'bun:test'
+import list from '@zxcvbn-ts/language-common/src/passwords.json' with { type: 'json' }
+import { AuthError } from '../errors.ts'
+import { systemRandom } from '../platform/random.ts'
+import { loadBlocklist } from './blocklist.ts'
+import { wordsOfService } from './context.ts'
+import { keysOf } from './korean.ts'
+import { createPasswordPolicy } from './policy.ts'
+
+const policy = createPasswordPolicy({
+  minLength: 8,
+  blocklist: await loadBlocklist(),
+  serviceWords: wordsOfService(['munjigi', '문지기', 'Webshop'], 'https://login.gildong.example'),
+  breaches: undefined,
+})
+
+async function judge(text: string, email = 'min-ji.kim+shop@hanbok.example'): Promise<string> {
+  try {
+    await policy.choose(text, { field: 'password', email })
+    return 'accepted'
+  } catch (error) {
+    return error instanceof AuthError ? String(error.details.reason) : 'another error'
+  }
+}
+
+test('the 3,000 most common passwords that are long enough are refused (ASVS 6.2.4)', async () => {
+  const longEnough = list.filter((entry) => [...entry].length >= 8).slice(0, 3_000)
+  expect(longEnough).toHaveLength(3_000)
+  expect(new Set(await Promise.all(longEnough.map((entry) => judge(entry))))).toEqual(
+    new Set(['common']),
+  )
+})
+
+describe('common', () => {
+  test.each([
+    'password',
+    'PassWord1',
+    'qwer1234',
+    '1q2w3e4r5t',
+    '12345678',
+    '987654321',
+    '34567890123',
+    'aaaaaaaaaaaaaaaaaaaa',
+    '123123123',
+    '12345678901234567890',
+    'abcabcabcab',
+    '문지문지문지문지',
+    'hijklmnop',
+    'poiuytrewq',
+  ])('%s', async (text) => {
+    expect(await judge(text)).toBe('common')
+  })
+})
+
+describe('common in Korea, in Hangul or as its keys', () => {
+  test.each(['dkssudgktpdy', '비밀번호1234', '사랑해2026!!', 'TKFKDGO123', '!!eogksalsrnr!!'])(
+    '%s',
+    async (text) => {
+      expect(await judge(text)).toBe('common')
+    },
+  )
+
+  test.each(['사랑해 839201749', '안녕하세요 여러분 반갑습니다', 'dkssudgktpdi'])(
+    'but not %s',
+    async (text) => {
+      expect(await judge(text)).toBe('accepted')
+    },
+  )
+
+  test('the keys are those of the two-set layout', () => {
+    expect(keysOf('안녕하세요 값이닭 꽃뷁 abc')).toBe('dkssudgktpdy rkqtdlekfr Rhcqnpfr abc')
+  })
+})
+
+describe('made from the e-mail address or the name of the service (ASVS 6.2.11)', () => {
+  test.each([
+    'min-ji.kim+shop@hanbok.example',
+    'MIN-JI.KIM+SHOP@hanbok.example',
+    'min-ji.kim+shopmin-ji.kim+shop',
+    'Hanbok2026!',
+    'kim1234567',
+    'munjigi12345678',
+    'Munjigi!!!!!!!!',
+    'munjigimunjigi2',
+    '문지기1234567',
+    'webshop-2026',
+    'gildong99',
+    'hanbokpassword1',
+  ])('%s', async (text) => {
+    expect(await judge(text)).toBe('context')
+  })
+
+  test.each([
+    'hanbok and tea in the rain',
+    'kimchi stew tonight',
+    'the door of munjigi opens',
+    // Short pieces are in every other password by chance.
+    'ji in a seoul winter',
+  ])('but not %s', async (text) => {
+    expect(await judge(text)).toBe('accepted')
+  })
+
+  test('a local part of digits alone counts as well', async () => {
+    expect(await judge('01023456789', '01023456789@phone.example')).toBe('context')
+    expect(await judge('01023456780', '01099999999@phone.example')).toBe('accepted')
+  })
+})
+
+test('there are no rules about composition (ASVS 6.2.5)', async () => {
+  const random = (letters: string) =>
+    Array.from(systemRandom.bytes(20), (byte) => [...letters][byte % [...letters].length]).join('')
+  for (const text of [
+    random('abcdefghijklmnopqrstuvwxyz'),
+    random('0123456789'),
+    random('กขคงจชซญฐณดตถทธนบปผฝพฟภมยรลวศษสหอฮ'),
+    random('가나다라마바사아자차카타파하'),
+    'correct horse battery staple',
+    'zzz zzz zz zzzz',
+  ])
+    expect([text, await judge(text)]).toEqual([text, 'accepted'])
+})
+
+test('the cheap rules speak first', async () => {
+  expect(await judge('1234567')).toBe('too_short')
+  expect(await judge('a'.repeat(1_025))).toBe('too_long')
+  expect(await judge('password\uD800')).toBe('malformed')
+})

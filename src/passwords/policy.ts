@@ -1,0 +1,50 @@
+// What may be chosen as a password, wherever one is set: cheap rules first, then the question to others, never the hash.
+// What may be tried at a login is another matter: rules may be newer than a password.
+
+import type { InputFault } from '../errors.ts'
+import { AuthError } from '../errors.ts'
+import type { Blocklist } from './blocklist.ts'
+import type { BreachCheck } from './breaches.ts'
+import { without, wordsOfEmail } from './context.ts'
+import type { Password } from './password.ts'
+import { parsePassword } from './password.ts'
+
+/** The rules for a new password. */
+export interface PasswordPolicy {
+  /** Reads a password chosen for an e-mail address. Throws `WEAK_PASSWORD` with the reason; `field` names the argument. */
+  choose(text: string, about: { field: string; email: string }): Promise<Password>
+}
+
+/** What the rules depend on. */
+export interface PasswordPolicyOptions {
+  readonly minLength: number
+  readonly blocklist: Blocklist
+  /** The names of the service, folded. */
+  readonly serviceWords: readonly string[]
+  /** Absent: nobody else is asked. */
+  readonly breaches: BreachCheck | undefined
+}
+
+/** What is left of a password without the words of its context is a password of at least so many characters. */
+const OWN_CHARACTERS = 8
+
+/** Makes the rules. */
+export function createPasswordPolicy(options: PasswordPolicyOptions): PasswordPolicy {
+  const { minLength, blocklist, serviceWords, breaches } = options
+  return {
+    async choose(text, { field, email }) {
+      const password = parsePassword(text, { field, minLength })
+      const reason = weakness(password, email) ?? ((await breaches?.(password)) ? 'breached' : null)
+      if (reason) throw new AuthError('WEAK_PASSWORD', { field, reason })
+      return password
+    },
+  }
+
+  function weakness(password: Password, email: string): InputFault | null {
+    if (blocklist(password)) return 'common'
+    const words = [...serviceWords, ...wordsOfEmail(email)]
+    const own = without(password, words) as Password
+    if (own.length === password.length) return null
+    return [...own].length < OWN_CHARACTERS || blocklist(own) ? 'context' : null
+  }
+}

@@ -1,0 +1,49 @@
+// Files that are there whole or not at all: written under another name, synced, and then given theirs by one step that
+// takes no name from a file that is there.
+
+import type { FileHandle } from 'node:fs/promises'
+import { link, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Random } from './random.ts'
+
+/** A name beside a path that nobody else uses: `path.partial-1a2b3c4d`. */
+export function besideOf(path: string, word: string, random: Random): string {
+  return `${path}.${word}-${Buffer.from(random.bytes(4)).toString('hex')}`
+}
+
+/** Writes a new file by way of a draft. Throws the system's error, `EEXIST` where there is one of that name. */
+export async function writeNewFile<T>(
+  path: string,
+  random: Random,
+  write: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const draft = besideOf(path, 'partial', random)
+  try {
+    await using file = await open(draft, 'wx', 0o600)
+    const result = await write(file)
+    await file.sync()
+    await link(draft, path)
+    await syncFolder(path)
+    return result
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+/** Gives a finished file its name, in the place of what has it, and makes that last. */
+export async function putInPlace(draft: string, path: string): Promise<void> {
+  await syncFile(draft)
+  await rename(draft, path)
+  await syncFolder(path)
+}
+
+async function syncFile(path: string): Promise<void> {
+  await using file = await open(path, 'r+')
+  await file.sync()
+}
+
+/** A name lasts when its folder does. */
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(dirname(path), 'r')
+  await folder.sync()
+}

@@ -1,0 +1,128 @@
+// The two kinds of place that a backup can be restored to, and how each keeps what is half done from looking whole.
+
+import { existsSync, rmSync } from 'node:fs'
+import type { Client } from '@libsql/client'
+import { besideOf, putInPlace } from '../platform/place-file.ts'
+import type { Random } from '../platform/random.ts'
+import type { Place } from './database.ts'
+import { connect, fileOf } from './database.ts'
+import { toFault } from './faults.ts'
+import { beginOnServer, endOnServer, rowsIn } from './restore.ts'
+
+/** Where a backup is to be restored. */
+export interface RestoreTarget {
+  /** How many rows it holds, by table; nothing where it was never used. */
+  rows(): Promise<Readonly<Record<string, number>>>
+  /** Gives `work` an empty database, and makes it the one of this place when `work` is done. Throws `TargetInUse`. */
+  replace(work: (client: Client) => Promise<void>): Promise<void>
+}
+
+/** A replica still works on the database. */
+export class TargetInUse extends Error {
+  override readonly name = 'TargetInUse'
+}
+
+/** Milliseconds that one answer of a server may take. */
+const PATIENCE_MS = 30_000
+/** A replica writes its heartbeat every second, and waits a second and a half for one. */
+const LISTEN_MS = 3_000
+
+/** The target at this place. */
+export function restoreTarget(place: Place, random: Random): RestoreTarget {
+  return place.url.startsWith('file:') ? fileTarget(place.url, random) : serverTarget(place)
+}
+
+/** Made anew beside its place, without writing ahead and so in one file, and put there by one rename. */
+function fileTarget(url: string, random: Random): RestoreTarget {
+  const path = fileOf(url)
+  // One for all: a connection is not closed before its statements are collected, and would look like another's.
+  let old: Client | undefined
+  const there = () => {
+    if (!old && existsSync(path)) old = connect({ url })
+    return old
+  }
+  return {
+    async rows() {
+      const client = there()
+      return client ? await rowsIn(client) : {}
+    },
+    async replace(work) {
+      const draft = besideOf(path, 'restoring', random)
+      try {
+        await takeAlone(there())
+        await using(connect({ url: `file:${draft}` }), async (client) => {
+          // Synced once, when it is whole, before it gets its name.
+          await client.execute('PRAGMA synchronous = OFF')
+          await work(client)
+          await requireSound(client)
+        })
+        // Again, for whoever came meanwhile.
+        await takeAlone(there())
+        await putInPlace(draft, path)
+      } finally {
+        old?.close()
+        for (const left of [draft, `${draft}-journal`]) rmSync(left, { force: true })
+      }
+    },
+  }
+}
+
+/** Leaving write-ahead mode is granted only to who is alone; and what was written ahead is in the file then. */
+async function takeAlone(client: Client | undefined): Promise<void> {
+  try {
+    await client?.execute('PRAGMA journal_mode = DELETE')
+  } catch (error) {
+    if (toFault(error).code !== 'busy') throw error
+    throw new TargetInUse('another process has it open')
+  }
+}
+
+async function requireSound(client: Client): Promise<void> {
+  const checked = await client.execute('PRAGMA integrity_check')
+  const broken = await client.execute('PRAGMA foreign_key_check')
+  if (checked.rows[0]?.[0] !== 'ok' || broken.rows.length > 0)
+    throw new Error('what was restored is not sound')
+}
+
+/** Marked as unfinished from its first step to its last. */
+function serverTarget(place: Place): RestoreTarget {
+  return {
+    rows: () =>
+      using(
+        connect(place, () => PATIENCE_MS),
+        rowsIn,
+      ),
+    replace: (work) =>
+      using(
+        connect(place, () => PATIENCE_MS),
+        async (client) => {
+          await requireSilence(client)
+          await beginOnServer(client)
+          await work(client)
+          await endOnServer(client)
+        },
+      ),
+  }
+}
+
+/** Nobody can be shut out of a server; but a replica that runs is heard. */
+async function requireSilence(client: Client): Promise<void> {
+  const before = await lastBeat(client)
+  await Bun.sleep(LISTEN_MS)
+  if ((await lastBeat(client)) !== before) throw new TargetInUse('a replica is writing')
+}
+
+async function lastBeat(client: Client): Promise<number> {
+  const table = "SELECT 1 FROM sqlite_schema WHERE name = 'heartbeats'"
+  if ((await client.execute(table)).rows.length === 0) return 0
+  const { rows } = await client.execute('SELECT max(at) AS at FROM heartbeats')
+  return Number(rows[0]?.['at'])
+}
+
+async function using<T>(client: Client, work: (client: Client) => Promise<T>): Promise<T> {
+  try {
+    return await work(client)
+  } finally {
+    client.close()
+  }
+}

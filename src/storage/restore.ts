@@ -1,0 +1,120 @@
+// Filling an empty database from a backup. Every session is ended: one that ended after the backup must not come back. Where
+// the empty database comes from, and how what is half done is kept from looking whole: restore-target.ts.
+
+import type { Client } from '@libsql/client'
+import type { Clock } from '../platform/clock.ts'
+import { BrokenBackup, openArchive } from './archive.ts'
+import { migrate, newestMigration } from './migrate.ts'
+import type { BackupRecord, Manifest, Rows } from './snapshot.ts'
+import { quote, tablesOf } from './snapshot.ts'
+import { MARK_FINISHED, MARK_UNFINISHED } from './unfinished.ts'
+
+/** A backup that is being read. */
+export interface OpenBackup {
+  readonly manifest: Manifest
+  readonly rows: AsyncIterable<Rows>
+}
+
+/** Called with how many rows are done, of how many. */
+export type OnProgress = (rows: number, of: number) => void
+
+/** Opens a backup under the first of `secrets` that fits. Throws `BrokenBackup`. */
+export async function openBackup(
+  chunks: AsyncIterable<Uint8Array>,
+  secrets: readonly string[],
+): Promise<OpenBackup> {
+  // What was sealed under our key is what we wrote.
+  const records = openArchive(chunks, secrets) as AsyncGenerator<BackupRecord>
+  const { value: manifest } = await records.next()
+  if (!manifest || 'rows' in manifest || manifest.format !== 1)
+    throw new BrokenBackup('it is of another format')
+  if (manifest.schema > newestMigration())
+    throw new BrokenBackup(`it was made by a newer Munjigi (${manifest.version})`)
+  return { manifest, rows: rowsOf(records) }
+}
+
+async function* rowsOf(records: AsyncIterable<BackupRecord>): AsyncGenerator<Rows> {
+  for await (const record of records) if ('table' in record) yield record
+}
+
+/** Reads all of a backup and changes nothing. Throws `BrokenBackup` where it is not what it says. */
+export async function checkBackup(backup: OpenBackup, onProgress: OnProgress): Promise<void> {
+  for await (const _ of counted(backup, onProgress));
+}
+
+/** How many rows a database holds, by table. Empty: none, or a database that was never used. */
+export async function rowsIn(client: Client): Promise<Readonly<Record<string, number>>> {
+  const tables = await tablesOf(client)
+  return Object.fromEntries(tables.filter(({ rows }) => rows > 0).map((t) => [t.name, t.rows]))
+}
+
+/** Fills an empty database: the schema that the backup had, its rows, and then the migrations since. */
+export async function fill(
+  client: Client,
+  backup: OpenBackup,
+  { clock, onProgress }: { clock: Clock; onProgress: OnProgress },
+): Promise<void> {
+  await migrate(client, undefined, backup.manifest.schema)
+  const columns = new Map(backup.manifest.tables.map((table) => [table.name, table.columns]))
+  for await (const { table, rows } of counted(backup, onProgress)) {
+    const names = (columns.get(table) ?? []).map(quote)
+    const row = `(${names.map(() => '?').join(', ')})`
+    for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
+      const some = rows.slice(from, from + ROWS_AT_ONCE)
+      await client.execute({
+        sql: `INSERT INTO ${quote(table)} (${names.join(', ')}) VALUES ${some.map(() => row).join(', ')}`,
+        args: some.flat(),
+      })
+    }
+  }
+  await migrate(client)
+  await endSessions(client, clock.now())
+}
+
+/** Few enough that their values fit into one statement, whatever table they are of. */
+const ROWS_AT_ONCE = 250
+
+/** The rows as they come, and at the end the certainty that they are as many as the manifest says. */
+async function* counted({ manifest, rows }: OpenBackup, onProgress: OnProgress) {
+  const missing = new Map(manifest.tables.map((table) => [table.name, table.rows]))
+  const total = manifest.tables.reduce((sum, table) => sum + table.rows, 0)
+  let done = 0
+  for await (const some of rows) {
+    yield some
+    missing.set(some.table, (missing.get(some.table) ?? 0) - some.rows.length)
+    done += some.rows.length
+    onProgress(done, total)
+  }
+  if ([...missing.values()].some((count) => count !== 0))
+    throw new BrokenBackup('it does not hold as many rows as it says')
+}
+
+/** In small steps: a server gives no statement more than a few seconds. */
+async function endSessions(client: Client, now: number): Promise<void> {
+  const some = `id IN (SELECT id FROM sessions ORDER BY id LIMIT ${ENDED_AT_ONCE})`
+  for (;;) {
+    const tell = `INSERT INTO ended_sessions (session_id, reason, ended_at) SELECT id, 'ended', ? FROM sessions WHERE ${some}`
+    const [, deleted] = await client.batch(
+      [{ sql: tell, args: [now] }, `DELETE FROM sessions WHERE ${some}`],
+      'write',
+    )
+    if (deleted?.rowsAffected === 0) return
+  }
+}
+
+const ENDED_AT_ONCE = 5_000
+
+/** Empties a server's database, and leaves the mark, in one step. */
+export async function beginOnServer(client: Client): Promise<void> {
+  const { rows } = await client.execute(
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'libsql\\_%' ESCAPE '\\'",
+  )
+  // Children before parents would need an order; the check of references at the end needs none, for all are gone.
+  const drops = rows.map((row) => `DROP TABLE ${quote(String(row['name']))}`)
+  await client.batch(['PRAGMA defer_foreign_keys = ON', ...drops, MARK_UNFINISHED], 'write')
+}
+
+/** Takes the mark away: from now on the database is whole. */
+export async function endOnServer(client: Client): Promise<void> {
+  await client.execute(MARK_FINISHED)
+}

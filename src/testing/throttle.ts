@@ -1,0 +1,19 @@
+// A throttle that lets everything pass, for what is tested without clients.
+
+import type { Attempt, Throttle } from '../throttle/throttle.ts'
+
+/** An attempt that costs nothing. */
+export const FREE_ATTEMPT: Attempt = {
+  recall: () => {},
+  charge: () => Promise.resolve(),
+  succeed: () => Promise.resolve(),
+}
+
+/** Every attempt is free. */
+export const FREE_THROTTLE: Throttle = {
+  password: () => FREE_ATTEMPT,
+  signup: () => FREE_ATTEMPT,
+  charge: () => Promise.resolve(),
+  forget: () => Promise.resolve(),
+  sweep: () => Promise.resolve(),
+}

@@ -1,0 +1,163 @@
+// The statements on throttles. One decides whether an attempt may be made and charges it to all its rules, or to none: of
+// any number at once, on any replica, no more get through than the rules allow.
+
+import type { SQL } from 'drizzle-orm'
+import { and, eq, inArray, lte, ne, sql } from 'drizzle-orm'
+import type { Db } from '../storage/database.ts'
+import type { Rule } from './rules.ts'
+import { knownAddresses, throttles } from './table.ts'
+
+/** A user and an address, as digests. */
+export interface Pair {
+  readonly user: string
+  readonly address: string
+}
+
+/** What an attempt costs by one rule. */
+export interface Charge {
+  readonly rule: Rule
+  /** The row that counts. */
+  readonly key: string
+  /** Charged only if the user has (or has not) logged in from the address before. */
+  readonly onlyIf?: Pair & { readonly known: boolean }
+}
+
+/** How a user's counts end with the right password. */
+export interface Success {
+  /** The counts that begin anew. */
+  readonly clear: readonly string[]
+  /** The steady count that gets its charge back, and how much that was (milliseconds). */
+  readonly refund: { readonly key: string; readonly interval: number } | undefined
+}
+
+/** How many addresses of a user are remembered: those used last. */
+const KNOWN_ADDRESSES = 20
+
+/** Charges an attempt by every rule, unless one of them does not allow it yet. Returns whether it was allowed. */
+export async function charge(db: Db, charges: readonly Charge[], now: number): Promise<boolean> {
+  const rows = await db.all<{ key: string }>(sql`WITH ${counts(charges, now)},
+    next AS (SELECT *, max(allowed_at, ${now} - slack) + CASE
+        WHEN attempts >= "limit" THEN memory
+        WHEN attempts < free THEN 0
+        ELSE min(delay << min(attempts - free, 20), ceiling) END AS next_at FROM counts)
+    INSERT INTO throttles (key, count, next_at, expires_at)
+    SELECT key, attempts, next_at, max(next_at + slack, ${now} + memory) FROM next
+    WHERE NOT EXISTS (SELECT 1 FROM counts WHERE allowed_at > ${now})
+    ON CONFLICT (key) DO UPDATE
+    SET count = excluded.count, next_at = excluded.next_at, expires_at = excluded.expires_at
+    RETURNING key`)
+  return rows.length > 0
+}
+
+/** The rule that does not allow an attempt for longest, or nothing when all do by now. */
+export async function selectRefusal(
+  db: Db,
+  charges: readonly Charge[],
+  now: number,
+): Promise<{ key: string; nextAt: number } | undefined> {
+  const [row] = await db.all<{ key: string; nextAt: number }>(
+    sql`WITH ${counts(charges, now)} SELECT key, allowed_at AS nextAt FROM counts
+      WHERE allowed_at > ${now} ORDER BY allowed_at DESC LIMIT 1`,
+  )
+  return row
+}
+
+/** What each rule has counted, this attempt included, and from when it allows one. What expired counts as forgotten. */
+function counts(charges: readonly Charge[], now: number): SQL {
+  const rows = charges.map(
+    ({ key, rule, onlyIf }) =>
+      sql`(${key}, ${rule.free}, ${rule.delay}, ${rule.ceiling}, ${rule.limit}, ${rule.memory}, ${rule.slack}, ${applies(onlyIf, now)})`,
+  )
+  return sql`rules (key, free, delay, ceiling, "limit", memory, slack, applies) AS (VALUES ${sql.join(rows, sql`, `)}),
+    counts AS (SELECT rules.*, iif(held.expires_at > ${now}, held.count, 0) + 1 AS attempts,
+        iif(held.expires_at > ${now}, held.next_at, 0) AS allowed_at
+      FROM rules LEFT JOIN throttles held ON held.key = rules.key WHERE applies)`
+}
+
+function applies(onlyIf: Charge['onlyIf'], now: number): SQL {
+  if (!onlyIf) return sql`1`
+  const { user, address, known } = onlyIf
+  return sql`${known ? sql`EXISTS` : sql`NOT EXISTS`} (SELECT 1 FROM known_addresses
+    WHERE user = ${user} AND address = ${address} AND expires_at > ${now})`
+}
+
+/** Begins a user's counts anew, and gives the address its charge back. */
+export async function succeed(db: Db, { clear, refund }: Success): Promise<void> {
+  const { key = '', interval = 0 } = refund ?? {}
+  const isRefund = sql`${throttles.key} = ${key}`
+  await db
+    .update(throttles)
+    .set({
+      count: sql`iif(${isRefund}, ${throttles.count}, 0)`,
+      nextAt: sql`iif(${isRefund}, ${throttles.nextAt} - ${interval}, 0)`,
+    })
+    .where(inArray(throttles.key, [...clear, key]))
+}
+
+/** Remembers that a user uses an address; of too many the one used longest ago is forgotten. */
+export async function know(db: Db, { user, address }: Pair, expiresAt: number): Promise<void> {
+  const beyond = sql`${knownAddresses.user} = ${user} AND ${knownAddresses.address} IN (SELECT address FROM known_addresses
+    WHERE user = ${user} ORDER BY expires_at DESC, address LIMIT -1 OFFSET ${KNOWN_ADDRESSES})`
+  await db.batch([
+    db
+      .insert(knownAddresses)
+      .values({ user, address, expiresAt })
+      .onConflictDoUpdate({
+        target: [knownAddresses.user, knownAddresses.address],
+        set: { expiresAt },
+      }),
+    db.delete(knownAddresses).where(beyond),
+  ])
+}
+
+/** Until when an address is known as the user's; 0 if it is not. */
+export async function selectKnownUntil(db: Db, { user, address }: Pair): Promise<number> {
+  const row = await db
+    .select({ expiresAt: knownAddresses.expiresAt })
+    .from(knownAddresses)
+    .where(and(eq(knownAddresses.user, user), eq(knownAddresses.address, address)))
+    .get()
+  return row?.expiresAt ?? 0
+}
+
+/** Forgets the counts of these keys, and the addresses of a user but the one that is kept. */
+export async function forget(
+  db: Db,
+  { user, keys, kept }: { user: string; keys: readonly string[]; kept: string | undefined },
+): Promise<void> {
+  await db.batch([
+    db.delete(throttles).where(inArray(throttles.key, [...keys])),
+    db
+      .delete(knownAddresses)
+      .where(and(eq(knownAddresses.user, user), ne(knownAddresses.address, kept ?? ''))),
+  ])
+}
+
+/** Deletes a few rows that have expired; returns how many. */
+export async function sweepExpired(
+  db: Db,
+  { now, rows }: { now: number; rows: number },
+): Promise<number> {
+  const old = sql`${throttles.key} IN (SELECT key FROM throttles WHERE ${lte(throttles.expiresAt, now)} LIMIT ${rows})`
+  const unused = sql`rowid IN (SELECT rowid FROM known_addresses WHERE ${lte(knownAddresses.expiresAt, now)} LIMIT ${rows})`
+  const [first, second] = await db.batch([
+    db.delete(throttles).where(old),
+    db.delete(knownAddresses).where(unused),
+  ])
+  return Math.max(first.rowsAffected, second.rowsAffected)
+}
+
+/** How many rows count somebody. */
+export async function countRows(db: Db): Promise<number> {
+  return await db.$count(throttles)
+}
+
+/** Deletes some rows with at most so many attempts, in no order; returns how many. */
+export async function sweepSmall(
+  db: Db,
+  { attempts, rows }: { attempts: number; rows: number },
+): Promise<number> {
+  const small = sql`${throttles.key} IN (SELECT key FROM throttles WHERE ${lte(throttles.count, attempts)} LIMIT ${rows})`
+  const { rowsAffected } = await db.delete(throttles).where(small)
+  return rowsAffected
+}

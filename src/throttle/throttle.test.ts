@@ -1,0 +1,489 @@
+// Throttles, through HTTP where it matters: how many guesses anybody has, that nobody is shut out by a stranger, and that
+// refusals tell nothing.
+
+import { describe, expect, test } from 'bun:test'
+import { BlockList } from 'node:net'
+import { sql } from 'drizzle-orm'
+import type { Answer, TestApp, TestAppOptions, TestClient } from '../testing/app.ts'
+import { createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
+
+const WRONG = { ...KIM, password: 'wrong horse battery' }
+const NOBODY = { ...WRONG, email: 'lee@example.com' }
+const OWNER = '192.0.2.1'
+const STRANGER = '198.51.100.7'
+const CHANGE =
+  'mutation Change($old: String!) { changePassword(currentPassword: $old, newPassword: "another horse battery") { accessToken } }'
+const DELETE = 'mutation Delete($old: String!) { deleteMe(password: $old) { sessions } }'
+
+/** An app with a user, who signed up from the owner's address. */
+async function appWithKim(config: TestAppOptions['config'] = {}) {
+  const app = await createTestApp({ config })
+  const { data } = await app.run(SIGNUP, KIM)
+  return { app, stranger: app.from(STRANGER), token: data.signup.tokens.accessToken as string }
+}
+
+/** Tries `count` times, one after the other, and returns the codes of the answers. */
+async function tries(client: TestClient, input: object, count: number): Promise<unknown[]> {
+  const codes: unknown[] = []
+  for (let i = 0; i < count; i += 1) codes.push((await client.run(LOGIN, { ...input })).code)
+  return codes
+}
+
+async function hashes({ metrics }: TestApp): Promise<number> {
+  const text = await metrics.print()
+  return Number(/munjigi_password_hash_seconds_count\{engine="bun"\} (\d+)/.exec(text)?.[1])
+}
+
+const waitOf = ({ errors }: Answer) => Number(errors?.[0]?.extensions['retryAfter'])
+const times = (count: number, code: string) => Array<string>(count).fill(code)
+const signedIn = ({ data }: Answer) => data?.login?.__typename === 'LoggedIn'
+
+describe('guesses at one user', () => {
+  test('are refused after ten, before any hash, with the time to wait, whatever the password', async () => {
+    const { app, stranger } = await appWithKim()
+    expect(await tries(stranger, WRONG, 10)).toEqual(times(10, 'INVALID_CREDENTIALS'))
+    const before = await hashes(app)
+    for (const input of [WRONG, KIM]) {
+      const refused = await stranger.run(LOGIN, input)
+      expect([refused.code, waitOf(refused)]).toEqual(['RATE_LIMITED', 1])
+      expect(refused.response.headers.get('retry-after')).toBe('1')
+    }
+    expect(await hashes(app)).toBe(before)
+    expect(app.events.at(-1)).toEqual({
+      type: 'throttle.refused',
+      rule: 'user',
+      retryAfter: 1,
+      emailDigest: expect.stringMatching(/^[0-9a-f]{12}$/),
+      clientAddress: STRANGER,
+    })
+    const text = await app.metrics.print()
+    expect(text).toContain('munjigi_throttle_refused_total{rule="user"} 2\n')
+    expect(text).toContain('munjigi_logins_total{result="rate_limited"} 2\n')
+  })
+
+  test('answer a client that understands statuses with 429', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 1 })
+    await stranger.run(LOGIN, WRONG)
+    const accept = { accept: 'application/graphql-response+json' }
+    const response = await stranger.post({ query: LOGIN, variables: WRONG }, accept)
+    expect([response.status, response.headers.get('retry-after')]).toEqual([429, '1'])
+    expect((await response.json()) as object).not.toHaveProperty('data')
+    expect(app.logLines.join()).not.toContain(KIM.email)
+  })
+
+  test('wait twice as long each time, up to the longest', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 3 })
+    await tries(stranger, WRONG, 3)
+    const waits: number[] = []
+    for (let i = 0; i < 13; i += 1) {
+      const wait = waitOf(await stranger.run(LOGIN, WRONG))
+      waits.push(wait)
+      app.clock.advance(`${wait}s`)
+      expect((await stranger.run(LOGIN, WRONG)).code).toBe('INVALID_CREDENTIALS')
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900])
+  })
+
+  test('begin anew with the right password', async () => {
+    const { stranger } = await appWithKim()
+    for (let round = 0; round < 3; round += 1) {
+      expect(await tries(stranger, WRONG, 9)).toEqual(times(9, 'INVALID_CREDENTIALS'))
+      expect(signedIn(await stranger.run(LOGIN, KIM))).toBe(true)
+    }
+  })
+
+  test('are one budget, however the e-mail is written', async () => {
+    const { stranger } = await appWithKim({ throttleUserAttempts: 5 })
+    const spellings = ['KIM@Example.COM', '  kim@example.com ', 'kim@ｅxample.com']
+    for (const email of [...spellings, ...spellings].slice(0, 5))
+      await stranger.run(LOGIN, { ...WRONG, email })
+    expect((await stranger.run(LOGIN, WRONG)).code).toBe('RATE_LIMITED')
+  })
+
+  test('are one budget on every path that checks a password', async () => {
+    const { app, token } = await appWithKim({ throttleUserAttempts: 6 })
+    const paths = [
+      () => app.run(LOGIN, WRONG),
+      () => app.run(CHANGE, { old: WRONG.password }, token),
+      () => app.run(DELETE, { old: WRONG.password }, token),
+    ]
+    for (const path of [...paths, ...paths]) expect((await path()).code).toBe('INVALID_CREDENTIALS')
+    const before = await hashes(app)
+    for (const path of paths) expect((await path()).code).toBe('RATE_LIMITED')
+    expect(await hashes(app)).toBe(before)
+  })
+
+  test('that cannot be right cost nothing, and neither does a login with a token', async () => {
+    const { app, token } = await appWithKim({ throttleUserAttempts: 2 })
+    await tries(app, { ...KIM, password: 'x'.repeat(1_025) }, 5)
+    await app.run(CHANGE, { old: '' }, token)
+    for (let i = 0; i < 5; i += 1) await app.run(LOGIN, WRONG, token)
+    expect(await tries(app, WRONG, 3)).toEqual([...times(2, 'INVALID_CREDENTIALS'), 'RATE_LIMITED'])
+  })
+
+  test('are not limited where the setting says so', async () => {
+    const { stranger } = await appWithKim({ throttleUserAttempts: 0 })
+    expect(new Set(await tries(stranger, WRONG, 30))).toEqual(new Set(['INVALID_CREDENTIALS']))
+  })
+})
+
+describe('a race for the last guesses', () => {
+  test('a hundred at once: no more hashes than the budget, on two replicas', async () => {
+    const { app } = await appWithKim()
+    const replica = await createTestApp({ database: app.database, clock: app.clock })
+    const [one, other] = [app.from(STRANGER), replica.from(STRANGER)]
+    expect(await tries(one, WRONG, 7)).toEqual(times(7, 'INVALID_CREDENTIALS'))
+    const before = (await hashes(app)) + (await hashes(replica))
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => (i % 2 ? one : other).run(LOGIN, WRONG)),
+    )
+    expect((await hashes(app)) + (await hashes(replica)) - before).toBe(3)
+    expect(answers.filter(({ code }) => code === 'INVALID_CREDENTIALS')).toHaveLength(3)
+  })
+})
+
+describe('a stranger cannot shut a user out', () => {
+  test('the owner gets in from where the owner has been, while the budget of strangers is burnt', async () => {
+    const { app, stranger } = await appWithKim()
+    for (let i = 0; i < 5; i += 1) {
+      await tries(stranger, WRONG, 12)
+      expect(signedIn(await app.from(OWNER).run(LOGIN, KIM))).toBe(true)
+      app.clock.advance('15m')
+    }
+  })
+
+  test('from a new address the owner gets in when the time to wait is over', async () => {
+    const { app, stranger } = await appWithKim()
+    await tries(stranger, WRONG, 11)
+    const elsewhere = app.from('203.0.113.9')
+    const refused = await elsewhere.run(LOGIN, KIM)
+    expect(refused.code).toBe('RATE_LIMITED')
+    app.clock.advance(`${waitOf(refused)}s`)
+    expect(signedIn(await elsewhere.run(LOGIN, KIM))).toBe(true)
+    // And has been there from now on.
+    await tries(stranger, WRONG, 11)
+    expect(signedIn(await elsewhere.run(LOGIN, KIM))).toBe(true)
+  })
+
+  test('an address of the owner has a budget too', async () => {
+    const { app } = await appWithKim()
+    const codes = await tries(app, WRONG, 11)
+    expect(codes).toEqual([...times(10, 'INVALID_CREDENTIALS'), 'RATE_LIMITED'])
+    expect(app.events.at(-1)).toMatchObject({ rule: 'known_address' })
+    expect(await tries(app.from(STRANGER), WRONG, 1)).toEqual(['INVALID_CREDENTIALS'])
+  })
+
+  test('an address is the owner’s for ninety days, and of twenty the last used', async () => {
+    const { app, stranger } = await appWithKim()
+    app.clock.advance('91d')
+    await tries(stranger, WRONG, 11)
+    expect((await app.run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+    app.clock.advance('1d')
+    for (let i = 1; i <= 21; i += 1) {
+      app.clock.advance('1s')
+      await app.from(`203.0.113.${i}`).run(LOGIN, KIM)
+    }
+    await tries(stranger, WRONG, 11)
+    expect((await app.from('203.0.113.1').run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+    expect(signedIn(await app.from('203.0.113.2').run(LOGIN, KIM))).toBe(true)
+  })
+})
+
+describe('where a user has logged in from is forgotten', () => {
+  test('with a new password, but for where the user is: the others may be a thief’s', async () => {
+    const { app, token } = await appWithKim()
+    await app.from('203.0.113.9').run(LOGIN, KIM)
+    await app.run(CHANGE, { old: KIM.password }, token)
+    await tries(app.from(STRANGER), WRONG, 11)
+    expect((await app.from('203.0.113.9').run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+    const changed = { ...KIM, password: 'another horse battery' }
+    expect(signedIn(await app.from(OWNER).run(LOGIN, changed))).toBe(true)
+  })
+
+  test('with the user', async () => {
+    const { app, token } = await appWithKim()
+    await app.run(DELETE, { old: KIM.password }, token)
+    await tries(app.from(STRANGER), WRONG, 11)
+    expect((await app.from(OWNER).run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+  })
+})
+
+test('a hundred wrong passwords in a row are the end, from wherever, over restarts, for a day', async () => {
+  const config = { throttleUserMaxDelay: 60 }
+  const { app } = await appWithKim(config)
+  const { database, clock } = app
+  let computed = 0
+  let last: unknown
+  for (let restart = 0; restart < 5; restart += 1) {
+    const replica = await createTestApp({ database, clock, config })
+    for (let i = 0; i < 22; i += 1) {
+      const address = i % 5 ? `198.51.100.${restart * 22 + i}` : OWNER
+      last = (await replica.from(address).run(LOGIN, WRONG)).code
+      clock.advance('60s')
+    }
+    computed += await hashes(replica)
+  }
+  expect([computed, last]).toEqual([100, 'RATE_LIMITED'])
+  clock.advance('24h')
+  expect(signedIn(await app.from(STRANGER).run(LOGIN, KIM))).toBe(true)
+}, 20_000)
+
+describe('known and unknown e-mails', () => {
+  test('are refused at the same attempt, identically', async () => {
+    const { stranger } = await appWithKim({ throttleUserAttempts: 4 })
+    const seen = async (input: object) => {
+      const answers = []
+      for (let i = 0; i < 7; i += 1) {
+        const accept = { accept: i % 2 ? 'application/graphql-response+json' : '*/*' }
+        const response = await stranger.post({ query: LOGIN, variables: input }, accept)
+        const text = (await response.text()).replace(/req_\d+/g, 'req_N')
+        const headers = [...response.headers].filter(([name]) => name !== 'x-request-id')
+        answers.push({ status: response.status, text, headers })
+      }
+      return answers
+    }
+    const known = await seen(WRONG)
+    expect(known.map(({ text }) => /"code":"(\w+)"/.exec(text)?.[1])).toEqual([
+      ...times(4, 'INVALID_CREDENTIALS'),
+      ...times(3, 'RATE_LIMITED'),
+    ])
+    expect(await seen(NOBODY)).toEqual(known)
+  })
+
+  test('cost one hash each and one statement that charges', async () => {
+    const { app, stranger } = await appWithKim()
+    const written = async () =>
+      Number(
+        /munjigi_database_statement_seconds_count\{kind="write"\} (\d+)/.exec(
+          await app.metrics.print(),
+        )?.[1],
+      )
+    for (const input of [WRONG, NOBODY]) {
+      const before = [await hashes(app), await written()]
+      await stranger.run(LOGIN, input)
+      expect([await hashes(app), await written()]).toEqual(before.map((count) => count + 1))
+    }
+  })
+})
+
+describe('guesses from one address', () => {
+  const config = { throttleAddressAttempts: 6, throttleAddressInterval: 10 }
+  const nobody = (i: number) => ({ ...WRONG, email: `nobody-${i}@example.com` })
+
+  test('at many users are refused after their number, then allowed one each interval', async () => {
+    const { app } = await appWithKim(config)
+    const codes: unknown[] = []
+    for (let i = 0; i < 7; i += 1) codes.push((await app.from(STRANGER).run(LOGIN, nobody(i))).code)
+    expect(codes).toEqual([...times(6, 'INVALID_CREDENTIALS'), 'RATE_LIMITED'])
+    expect(app.events.at(-1)).toMatchObject({ rule: 'address', retryAfter: 10 })
+    app.clock.advance('10s')
+    const next = [nobody(8), nobody(9)]
+    for (const input of next) codes.push((await app.from(STRANGER).run(LOGIN, input)).code)
+    expect(codes.slice(7)).toEqual(['INVALID_CREDENTIALS', 'RATE_LIMITED'])
+    expect((await app.from('198.51.100.8').run(LOGIN, nobody(10))).code).toBe('INVALID_CREDENTIALS')
+  })
+
+  test('count by the /64 for IPv6', async () => {
+    const { app } = await appWithKim(config)
+    for (let i = 0; i < 6; i += 1) await app.from(`2001:db8::${i}`).run(LOGIN, nobody(i))
+    expect((await app.from('2001:db8::ffff:7').run(LOGIN, nobody(7))).code).toBe('RATE_LIMITED')
+    expect((await app.from('2001:db8:0:1::7').run(LOGIN, nobody(7))).code).toBe(
+      'INVALID_CREDENTIALS',
+    )
+  })
+
+  test('right passwords are free: an office behind one address logs in all morning', async () => {
+    const { app } = await appWithKim(config)
+    for (let i = 0; i < 30; i += 1) expect(signedIn(await app.run(LOGIN, KIM))).toBe(true)
+    await tries(app, NOBODY, 5)
+    for (let i = 0; i < 10; i += 1) await app.run(LOGIN, KIM)
+    // One’s own logins win nothing back that others have cost.
+    expect(await tries(app, NOBODY, 2)).toEqual(['INVALID_CREDENTIALS', 'RATE_LIMITED'])
+  })
+
+  test('by the dozen in one request check none, and count as one attempt', async () => {
+    const { app } = await appWithKim(config)
+    const stranger = app.from(STRANGER)
+    const field = `login(email: "${KIM.email}", password: "${KIM.password}") { __typename }`
+    const floods = [
+      `mutation { a: ${field} b: ${field} }`,
+      `mutation { ...F b: ${field} } fragment F on Mutation { ... { a: ${field} } }`,
+      `mutation { a: ${field} b: refresh(refreshToken: "x") { expiresIn } }`,
+    ]
+    const before = await hashes(app)
+    for (const query of [...floods, ...floods]) {
+      const { errors } = await stranger.run(query)
+      expect(errors?.map(({ extensions }) => extensions)).toMatchObject([
+        { code: 'QUERY_TOO_COMPLEX', limit: 'credentialFields' },
+      ])
+    }
+    expect((await stranger.run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+    expect((await stranger.run(floods[0] ?? '')).code).toBe('QUERY_TOO_COMPLEX')
+    expect(await hashes(app)).toBe(before)
+  })
+
+  test('cannot come from an address that the client makes up', async () => {
+    const { app } = await appWithKim(config)
+    const headers = [
+      'x-forwarded-for',
+      'x-real-ip',
+      'forwarded',
+      'true-client-ip',
+      'x-envoy-external-address',
+      'x-client-ip',
+    ]
+    const before = await hashes(app)
+    for (let i = 0; i < 1_000; i += 1) {
+      const name = headers[i % headers.length] ?? ''
+      const value = `203.0.113.${i % 250}, 10.0.0.${i % 250}`
+      const body = { query: LOGIN, variables: nobody(i) }
+      await app.from(STRANGER).post(body, { [name]: i % 2 ? value : `203.0.113.${i % 250}` })
+    }
+    expect((await hashes(app)) - before).toBe(6)
+  }, 20_000)
+
+  test('are counted by the address that the edge reports, and only the edge', async () => {
+    const trustedPeers = new BlockList()
+    trustedPeers.addAddress('10.0.0.1')
+    const clientAddressHeader = 'x-envoy-external-address'
+    const { app } = await appWithKim({ ...config, trustedPeers, clientAddressHeader })
+    const guess = async (peer: string, reported: string, i: number) => {
+      const body = { query: LOGIN, variables: nobody(i) }
+      const response = await app.from(peer).post(body, { [clientAddressHeader]: reported })
+      return /"code":"(\w+)"/.exec(await response.text())?.[1]
+    }
+    for (let i = 0; i < 6; i += 1) await guess('10.0.0.1', '203.0.113.1', i)
+    expect(await guess('10.0.0.1', '203.0.113.1', 7)).toBe('RATE_LIMITED')
+    expect(await guess('10.0.0.1', '203.0.113.2', 7)).toBe('INVALID_CREDENTIALS')
+    for (let i = 0; i < 6; i += 1) await guess('10.0.0.2', `203.0.113.${i + 10}`, i + 20)
+    expect(await guess('10.0.0.2', '203.0.113.99', 8)).toBe('RATE_LIMITED')
+  })
+})
+
+describe('signups', () => {
+  const config = { throttleSignupAttempts: 3, throttleSignupInterval: 60 }
+  const newcomer = (i: number) => ({ ...KIM, email: `newcomer-${i}@example.com` })
+
+  test('from one address are refused after their number, also those that fail, before any hash', async () => {
+    const { app } = await appWithKim(config)
+    expect((await app.run(SIGNUP, KIM)).code).toBe('EMAIL_TAKEN')
+    expect((await app.run(SIGNUP, newcomer(1))).code).toBeUndefined()
+    const before = await hashes(app)
+    const refused = await app.run(SIGNUP, newcomer(2))
+    expect([refused.code, waitOf(refused)]).toEqual(['RATE_LIMITED', 60])
+    expect(app.events.at(-1)).toMatchObject({ type: 'throttle.refused', rule: 'signup' })
+    expect(await app.metrics.print()).toContain('munjigi_signups_total{result="rate_limited"} 1\n')
+    expect(await hashes(app)).toBe(before)
+    expect((await app.from(STRANGER).run(SIGNUP, newcomer(2))).code).toBeUndefined()
+    app.clock.advance('60s')
+    expect((await app.run(SIGNUP, newcomer(3))).code).toBeUndefined()
+  })
+
+  test('that are malformed cost nothing', async () => {
+    const app = await createTestApp({ config })
+    for (let i = 0; i < 5; i += 1) await app.run(SIGNUP, { ...KIM, password: 'short' })
+    expect((await app.run(SIGNUP, KIM)).code).toBeUndefined()
+  })
+
+  test('a hundred at once: no more hashes than the budget', async () => {
+    const app = await createTestApp({ config })
+    await Promise.all(Array.from({ length: 100 }, (_, i) => app.run(SIGNUP, newcomer(i))))
+    expect(await hashes(app)).toBe(3)
+  })
+})
+
+describe('what is refused costs little', () => {
+  test('within a second no statement, then one look at the database', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 1 })
+    await tries(stranger, WRONG, 2)
+    const before = await statements(app)
+    expect(await tries(stranger, WRONG, 50)).toEqual(times(50, 'RATE_LIMITED'))
+    expect(await statements(app)).toBe(before)
+    app.clock.advance('1s')
+    expect(await tries(stranger, WRONG, 1)).toEqual(['INVALID_CREDENTIALS'])
+    expect(await statements(app)).toBe(before + 2)
+  })
+
+  test('what another replica has forgiven is not held against anybody for more than a second', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 5, throttleUserDelay: 600 })
+    const replica = await createTestApp({ database: app.database, clock: app.clock })
+    await tries(stranger, WRONG, 6)
+    await replica.from(OWNER).run(LOGIN, KIM)
+    app.clock.advance('2s')
+    expect(signedIn(await stranger.run(LOGIN, KIM))).toBe(true)
+  })
+
+  test('who finds no room at the gate is not charged', async () => {
+    const config = { passwordHashConcurrency: 1, throttleUserAttempts: 100 }
+    const { app, stranger } = await appWithKim(config)
+    const answers = await Promise.all(Array.from({ length: 50 }, () => stranger.run(LOGIN, WRONG)))
+    const checked = answers.filter(({ code }) => code === 'INVALID_CREDENTIALS')
+    expect(checked.length).toBeLessThan(50)
+    const [counted] = await app.database.read((db) =>
+      db.all<{ count: number }>(sql`SELECT count FROM throttles WHERE key LIKE 'user:%'`),
+    )
+    expect(counted?.count).toBe(checked.length)
+  })
+
+  test('no hash is computed for clients that leave the line', async () => {
+    const { app, stranger } = await appWithKim({ passwordHashConcurrency: 1 })
+    const clients = Array.from({ length: 10 }, () => new AbortController())
+    const body = { query: LOGIN, variables: WRONG }
+    const answers = clients.map(({ signal }) => stranger.post(body, {}, signal))
+    for (const client of clients) client.abort()
+    await Promise.all(answers)
+    expect(await hashes(app)).toBe(1)
+    expect((await stranger.run(LOGIN, WRONG)).code).toBe('RATE_LIMITED')
+  })
+})
+
+describe('what is kept', () => {
+  test('names nobody, and goes when it no longer counts', async () => {
+    const { app, stranger } = await appWithKim()
+    await tries(stranger, WRONG, 3)
+    await tries(stranger, NOBODY, 3)
+    const rows = () =>
+      app.database.read((db) =>
+        db.all<{ key: string }>(
+          sql`SELECT key FROM throttles UNION ALL SELECT user || address FROM known_addresses`,
+        ),
+      )
+    expect(JSON.stringify(await rows())).not.toMatch(/kim|lee|example|198\.51|192\.0/)
+    expect(
+      (await rows())
+        .map(({ key }) => key.split(':')[0])
+        .sort()
+        .slice(1),
+    ).toEqual(['address', 'signup', 'user', 'user'])
+    app.clock.advance('25h')
+    await app.sweep()
+    expect(await rows()).toHaveLength(1)
+    app.clock.advance('90d')
+    await app.sweep()
+    expect(await rows()).toHaveLength(0)
+  })
+
+  test('is bounded: of 120,000 counts those of one attempt go first', async () => {
+    const app = await createTestApp()
+    const expiresAt = app.clock.now() + 3_600_000
+    await app.database.write((db) =>
+      db.run(sql`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
+        INSERT INTO throttles SELECT 'user:' || i, 1 + (i <= 60000), 0, ${expiresAt} FROM n`),
+    )
+    await app.sweep()
+    const counted = await app.database.read((db) =>
+      db.all(sql`SELECT count, count(*) AS rows FROM throttles GROUP BY count ORDER BY count`),
+    )
+    expect(JSON.parse(JSON.stringify(counted))).toEqual([
+      { count: 1, rows: 40_000 },
+      { count: 2, rows: 60_000 },
+    ])
+  })
+})
+
+async function statements({ metrics }: TestApp): Promise<number> {
+  const text = await metrics.print()
+  return [...text.matchAll(/munjigi_database_statement_seconds_count\{kind="\w+"\} (\d+)/g)]
+    .map(([, count]) => Number(count))
+    .reduce((sum, count) => sum + count, 0)
+}

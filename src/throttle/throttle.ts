@@ -1,0 +1,158 @@
+// Attempts at passwords and signups, counted in the database for all replicas. An attempt is charged before it is made, for
+// users who do not exist too. refusals.ts remembers and tells what was refused; sweep.ts keeps the tables small.
+
+import { createHmac } from 'node:crypto'
+import { AuthError } from '../errors.ts'
+import type { Database } from '../storage/database.ts'
+import { networkOf } from './address.ts'
+import type { RefusalsOptions, Refused } from './refusals.ts'
+import { createRefusals } from './refusals.ts'
+import type { Rule, ThrottleConfig } from './rules.ts'
+import { createRules } from './rules.ts'
+import type { Charge, Pair } from './store.ts'
+import { charge, forget, know, selectKnownUntil, selectRefusal, succeed } from './store.ts'
+import { sweepThrottles } from './sweep.ts'
+
+/** Who attempts: the canonical e-mail, whether a user has it or not, and the client's address. */
+export interface Attempting {
+  readonly emailKey: string
+  readonly clientAddress: string
+}
+
+/** The rules about attempts. */
+export interface Throttle {
+  /** An attempt at a user's password. */
+  password(who: Attempting): Attempt
+  /** An attempt to become a user. */
+  signup(who: Attempting): Attempt
+  /** Charges an address for what is refused without an attempt: guesses by the dozen in one request. Never throws. */
+  charge(clientAddress: string): Promise<void>
+  /**
+   * Forgets what was counted against a user, and where the user has logged in from: whoever knew the old password may
+   * have been there. `keptAddress`: where the user is now.
+   */
+  forget(emailKey: string, keptAddress?: string): Promise<void>
+  /** Deletes, a few at a time, what no longer counts, and the least of what does when there is too much. Never throws. */
+  sweep(): Promise<void>
+}
+
+/** One attempt: first `recall`, then `charge`, and `succeed` if it was one. */
+export interface Attempt {
+  /** Throws `RATE_LIMITED` when this replica has just learned that it is too early. Asks nobody. */
+  recall(): void
+  /** Charges the attempt to all its rules, or to none. Throws `RATE_LIMITED`, `SERVICE_UNAVAILABLE`. */
+  charge(): Promise<void>
+  /** Begins the user's count anew, gives the address its charge back, and remembers the address as the user's. */
+  succeed(): Promise<void>
+}
+
+/** What the service is made from. */
+export interface ThrottleOptions extends RefusalsOptions {
+  readonly database: Database
+  readonly config: ThrottleConfig
+  /** For the digests that stand in the database. */
+  readonly key: Uint8Array
+}
+
+/** How long an address stays one of the user's after the last login from it. */
+const KNOWN_MS = 90 * 86_400_000
+/** An address that is used is remembered anew after so long. */
+const RENEWED_MS = 3_600_000
+
+/** Makes the service. */
+export function createThrottle(options: ThrottleOptions): Throttle {
+  const { database, clock } = options
+  const rules = createRules(options.config)
+  const refusals = createRefusals(options)
+
+  return {
+    password(who) {
+      const pair = pairOf(who)
+      return attemptOf(who, [
+        ...guess(rules.user, pair.user, { ...pair, known: false }),
+        ...guess(rules.knownAddress, pair.user, { ...pair, known: true }),
+        ...guess(rules.address, pair.address),
+      ])
+    },
+
+    signup: (who) => attemptOf(who, guess(rules.signup, pairOf(who).address)),
+
+    async charge(clientAddress) {
+      const address = digest(networkOf(clientAddress))
+      const { recall, charge } = attempt({ clientAddress }, guess(rules.address, address))
+      try {
+        recall()
+        await charge()
+      } catch {
+        // Reported where it happened. The request is refused in any case.
+      }
+    },
+
+    async forget(emailKey, keptAddress) {
+      const user = digest(emailKey)
+      const kept = keptAddress === undefined ? undefined : digest(networkOf(keptAddress))
+      await database.write((db) => forget(db, { user, keys: keysOf(user), kept }))
+    },
+
+    async sweep() {
+      await sweepThrottles(database, clock).catch(() => {})
+    },
+  }
+
+  function attemptOf(who: Attempting, charges: readonly Charge[]): Attempt {
+    return {
+      ...attempt(who, charges),
+      async succeed() {
+        const paid = charges.find(({ rule }) => rule.name === 'address')
+        if (!rules.user && !paid) return
+        const refund = paid && { key: paid.key, interval: paid.rule.delay }
+        const pair = pairOf(who)
+        await database.write((db) => succeed(db, { clear: keysOf(pair.user), refund }))
+        await rememberAddress(pair)
+        refusals.forgive(charges, who)
+      },
+    }
+  }
+
+  function attempt(who: Refused, charges: readonly Charge[]): Omit<Attempt, 'succeed'> {
+    return {
+      recall: () => refusals.recall(charges, who),
+
+      async charge() {
+        if (charges.length === 0) return
+        const now = clock.now()
+        if (await database.write((db) => charge(db, charges, now))) return
+        const held = await database.read((db) => selectRefusal(db, charges, now))
+        const one = charges.find(({ key }) => key === held?.key)
+        if (held && one) refusals.refuse(one, held.nextAt, who)
+        // Another attempt succeeded between the two statements: the next one is allowed.
+        throw new AuthError('RATE_LIMITED', { retryAfter: 1 })
+      },
+    }
+  }
+
+  /** Written only now and then: most logins come from where the last one came from. */
+  async function rememberAddress(pair: Pair): Promise<void> {
+    const until = clock.now() + KNOWN_MS
+    const knownUntil = await database.read((db) => selectKnownUntil(db, pair))
+    if (knownUntil < until - RENEWED_MS) await database.write((db) => know(db, pair, until))
+  }
+
+  function pairOf({ emailKey, clientAddress }: Attempting): Pair {
+    return { user: digest(emailKey), address: digest(networkOf(clientAddress)) }
+  }
+
+  /** 128 bits: no two meet by chance, and nobody without the key can make two meet. */
+  function digest(text: string): string {
+    return createHmac('sha256', options.key).update(text).digest('base64url').slice(0, 22)
+  }
+}
+
+function guess(rule: Rule | null, whom: string, onlyIf?: Charge['onlyIf']): Charge[] {
+  return rule ? [{ rule, key: `${rule.name}:${whom}`, ...(onlyIf ? { onlyIf } : {}) }] : []
+}
+
+/** The counts that a right password ends. */
+function keysOf(user: string): string[] {
+  return (['user', 'known_address'] as const).map((rule) => `${rule}:${user}`)
+}

@@ -1,0 +1,117 @@
+// Whether a password is a user's: charged to the same budget from wherever it is tried, looked at in equal time whether there is
+// a user or not. A hash of another kind or cost than today's is replaced while its password is known.
+
+import { AuthError } from '../errors.ts'
+import type { Client } from '../graphql/context.ts'
+import type { PasswordHash } from '../passwords/hasher.ts'
+import type { Password } from '../passwords/password.ts'
+import type { Passwords, Terms } from '../passwords/passwords.ts'
+import type { Database } from '../storage/database.ts'
+import type { Attempt, Throttle } from '../throttle/throttle.ts'
+import type { EmailKey } from './email.ts'
+import type { UserRow } from './store.ts'
+import { replaceHash, selectUser, toUser } from './store.ts'
+import type { User } from './user.ts'
+
+/**
+ * A user whose password was shown, and the hash it was checked against: what follows is written only if the hash is
+ * still the same, so that no session outlives a change of password that happened in between.
+ */
+export interface Confirmed {
+  readonly user: User
+  readonly passwordHash: PasswordHash
+}
+
+/** Whose password it is said to be. */
+export interface Claim {
+  readonly emailKey: EmailKey
+  readonly password: Password
+}
+
+/** What a check found out. */
+export interface Checked {
+  readonly row: UserRow | undefined
+  /** Null: there is no such user, or the password is another. */
+  readonly confirmed: Confirmed | null
+}
+
+/** The ways to a user's password. Both throw `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
+export interface Confirmation {
+  /** Checks a password against the row that is found, or against none in the same time. */
+  check(claim: Claim, client: Client, find: () => Promise<UserRow | undefined>): Promise<Checked>
+  /** The same user with a hash of today. Null: the password was changed in the meantime. */
+  renew(confirmed: Confirmed, claim: Claim, client: Client): Promise<Confirmed | null>
+}
+
+/** What it is made from. */
+export interface ConfirmationOptions {
+  readonly database: Database
+  readonly passwords: Passwords
+  readonly throttle: Throttle
+}
+
+/** The same guess, looked at a second time. */
+const PAID: Attempt = {
+  recall: () => {},
+  charge: () => Promise.resolve(),
+  succeed: () => Promise.resolve(),
+}
+
+/** Makes it. */
+export function createConfirmation(options: ConfirmationOptions): Confirmation {
+  const { database, passwords, throttle } = options
+  return {
+    check,
+
+    async renew(confirmed, claim, client) {
+      const { user, passwordHash: from } = confirmed
+      const to = passwords.isCurrent(from) ? null : await hashUnlessBusy(claim.password, client)
+      if (to === null) return confirmed
+      const replaced = await database.write((db) => replaceHash(db, { userId: user.id, from, to }))
+      if (replaced) return { user, passwordHash: to }
+      // Another login was faster, or a change of password: what is there now decides.
+      const find = () => database.read((db) => selectUser(db, user.id))
+      return (await compare(claim.password, find, { attempt: PAID, signal: client.signal }))
+        .confirmed
+    },
+  }
+
+  async function check(
+    { emailKey, password }: Claim,
+    { address: clientAddress, signal }: Client,
+    find: () => Promise<UserRow | undefined>,
+  ): Promise<Checked> {
+    const attempt = throttle.password({ emailKey, clientAddress })
+    const checked = await compare(password, find, { attempt, signal })
+    if (checked.confirmed && !checked.confirmed.user.disabledAt) await attempt.succeed()
+    return checked
+  }
+
+  async function compare(
+    password: Password,
+    find: () => Promise<UserRow | undefined>,
+    terms: Terms,
+  ): Promise<Checked> {
+    let row: UserRow | undefined
+    const findHash = async () => {
+      row = await find()
+      return row?.passwordHash as PasswordHash | undefined
+    }
+    const matches = await passwords.check(password, findHash, terms)
+    if (!row || !matches) return { row, confirmed: null }
+    return { row, confirmed: { user: toUser(row), passwordHash: row.passwordHash as PasswordHash } }
+  }
+
+  /** Null when too many wait: the login goes on with the old hash, and the next one will replace it. */
+  async function hashUnlessBusy(
+    password: Password,
+    { signal }: Client,
+  ): Promise<PasswordHash | null> {
+    try {
+      return await passwords.hash(password, { signal })
+    } catch (error) {
+      if (error instanceof AuthError && error.code === 'OVERLOADED') return null
+      throw error
+    }
+  }
+}
