@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createTestLog } from '../testing/log.ts'
-import { describeError, formatRecord, withLogContext } from './log.ts'
+import { formatRecord } from './lines.ts'
+import { describeError, withLogContext } from './log.ts'
 
 const written = (fields: Record<string, unknown>) => {
   const { log, lines } = createTestLog()

@@ -1,10 +1,12 @@
-// One JSON object per line on standard output. Fields are named by the caller, never dumped; what looks like a
-// secret is removed all the same, and no value can break a line or fill a disk.
+// The log: lines on standard output (lines.ts says how they look). Fields are named by the caller, never dumped; what looks
+// like a secret is removed all the same.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger, LogRecord, Sink } from '@logtape/logtape'
 import { configureSync, getLogger, withContext } from '@logtape/logtape'
 import { redactByField } from '@logtape/redaction'
+import type { LogFormat, RequestLine } from './lines.ts'
+import { formatRecord, formatRequest } from './lines.ts'
 
 /** The log that is handed to everybody: `log.info('login.failed', { userId })`. The message is the event's name. */
 export interface Log {
@@ -17,23 +19,6 @@ export interface Log {
 }
 
 type Say = (event: string, fields?: Readonly<Record<string, unknown>>) => void
-
-/** What is said of every request. */
-export interface RequestLine {
-  readonly level: 'debug' | 'info'
-  /** Milliseconds since 1970. */
-  readonly time: number
-  readonly requestId: string
-  readonly method: string
-  readonly route: string
-  readonly status: number
-  /** How long it took. */
-  readonly ms: number
-  readonly clientAddress: string
-  readonly userAgent: string
-}
-
-export type LogFormat = 'json' | 'pretty'
 
 /** Configures logging for the process and returns its log. Lines go to standard output, in order. */
 export function startLog(options: { level: LogRecord['level']; format: LogFormat }): Log {
@@ -108,42 +93,6 @@ export function describeError(error: unknown): Record<string, string> {
   }
 }
 
-/** One line, without its line break. */
-export function formatRecord(record: LogRecord, format: LogFormat): string {
-  const time = new Date(record.timestamp).toISOString()
-  const event = String(record.rawMessage)
-  if (format === 'json') return toJson({ time, level: record.level, event, ...record.properties })
-  const fields = Object.entries(record.properties).map(
-    ([name, value]) => `${name}=${toJson(value)}`,
-  )
-  return [time.slice(11, 23), record.level.padEnd(7), event, ...fields].join(' ')
-}
-
-/** The same line that `formatRecord` would make of a request. All fields but one are short, and none can be a secret. */
-function formatRequest({ level, time, ...fields }: RequestLine, format: LogFormat): string {
-  if (format === 'pretty') {
-    const record = { category: [], message: [], rawMessage: REQUEST, level, timestamp: time }
-    return formatRecord({ ...record, properties: fields }, format)
-  }
-  const { requestId, method, route, status, ms, clientAddress, userAgent } = fields
-  return escapeLineBreaks(
-    JSON.stringify({
-      time: new Date(time).toISOString(),
-      level,
-      event: REQUEST,
-      requestId,
-      method,
-      route,
-      status,
-      ms,
-      clientAddress,
-      userAgent: shorten(userAgent),
-    }),
-  )
-}
-
-const REQUEST = 'http.request'
-
 /** Fields that must not exist; if one does by mistake, it is dropped rather than printed. */
 const SECRET_NAMES = [
   /password/i,
@@ -155,22 +104,3 @@ const SECRET_NAMES = [
   /^email$/i,
   /private/i,
 ]
-
-const LONGEST_VALUE = 300
-
-function toJson(value: unknown): string {
-  const text = JSON.stringify(value, (_, v) => (typeof v === 'string' ? shorten(v) : v))
-  return escapeLineBreaks(text ?? 'null')
-}
-
-function shorten(text: string): string {
-  return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text
-}
-
-/** JSON leaves these raw, but some terminals and log collectors break or act on them. */
-function escapeLineBreaks(json: string): string {
-  return json.replace(
-    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}

@@ -1,8 +1,9 @@
 // The real log, written into an array for each test: the same fields, the same removal of secrets, the same format.
 
 import { getLogger } from '@logtape/logtape'
+import { formatRecord } from '../observability/lines.ts'
 import type { Log } from '../observability/log.ts'
-import { configureLog, createLog, formatRecord } from '../observability/log.ts'
+import { configureLog, createLog } from '../observability/log.ts'
 
 const linesOf = new Map<string, string[]>()
 let configured = false
