@@ -200,8 +200,11 @@ function gateLimits({ passwordHashConcurrency }: Config): GateLimits {
   return { running, waiting: running * waitingEach, patience, foreseen }
 }
 
-/** Wires the parts. Throws what `createCore` throws. */
-export async function createApp(dependencies: Dependencies): Promise<App> {
+/** Wires the parts. Throws what `createCore` throws. `createServer`: for a test that serves GraphQL another way. */
+export async function createApp(
+  dependencies: Dependencies,
+  createServer = createGraphQLServer,
+): Promise<App> {
   const { config, clock, random, database, log, metrics } = dependencies
   const core = await createCore(dependencies)
   log.info('hashing.ready', {
@@ -211,7 +214,7 @@ export async function createApp(dependencies: Dependencies): Promise<App> {
   })
   const { keys, tokens, sessions, ended, throttle } = core
   const schema = createSchema(core)
-  const graphql = createGraphQLServer({
+  const graphql = createServer({
     schema,
     language: config.messageLanguage,
     introspection: config.introspection,

@@ -1,6 +1,8 @@
 // What every resolver can know of a request: who calls, and as whom.
 
 import { AuthError } from '../errors.ts'
+import type { GraphQLParams } from './request.ts'
+import type { AnswerTo } from './response.ts'
 
 /** The software and address that calls. */
 export interface Client {
@@ -23,6 +25,12 @@ export interface Viewer {
 export interface Context {
   readonly client: Client
   readonly viewer: Viewer | null
+}
+
+/** One request, read: what to execute, for whom, and how to answer. */
+export interface Operation extends Context {
+  readonly params: GraphQLParams
+  readonly answerTo: AnswerTo
 }
 
 /** The viewer. Throws `UNAUTHENTICATED` when there is none. */

@@ -1,5 +1,5 @@
-// Parsing and validating, within limits, and remembering what was parsed. graphql-js has the limits; Yoga has no options for
-// them, so its parse and validate functions are set here.
+// Parsing and validating, within limits, and remembering what was accepted. graphql-js has the limits; Yoga has no options
+// for them, so its parse and validate functions are set here.
 
 import type { DocumentNode, GraphQLSchema, ParseOptions, Source, ValidationRule } from 'graphql'
 import {
@@ -11,6 +11,7 @@ import {
   validate,
 } from 'graphql'
 import { AuthError } from '../errors.ts'
+import type { Recent } from '../platform/recent.ts'
 import { createRecent } from '../platform/recent.ts'
 import { LIMITS, limitsRule, tooComplex } from './limits.ts'
 
@@ -75,15 +76,18 @@ const quietValuesRule: ValidationRule = (context) =>
 const MAX_TEXT = 4_096
 const MAX_TEXTS = 500
 
+/** Documents that were found valid, by their exact text: what the short lane may execute. */
+export type AcceptedTexts = Recent<DocumentNode>
+
 /**
- * Parsed documents by their text, for Yoga's cache. Texts with string literals are not kept: they may hold a
- * password, and they rarely come twice.
+ * Remembers few texts and short ones. Those with string literals are not kept: they may hold a password, and they
+ * rarely come twice.
  */
-export function createDocumentCache() {
+export function createAcceptedTexts(): AcceptedTexts {
   const recent = createRecent<DocumentNode>(MAX_TEXTS)
   return {
-    get: recent.get,
-    set(text: string, document: DocumentNode) {
+    ...recent,
+    set(text, document) {
       if (text.length <= MAX_TEXT && !text.includes('"')) recent.set(text, document)
     },
   }

@@ -22,16 +22,22 @@ export async function readGraphQLRequest(request: Request): Promise<GraphQLParam
 
 /** Exactly JSON in UTF-8, not compressed: `text/plain; x=application/json` is not. */
 function isPlainJson(headers: Headers): boolean {
-  const [type = '', ...parameters] = (headers.get('content-type') ?? '')
+  const type = headers.get('content-type') ?? ''
+  const encoding = headers.get('content-encoding')
+  return (
+    (type === 'application/json' || isJsonInUtf8(type)) &&
+    (encoding === null || encoding === 'identity')
+  )
+}
+
+function isJsonInUtf8(contentType: string): boolean {
+  const [type, ...parameters] = contentType
     .toLowerCase()
     .split(';')
     .map((part) => part.trim())
   const charset = parameters.find((parameter) => parameter.startsWith('charset='))
-  const encoding = headers.get('content-encoding')
   return (
-    type === 'application/json' &&
-    (charset === undefined || /^charset="?utf-8"?$/.test(charset)) &&
-    (encoding === null || encoding === 'identity')
+    type === 'application/json' && (charset === undefined || /^charset="?utf-8"?$/.test(charset))
   )
 }
 
@@ -59,10 +65,12 @@ async function readStream(request: Request): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
+/** Fatal: what is not UTF-8 is refused, not guessed. A byte order mark stays, and is no JSON. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function decode(body: Uint8Array): unknown {
   try {
-    // Fatal: what is not UTF-8 is refused, not guessed. A byte order mark stays, and is no JSON.
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body))
+    return JSON.parse(utf8.decode(body))
   } catch {
     throw new AuthError('BAD_USER_INPUT', { field: 'body' })
   }

@@ -30,17 +30,19 @@ export interface AnswerTo {
 
 /** The type that the `Accept` header asks for, weights honoured (RFC 9110 §12.5.1). Whoever allows neither gets JSON. */
 export function answerType(accept: string | null): AnswerType {
-  const response = weight(accept, 'application/graphql-response+json')
-  return response > 0 && response >= weight(accept, 'application/json')
+  // Most programs send none, or `*/*`.
+  if (accept === null || accept === '*/*') return 'application/json'
+  const ranges = accept
+    .toLowerCase()
+    .split(',')
+    .map((range) => range.trim().split(/\s*;\s*/))
+  const response = weight(ranges, 'application/graphql-response+json')
+  return response > 0 && response >= weight(ranges, 'application/json')
     ? 'application/graphql-response+json'
     : 'application/json'
 }
 
-function weight(accept: string | null, type: string): number {
-  const ranges = (accept ?? '')
-    .toLowerCase()
-    .split(',')
-    .map((range) => range.trim().split(/\s*;\s*/))
+function weight(ranges: readonly string[][], type: string): number {
   const range = ranges.find(([name]) => name === type)
   if (!range) return 0
   const q = Number(range.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1)

@@ -54,13 +54,13 @@ type Context = HonoContext<Env>
 /** How long a request may take before it is answered with `SERVICE_UNAVAILABLE`: less than the edge waits. */
 export const REQUEST_DEADLINE_MS = 8_000
 
-const SECURITY_HEADERS = {
-  'cache-control': 'no-store',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-  'x-frame-options': 'DENY',
-} as const
+const SECURITY_HEADERS = [
+  ['cache-control', 'no-store'],
+  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['referrer-policy', 'no-referrer'],
+  ['x-content-type-options', 'nosniff'],
+  ['x-frame-options', 'DENY'],
+] as const
 
 /** The app of the public port. */
 export function createRoutes(options: RouteOptions): Hono<Env> {
@@ -68,7 +68,7 @@ export function createRoutes(options: RouteOptions): Hono<Env> {
   const app = new Hono<Env>({ getPath: pathOf })
   app.use(observe(options))
   app.use(metrics.httpMiddleware)
-  app.use('/graphql', cors(corsOptions(config.corsOrigins)))
+  if (config.corsOrigins.length > 0) app.use('/graphql', cors(corsOptions(config.corsOrigins)))
   app.all('/graphql', (c) => inTime(c, () => serveGraphQL(c)))
   app.route('/', keyRoutes(keys, config.jwksMaxAge))
   app.route('/', healthRoutes(health))
@@ -106,21 +106,15 @@ export function createRoutes(options: RouteOptions): Hono<Env> {
       REQUEST_DEADLINE_MS,
     )
     try {
-      const response = await Promise.race([work(), late])
-      return c.newResponse(response.body, response)
+      return await Promise.race([work(), late])
     } finally {
       clearTimeout(timer)
     }
   }
 
   function refusal(c: Context, code: ErrorCode, details: ErrorDetails = {}): Response {
-    const response = refuse(
-      wireError(code, details, {
-        language: config.messageLanguage,
-        requestId: c.get('client').requestId,
-      }),
-    )
-    return c.newResponse(response.body, response)
+    const { requestId } = c.get('client')
+    return refuse(wireError(code, details, { language: config.messageLanguage, requestId }))
   }
 }
 
@@ -137,7 +131,10 @@ function observe({ config, clock, random, log, draining }: RouteOptions) {
       await next()
       decorate(c, client, draining())
       const route = routePath(c, -1)
-      log[QUIET.has(route) ? 'debug' : 'info']('http.request', {
+      log.request({
+        level: QUIET.has(route) ? 'debug' : 'info',
+        time: clock.now(),
+        requestId: client.requestId,
         method: c.req.method,
         route,
         status: c.res.status,
@@ -151,8 +148,7 @@ function observe({ config, clock, random, log, draining }: RouteOptions) {
 
 function decorate(c: Context, { requestId }: Client, draining: boolean): void {
   const { headers } = c.res
-  for (const [name, value] of Object.entries(SECURITY_HEADERS))
-    if (!headers.has(name)) headers.set(name, value)
+  for (const [name, value] of SECURITY_HEADERS) if (!headers.has(name)) headers.set(name, value)
   headers.set('x-request-id', requestId)
   if (!draining) return
   headers.set('connection', 'close')

@@ -66,6 +66,11 @@ export function publicHalf(privateJwk: JsonWebKey, algorithm: SigningAlgorithm):
   return { ...members, kid, alg: algorithm, use: 'sig' } as unknown as PublicJwk
 }
 
+/** The public key in the form that verifies. */
+export function importPublic(jwk: PublicJwk): Promise<CryptoKey> {
+  return crypto.subtle.importKey('jwk', { ...jwk }, PARAMETERS[jwk.alg], false, ['verify'])
+}
+
 /** The RFC 7638 thumbprint (SHA-256, base64url) of a public key. */
 export function thumbprint(jwk: JsonWebKey, algorithm: SigningAlgorithm): string {
   return createHash('sha256')

@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createTestLog } from '../testing/log.ts'
-import { describeError, formatRecord, withLogContext } from './log.ts'
+import { formatRecord } from './lines.ts'
+import { describeError, withLogContext } from './log.ts'
 
 const written = (fields: Record<string, unknown>) => {
   const { log, lines } = createTestLog()
@@ -28,21 +29,41 @@ test('the request id is on every line of a request, across awaits, and not on th
   for (const line of lines) expect(JSON.parse(line).requestId).toBe(JSON.parse(line).event)
 })
 
+const HOSTILE = [
+  '\r\n{"level":"info"}',
+  '\u001b[31mred',
+  'a\u2028b\u2029c',
+  '\u0085\u009b31m',
+  '\0',
+  '\ud800',
+  '"}{"',
+  '문지기 🚪',
+]
+
 describe('no value breaks a line (log injection)', () => {
-  test.each([
-    '\r\n{"level":"info"}',
-    '\u001b[31mred',
-    'a\u2028b\u2029c',
-    '\u0085\u009b31m',
-    '\0',
-    '\ud800',
-    '"}{"',
-    '문지기 🚪',
-  ])('%j', (value) => {
+  test.each(HOSTILE)('%j', (value) => {
     const lines = written({ userAgent: value })
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u)
     expect(JSON.parse(lines[0] ?? '').userAgent).toBe(value)
+  })
+})
+
+describe('the line of a request, which is written by hand, is what the library would write', () => {
+  test.each(['curl/8.0', 'x'.repeat(1_000), ...HOSTILE])('for the client %j', (userAgent) => {
+    const { log, lines } = createTestLog()
+    const fields = {
+      requestId: 'req_1',
+      method: 'POST',
+      route: '/graphql',
+      status: 200,
+      ms: 1.5,
+      clientAddress: '192.0.2.1',
+      userAgent,
+    }
+    log.info('http.request', fields)
+    log.request({ level: 'info', time: Date.parse(JSON.parse(lines[0] ?? '').time), ...fields })
+    expect(lines[1]).toBe(lines[0])
   })
 })
 

@@ -1,20 +1,63 @@
-// One JSON object per line on standard output. Fields are named by the caller, never dumped; what looks like a
-// secret is removed all the same, and no value can break a line or fill a disk.
+// The log: lines on standard output (lines.ts says how they look). Fields are named by the caller, never dumped; what looks
+// like a secret is removed all the same.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger, LogRecord, Sink } from '@logtape/logtape'
 import { configureSync, getLogger, withContext } from '@logtape/logtape'
 import { redactByField } from '@logtape/redaction'
+import type { LogFormat, RequestLine } from './lines.ts'
+import { formatRecord, formatRequest } from './lines.ts'
 
 /** The log that is handed to everybody: `log.info('login.failed', { userId })`. The message is the event's name. */
-export type Log = Logger
+export interface Log {
+  readonly debug: Say
+  readonly info: Say
+  readonly warn: Say
+  readonly error: Say
+  /** The line of a request. */
+  request(line: RequestLine): void
+}
 
-export type LogFormat = 'json' | 'pretty'
+type Say = (event: string, fields?: Readonly<Record<string, unknown>>) => void
 
-/** Configures logging for the process and returns its log. Lines go to standard output, each written before the next. */
+/** Configures logging for the process and returns its log. Lines go to standard output, in order. */
 export function startLog(options: { level: LogRecord['level']; format: LogFormat }): Log {
-  configureLog(options.level, (record) => console.log(formatRecord(record, options.format)))
-  return getLogger(['munjigi'])
+  const write = createWriter((text) => console.log(text))
+  configureLog(options.level, (record) => write(formatRecord(record, options.format)))
+  return createLog(getLogger(['munjigi']), { write, format: options.format })
+}
+
+/**
+ * Lines that are written together at the end of this turn of the event loop, before anything waits: many requests that
+ * arrive at once share one write. A process that exits writes what it has; one that is killed loses that turn.
+ */
+function createWriter(output: (text: string) => void): (line: string) => void {
+  let lines: string[] = []
+  const flush = () => {
+    if (lines.length > 0) output(lines.join('\n'))
+    lines = []
+  }
+  process.once('exit', flush)
+  return (line) => {
+    if (lines.push(line) === 1) setImmediate(flush)
+  }
+}
+
+/** The log of a logger of the library. Request lines, which every request pays for, go past it: it costs more than the request. */
+export function createLog(
+  logger: Logger,
+  lines: { write: (line: string) => void; format: LogFormat },
+): Log {
+  const said = { debug: logger.isEnabledFor('debug'), info: logger.isEnabledFor('info') }
+  return {
+    debug: (event, fields = {}) => logger.debug(event, fields),
+    info: (event, fields = {}) => logger.info(event, fields),
+    warn: (event, fields = {}) => logger.warn(event, fields),
+    error: (event, fields = {}) => logger.error(event, fields),
+    request(line) {
+      if (said[line.level]) lines.write(formatRequest(line, lines.format))
+    },
+  }
 }
 
 /** Sends all that is logged, with secrets removed, to `sink`. Once per process. */
@@ -50,17 +93,6 @@ export function describeError(error: unknown): Record<string, string> {
   }
 }
 
-/** One line, without its line break. */
-export function formatRecord(record: LogRecord, format: LogFormat): string {
-  const time = new Date(record.timestamp).toISOString()
-  const event = String(record.rawMessage)
-  if (format === 'json') return toJson({ time, level: record.level, event, ...record.properties })
-  const fields = Object.entries(record.properties).map(
-    ([name, value]) => `${name}=${toJson(value)}`,
-  )
-  return [time.slice(11, 23), record.level.padEnd(7), event, ...fields].join(' ')
-}
-
 /** Fields that must not exist; if one does by mistake, it is dropped rather than printed. */
 const SECRET_NAMES = [
   /password/i,
@@ -72,20 +104,3 @@ const SECRET_NAMES = [
   /^email$/i,
   /private/i,
 ]
-
-const LONGEST_VALUE = 300
-
-function toJson(value: unknown): string {
-  const text = JSON.stringify(value, (_, v) =>
-    typeof v === 'string' && v.length > LONGEST_VALUE ? `${v.slice(0, LONGEST_VALUE)}…` : v,
-  )
-  return escapeLineBreaks(text ?? 'null')
-}
-
-/** JSON leaves these raw, but some terminals and log collectors break or act on them. */
-function escapeLineBreaks(json: string): string {
-  return json.replace(
-    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}

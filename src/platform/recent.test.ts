@@ -23,3 +23,10 @@ test('no more than twice its limit is remembered', () => {
   expect(known.length).toBeGreaterThanOrEqual(10)
   expect(known.length).toBeLessThanOrEqual(20)
 })
+
+test('what was forgotten is gone, the older half too', () => {
+  const recent = createRecent<number>(2)
+  for (const key of ['a', 'b', 'c']) recent.set(key, 1)
+  recent.clear()
+  expect(['a', 'b', 'c'].map(recent.get)).toEqual([undefined, undefined, undefined])
+})

@@ -5,13 +5,15 @@
 export interface Recent<V> {
   get(key: string): V | undefined
   set(key: string, value: V): void
+  /** Forgets everything. */
+  clear(): void
 }
 
 /** Makes an empty one. */
 export function createRecent<V>(limit: number): Recent<V> {
   let young = new Map<string, V>()
   let old = new Map<string, V>()
-  return { get, set }
+  return { get, set, clear }
 
   function get(key: string): V | undefined {
     const value = young.get(key)
@@ -26,5 +28,10 @@ export function createRecent<V>(limit: number): Recent<V> {
     if (young.size < limit) return
     old = young
     young = new Map()
+  }
+
+  function clear(): void {
+    young = new Map()
+    old = new Map()
   }
 }

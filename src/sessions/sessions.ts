@@ -17,7 +17,7 @@ import type { RefreshToken, RefreshTokens } from './refresh-token.ts'
 import { secretHash } from './refresh-token.ts'
 import type { Session, SessionId } from './session.ts'
 import { toSessionId } from './session.ts'
-import type { SessionRow, SessionWithUser } from './store.ts'
+import type { RefreshedSession, SessionRow } from './store.ts'
 import {
   endSessions,
   insertSession,
@@ -212,7 +212,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     return { kind: 'refused', reason: 'reused' }
   }
 
-  function rotated(kind: Rotation['kind'], row: SessionWithUser, token: RefreshToken): Rotation {
+  function rotated(kind: Rotation['kind'], row: RefreshedSession, token: RefreshToken): Rotation {
     return {
       kind,
       userId: toUserId(row.userId),

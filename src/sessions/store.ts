@@ -1,7 +1,7 @@
 // The statements on sessions. Those that decide are one conditional statement, or one batch whose parts hold or fail together.
 
 import type { SQL } from 'drizzle-orm'
-import { and, desc, eq, getTableColumns, gt, lt, lte, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, lt, lte, sql } from 'drizzle-orm'
 import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
@@ -15,6 +15,9 @@ export type SessionRow = typeof sessions.$inferSelect
 
 /** The row of a session with the e-mail of its user. */
 export type SessionWithUser = SessionRow & { readonly email: string }
+
+/** What a refresh needs of a session to answer: each column more would cost it. */
+export type RefreshedSession = Pick<SessionWithUser, 'userId' | 'email' | 'expiresAt'>
 
 /** A change of a session from one refresh token to the next. Times: milliseconds since 1970. */
 export interface RotationRow {
@@ -82,12 +85,12 @@ export function insertIf(db: Db, row: SessionRow, passwordHash: PasswordHash) {
 
 /**
  * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
- * Returns the session as it is now, or nothing when another was first, or it expired or ended.
+ * Returns what is to be told of the session, or nothing when another was first, or it expired or ended.
  */
 export async function rotateSession(
   db: Db,
   rotation: RotationRow,
-): Promise<SessionWithUser | undefined> {
+): Promise<RefreshedSession | undefined> {
   const { id, generation, secretHash, nextSecretHash, now, idleExpiresAt } = rotation
   const [row] = await db
     .update(sessions)
@@ -106,7 +109,8 @@ export async function rotateSession(
       ),
     )
     .returning({
-      ...getTableColumns(sessions),
+      userId: sessions.userId,
+      expiresAt: sessions.expiresAt,
       email: sql<string>`(SELECT email FROM users WHERE users.id = ${sessions.userId})`,
     })
   return row

@@ -4,6 +4,7 @@ import { BlockList } from 'node:net'
 import type { App } from '../app.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
+import type { createGraphQLServer } from '../graphql/yoga.ts'
 import type { SecurityEvent } from '../observability/events.ts'
 import { createReport } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
@@ -107,6 +108,7 @@ export interface TestAppOptions {
   readonly config?: Partial<Config>
   readonly database?: Database
   readonly clock?: TestClock
+  readonly createServer?: typeof createGraphQLServer
 }
 
 /** Makes an app. Its background work is not started; `stop` it when it was. */
@@ -134,16 +136,10 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     events.push(event)
     tell(event)
   }
-  const app = await createApp({
-    config,
-    clock,
-    random,
-    database,
-    log,
-    metrics,
-    report,
-    hashingCost: CHEAP_HASH,
-  })
+  const app = await createApp(
+    { config, clock, random, database, log, metrics, report, hashingCost: CHEAP_HASH },
+    options.createServer,
+  )
 
   return {
     ...app,

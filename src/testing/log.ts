@@ -1,8 +1,9 @@
 // The real log, written into an array for each test: the same fields, the same removal of secrets, the same format.
 
 import { getLogger } from '@logtape/logtape'
+import { formatRecord } from '../observability/lines.ts'
 import type { Log } from '../observability/log.ts'
-import { configureLog, formatRecord } from '../observability/log.ts'
+import { configureLog, createLog } from '../observability/log.ts'
 
 const linesOf = new Map<string, string[]>()
 let configured = false
@@ -18,5 +19,6 @@ export function createTestLog(): { log: Log; lines: string[] } {
   const name = `test-${linesOf.size}`
   const lines: string[] = []
   linesOf.set(name, lines)
-  return { log: getLogger(['munjigi', name]), lines }
+  const write = (line: string) => void lines.push(line)
+  return { log: createLog(getLogger(['munjigi', name]), { write, format: 'json' }), lines }
 }

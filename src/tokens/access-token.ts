@@ -3,6 +3,8 @@
 
 import { sign, verify } from 'hono/jwt'
 import type { KeyRing } from '../keys/keys.ts'
+import type { PublicJwk } from '../keys/signing-key.ts'
+import { importPublic } from '../keys/signing-key.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import { createRecent } from '../platform/recent.ts'
@@ -49,6 +51,8 @@ const VERIFIED_TOKENS = 5_000
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keys, clock, random, issuer, audience, ttl } = options
   const verified = createRecent<Compact>(VERIFIED_TOKENS)
+  // Importing a key costs as much as verifying with it. One that left the ring is not found any more, and not asked for.
+  const imported = new WeakMap<PublicJwk, Promise<CryptoKey>>()
   const seconds = () => Math.floor(clock.now() / 1_000)
 
   return {
@@ -74,7 +78,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     async verify(token) {
       // A signature that was valid stays valid; the key, the claims and the time are judged at every use.
       const known = verified.get(token)
-      const compact = known ?? readCompact(token)
+      const compact = known ?? readOurs(token)
       if (!compact) return null
       const key = keyFor(compact.header)
       if (!key || !(known || (await hasValidSignature(token, key)))) return null
@@ -84,22 +88,27 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     },
   }
 
-  function keyFor(header: Readonly<Record<string, unknown>>) {
-    if (Object.keys(header).sort().join() !== HEADER_MEMBERS) return null
-    if (header['typ'] !== 'JWT' || typeof header['kid'] !== 'string') return null
-    const key = keys.find(header['kid'])
-    return key && key.alg === header['alg'] ? key : null
+  function keyFor({ kid, alg }: Compact['header']): PublicJwk | null {
+    const key = typeof kid === 'string' ? keys.find(kid) : null
+    return key && key.alg === alg ? key : null
   }
 
-  async function hasValidSignature(
-    token: string,
-    key: NonNullable<ReturnType<typeof keyFor>>,
-  ): Promise<boolean> {
+  async function hasValidSignature(token: string, jwk: PublicJwk): Promise<boolean> {
+    const importing = imported.get(jwk) ?? importPublic(jwk)
+    imported.set(jwk, importing)
     try {
-      await verify(token, { ...key }, { alg: key.alg, exp: false, nbf: false, iat: false })
+      const key = await importing
+      await verify(token, key, { alg: jwk.alg, exp: false, nbf: false, iat: false })
       return true
     } catch {
       return false
     }
   }
+}
+
+/** A well-formed token whose header is as we write it. */
+function readOurs(token: string): Compact | null {
+  const compact = readCompact(token)
+  if (!compact || Object.keys(compact.header).sort().join() !== HEADER_MEMBERS) return null
+  return compact.header['typ'] === 'JWT' ? compact : null
 }
