@@ -1,9 +1,11 @@
-// One burst of load on one server by wrk, closed loop: each connection sends its next request when the last is answered.
+// One burst of load on one server. By wrk, closed loop: each connection sends its next request when the last is answered.
 // What is counted is the server's CPU time, from before the burst until it is quiet again.
 
+import type { Outcome, Task } from './client.ts'
 import { cpuTime, machineTime, noiseBetween, pinned } from './machine.ts'
 import type { Server } from './stage.ts'
 import { untilQuiet } from './stage.ts'
+import { quantile } from './statistics.ts'
 
 /** What a burst showed. Times in ms. */
 export interface Burst {
@@ -16,14 +18,18 @@ export interface Burst {
   readonly noise: number | undefined
 }
 
+/** Who is loaded, from where. */
+export interface Target {
+  readonly server: Pick<Server, 'pids' | 'url' | 'complaints' | 'emptyLog'>
+  /** Of the load. */
+  readonly cores: string | undefined
+}
+
 /** What to send where. */
-export interface Load {
-  readonly server: Server
-  readonly path: string
-  /** Requests for load.lua. */
+export interface Load extends Target {
+  /** Requests, as `writeRequests` writes them. */
   readonly file: string
   readonly connections: number
-  readonly cores: string | undefined
   /** How many right answers the server has counted itself. Without it, any answer with a good status is right. */
   readonly counted: (() => Promise<number>) | undefined
 }
@@ -32,19 +38,81 @@ export interface Load {
 interface Work {
   readonly answers: number
   readonly ms: number
-  readonly p50?: number
-  readonly p99?: number
+  readonly p50?: number | undefined
+  readonly p99?: number | undefined
   /** CPU of what made the load. */
   readonly loadCpu: number
 }
 
 /** Loads a server for some seconds. Throws if any answer was not the right one. `first`: where {n} begins. */
-export async function burst(load: Load, seconds: number, first: number): Promise<Burst> {
-  const { server, counted } = load
-  const before = { machine: machineTime(), cpu: cpuTime(server.pid), count: await counted?.() }
-  const work = await runWrk(load, seconds, first)
-  await untilQuiet(server.pid)
-  const after = { machine: machineTime(), cpu: cpuTime(server.pid) }
+export function burst(load: Load, seconds: number, first: number): Promise<Burst> {
+  return observe(load, load.counted, () => runWrk(load, seconds, first))
+}
+
+/** Refreshes the sessions of a file for some seconds; the answer of each gives the token for the next. */
+export function refreshBurst(
+  target: Target,
+  task: Omit<Extract<Task, { kind: 'refresh' }>, 'kind'>,
+): Promise<Burst> {
+  return observe(target, undefined, async () => {
+    const { outcome, cpu } = await runClient(target, { kind: 'refresh', ...task })
+    const { good, ms } = outcome
+    const sorted = good.toSorted((a, b) => a - b)
+    const latency = { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99) }
+    return { answers: good.length, ms, ...latency, loadCpu: cpu }
+  })
+}
+
+/** Runs a ceiling, a program that does nothing but one thing, for some seconds on the cores of the servers. */
+export async function ceilingBurst(
+  args: readonly string[],
+  cores: string | undefined,
+): Promise<Burst> {
+  const before = machineTime()
+  const [script, ...rest] = args
+  const child = Bun.spawn(
+    pinned(cores, [process.execPath, `${import.meta.dir}/${script}`, ...rest]),
+    { stdout: 'pipe', stderr: 'inherit', timeout: 90_000 },
+  )
+  const result = lastJson(await new Response(child.stdout).text())
+  await child.exited
+  const { answers, ms, cpu, p50, p99 } = result
+  if (!answers || !ms || !cpu) throw new Error(`${script} did not end`)
+  return {
+    perSecond: (answers / ms) * 1_000,
+    cpu: cpu / answers,
+    p50,
+    p99,
+    noise: noiseBetween(before, machineTime(), cpuOf(child)),
+  }
+}
+
+/** Runs client.ts, and says how much CPU it used. */
+export async function runClient(
+  { server, cores }: Target,
+  task: Task,
+): Promise<{ outcome: Outcome; cpu: number }> {
+  const child = Bun.spawn(
+    pinned(cores, [
+      ...[process.execPath, `${import.meta.dir}/client.ts`],
+      ...[server.url, JSON.stringify(task)],
+    ]),
+    { stdout: 'pipe', stderr: 'inherit', timeout: (task.seconds + 60) * 1_000 },
+  )
+  const output = await new Response(child.stdout).text()
+  if ((await child.exited) !== 0) throw new Error(`the load did not end\n${server.complaints()}`)
+  return { outcome: JSON.parse(output) as Outcome, cpu: cpuOf(child) }
+}
+
+async function observe(
+  { server }: Target,
+  counted: Load['counted'],
+  run: () => Promise<Work>,
+): Promise<Burst> {
+  const before = { machine: machineTime(), cpu: cpuTime(server.pids), count: await counted?.() }
+  const work = await run()
+  await untilQuiet(server.pids)
+  const after = { machine: machineTime(), cpu: cpuTime(server.pids) }
   // The server's own count has those answers too that came when wrk had gone: their CPU is in the sum.
   const right = counted ? (await counted()) - (before.count ?? 0) : work.answers
   if (right < work.answers)
@@ -64,42 +132,23 @@ export async function burst(load: Load, seconds: number, first: number): Promise
   }
 }
 
-/** Computes bare hashes for some seconds, on the cores of the servers: the ceiling of every login. */
-export async function hashBurst(seconds: number, cores: string | undefined): Promise<Burst> {
-  const before = machineTime()
-  const child = Bun.spawn(
-    pinned(cores, [process.execPath, `${import.meta.dir}/hash.ts`, String(seconds)]),
-    { stdout: 'pipe', stderr: 'inherit', timeout: (seconds + 30) * 1_000 },
-  )
-  const result = lastJson(await new Response(child.stdout).text())
-  await child.exited
-  const { answers, ms, cpu } = result
-  if (!answers || !ms || !cpu) throw new Error('the bare hash did not end')
-  return {
-    perSecond: (answers / ms) * 1_000,
-    cpu: cpu / answers,
-    p50: undefined,
-    p99: undefined,
-    noise: noiseBetween(before, machineTime(), cpuOf(child)),
-  }
-}
-
 async function runWrk(load: Load, seconds: number, first: number): Promise<Work> {
-  const { server, path, file, connections, cores } = load
+  const { server, file, connections, cores } = load
   const child = Bun.spawn(
     pinned(cores, [
       'wrk',
       ...['--threads', '1', '--connections', String(connections)],
       ...['--duration', `${seconds}s`, '--timeout', '10s'],
       ...['--script', `${import.meta.dir}/load.lua`],
-      ...[`${server.url}${path}`, '--', file, String(first)],
+      ...[server.url, '--', file, String(first)],
     ]),
     { stdout: 'pipe', stderr: 'inherit', timeout: (seconds + 20) * 1_000 },
   )
   const output = await new Response(child.stdout).text()
   await child.exited
   const { answers = 0, ms = 0, p50 = 0, p99 = 0, refused, failed } = lastJson(output)
-  if (refused !== 0 || failed !== 0) throw new Error(`the load did not go through:\n${output}`)
+  if (refused !== 0 || failed !== 0)
+    throw new Error(`the load did not go through:\n${output}${server.complaints()}`)
   // No answer at all is a result too, on a machine that others keep busy: latencies are then unknown, not zero.
   const latency = answers > 0 ? { p50, p99 } : {}
   return { answers, ms, ...latency, loadCpu: cpuOf(child) }

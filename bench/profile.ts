@@ -5,8 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { burst } from './load.ts'
 import { chooseCores } from './machine.ts'
+import { createLoads, makeAccounts, startReal } from './real.ts'
 import { createStage } from './stage.ts'
-import { createLoads, makeAccounts, startReal } from './subjects.ts'
 
 /** The parts of .cpuprofile (Chrome DevTools Protocol, `Profiler.Profile`) that are read here. Times in µs. */
 interface Profile {
@@ -56,9 +56,11 @@ async function record(name: 'me' | 'jwks' | 'login' | 'signup'): Promise<Profile
   await using stage = createStage()
   const folder = stage.path('profile')
   const cores = chooseCores()
-  const server = await startReal(stage, cores, ['--cpu-prof', `--cpu-prof-dir=${folder}`])
-  const tokens = await makeAccounts(server)
-  const load = createLoads(stage, { server, tokens, cores })[name]
+  const server = await startReal(stage, cores, {
+    flags: ['--cpu-prof', `--cpu-prof-dir=${folder}`],
+  })
+  const accounts = await makeAccounts(server.url)
+  const load = createLoads(stage, { server, accounts, cores })[name]
   console.log(`${name}, ${SECONDS} s after a warm-up of 3 s …`)
   await burst(load, 3, 0)
   const { perSecond } = await burst(load, SECONDS, 1_000_000)

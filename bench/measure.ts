@@ -1,0 +1,112 @@
+// A whole run: servers, warm-up, rounds in turn, then the flood and the curves. Returns the figures.
+
+import type { Curve } from './curve.ts'
+import { LOGIN_RATES, measureCurve, READ_RATES } from './curve.ts'
+import type { Figures } from './figures.ts'
+import type { Flood } from './flood.ts'
+import { flood } from './flood.ts'
+import type { Burst, Load } from './load.ts'
+import type { Cores } from './machine.ts'
+import type { Options } from './options.ts'
+import type { Peer } from './peers.ts'
+import { preparePeers } from './peers.ts'
+import type { Progress } from './progress.ts'
+import type { Stage } from './stage.ts'
+import type { Start, Starter } from './startup.ts'
+import { createStarters } from './startup.ts'
+import type { Prepared, Subject } from './subjects.ts'
+import { prepare } from './subjects.ts'
+
+const CURVE_SECONDS = 3
+
+/** Measures everything that the options ask for. */
+export async function measure(
+  stage: Stage,
+  { options, cores, progress }: { options: Options; cores: Cores; progress: Progress },
+): Promise<Figures> {
+  const { peers, skipped } = options.peers
+    ? await preparePeers(stage, cores, progress.say)
+    : { peers: [], skipped: ['other servers: --peers measures them'] }
+  progress.say('starting the servers, making accounts and tokens')
+  const prepared = await prepare(stage, cores, { peers, edge: options.edge })
+  const starters = [...createStarters(stage), ...peers.map(({ starter }) => starter)]
+  progress.say('warming up')
+  await warmUp(prepared.subjects, starters, options)
+
+  const rounds = await measureRounds(prepared.subjects, starters, { options, progress })
+  return {
+    ...rounds,
+    ...(options.overload
+      ? await measureOverload(prepared, peers, progress)
+      : { floods: [], reads: [], logins: [] }),
+    peers: peers.map(({ name, about }) => [name, about]),
+    skipped: [...skipped, ...prepared.skipped],
+  }
+}
+
+async function warmUp(
+  subjects: readonly Subject[],
+  starters: readonly Starter[],
+  { warmUpSeconds }: Options,
+): Promise<void> {
+  const of = (weight: Subject['weight']) => subjects.filter((one) => one.weight === weight)
+  await Promise.all(of('light').map(({ burst }) => burst(warmUpSeconds)))
+  // One after the other: under more load than they can serve they would begin to refuse, as they should.
+  for (const { burst } of of('heavy')) await burst(warmUpSeconds)
+  for (const { prime } of starters) await prime()
+}
+
+async function measureRounds(
+  subjects: readonly Subject[],
+  starters: readonly Starter[],
+  { options, progress }: { options: Options; progress: Progress },
+): Promise<Pick<Figures, 'bursts' | 'starts'>> {
+  const bursts: Record<string, Burst[]> = lists(subjects)
+  const starts: Record<string, Start[]> = lists(starters)
+  for (let round = 1; round <= options.rounds; round += 1) {
+    const say = (what: string) => progress.say(`round ${round} of ${options.rounds}: ${what}`)
+    // Forth and back: nothing always comes after the same neighbour.
+    for (const { name, burst } of inTurn(subjects, round)) {
+      say(name)
+      bursts[name]?.push(await burst(options.seconds))
+    }
+    if (round > options.startRounds) continue
+    for (const { name, time } of inTurn(starters, round)) {
+      say(name)
+      starts[name]?.push(await time())
+    }
+  }
+  return { bursts, starts }
+}
+
+/** One server after the other: each has the machine for itself, as far as the machine lets it. */
+async function measureOverload(
+  { loads }: Prepared,
+  peers: readonly Peer[],
+  { say }: Progress,
+): Promise<Pick<Figures, 'floods' | 'reads' | 'logins'>> {
+  const all: ReadonlyArray<{ name: string; login: Load; read: Load }> = [
+    { name: 'Munjigi', login: loads.login, read: loads.me },
+    ...peers.map(({ name, loads: theirs }) => ({ name, ...theirs })),
+  ]
+  const reads: Curve[] = []
+  const logins: Curve[] = []
+  const floods: Flood[] = []
+  for (const { name, login, read } of all) {
+    say(`${name}: reads at rising rates`)
+    reads.push(await measureCurve(name, read, { rates: READ_RATES, seconds: CURVE_SECONDS }))
+    say(`${name}: logins at rising rates`)
+    logins.push(await measureCurve(name, login, { rates: LOGIN_RATES, seconds: CURVE_SECONDS }))
+    say(`${name}: flood`)
+    floods.push(await flood(name, { login, read }))
+  }
+  return { reads, logins, floods }
+}
+
+function inTurn<T>(items: readonly T[], round: number): readonly T[] {
+  return round % 2 === 1 ? items : items.toReversed()
+}
+
+function lists<T>(items: readonly { readonly name: string }[]): Record<string, T[]> {
+  return Object.fromEntries(items.map(({ name }) => [name, []]))
+}
