@@ -12,11 +12,7 @@ export type Task =
       readonly kind: 'refresh'
       readonly file: string
       readonly connections: number
-      /** Ends after so long, or so many answers. */
       readonly seconds: number
-      readonly most?: number
-      /** Where the access tokens go. */
-      readonly access?: string
     }
   /** Open loop: so many a second, whether or not earlier ones were answered, timed from when each was due. */
   | {
@@ -72,24 +68,20 @@ async function refreshAll(
   good: number[],
 ): Promise<void> {
   const tokens = readFileSync(task.file, 'utf8').trimEnd().split('\n')
-  const access: string[] = []
   const deadline = performance.now() + task.seconds * 1_000
   const chain = async (_: unknown, i: number) => {
-    while (performance.now() < deadline && good.length < (task.most ?? Infinity)) {
+    while (performance.now() < deadline) {
       const begun = performance.now()
       const line = operation(REFRESH, { variables: { refreshToken: tokens[i] ?? '' } })
       const { text } = await ask(url, line)
       good.push(since(begun))
-      const [, accessToken = ''] = /"accessToken":"([^"]+)"/.exec(text) ?? []
       const [, next] = /"refreshToken":"([^"]+)"/.exec(text) ?? []
       if (next === undefined) throw new Error(`a refresh was refused: ${text}`)
       tokens[i] = next
-      if (task.access) access.push(accessToken)
     }
   }
   await Promise.all(Array.from({ length: Math.min(task.connections, tokens.length) }, chain))
   writeFileSync(task.file, `${tokens.join('\n')}\n`, { mode: 0o600 })
-  if (task.access) writeFileSync(task.access, access.join('\n'), { mode: 0o600 })
 }
 
 async function open(

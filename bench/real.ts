@@ -1,13 +1,14 @@
 // The real server under load: its accounts, its sessions, and the requests that each operation consists of.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import type { Load } from './load.ts'
 import { refreshBurst } from './load.ts'
 import type { Cores } from './machine.ts'
+import { makeTokens } from './new-tokens.ts'
 import type { RequestLine } from './requests.ts'
 import { operation, send, writeRequests } from './requests.ts'
 import type { Server, Stage } from './stage.ts'
-import { SERVE, settings } from './stage.ts'
+import { SECRET, SERVE, settings } from './stage.ts'
 
 /** As many accounts as connections, so that no account is used twice at a time. */
 export const ACCOUNTS = 16
@@ -95,23 +96,32 @@ export function loginRequests(accounts: readonly Account[]): RequestLine[] {
   return accounts.map(({ email }) => operation(LOGIN, { variables: { email, password: PASSWORD } }))
 }
 
-/** Keeps the refresh tokens in a file; each burst goes on where the last one ended. */
+/** Refreshes every session again and again; each burst goes on where the last one ended. */
 export function createRefresh(stage: Stage, accounts: readonly Account[], load: Load) {
   const file = stage.path('refresh.txt')
   writeFileSync(file, accounts.map(({ refreshToken }) => `${refreshToken}\n`).join(''))
-  const common = { file, connections: CONNECTIONS.heavy }
-  return {
-    burst: (seconds: number) => refreshBurst(load, { ...common, seconds }),
-    /** `me`, each request with a token that the server does not remember. Takes some ten thousand refreshes. */
-    async loadWithNewTokens(): Promise<Load> {
-      const access = stage.path('access.txt')
-      await refreshBurst(load, { ...common, seconds: 120, most: NEW_TOKENS, access })
-      const tokens = readFileSync(access, 'utf8').split('\n')
-      if (tokens.length < NEW_TOKENS) throw new Error('too few tokens were made in two minutes')
-      const requests = meRequests(tokens.map((accessToken) => ({ accessToken })))
-      return { ...load, file: writeRequests(stage.path('me-new.tsv'), requests) }
-    },
-  }
+  return (seconds: number) => refreshBurst(load, { file, connections: CONNECTIONS.heavy, seconds })
+}
+
+/** `me`, each request with a token that the server does not remember. */
+export async function loadWithNewTokens(
+  stage: Stage,
+  accounts: readonly Account[],
+  load: Load,
+): Promise<Load> {
+  const requests = meRequests(await makeNewTokens(stage, accounts, NEW_TOKENS))
+  return { ...load, file: writeRequests(stage.path('me-new.tsv'), requests) }
+}
+
+/** Tokens of the first account that the server of `startReal` has never seen. */
+export async function makeNewTokens(
+  stage: Stage,
+  accounts: readonly Account[],
+  count: number,
+): Promise<Array<Pick<Account, 'accessToken'>>> {
+  const at = { database: stage.path('load.db'), secret: SECRET }
+  const tokens = await makeTokens(count, accounts[0]?.accessToken ?? '', at)
+  return tokens.map((accessToken) => ({ accessToken }))
 }
 
 /** How many `me` these servers have answered well. */

@@ -57,7 +57,7 @@ export const ROOT = join(import.meta.dir, '..')
 export const SERVE = ['--no-env-file', 'src/main.ts', 'serve'] as const
 
 /** One for all servers of a run: a database kept from an earlier start must open. */
-const SECRET = Buffer.from(crypto.getRandomValues(new Uint8Array(48))).toString('base64')
+export const SECRET = Buffer.from(crypto.getRandomValues(new Uint8Array(48))).toString('base64')
 
 const START_TIMEOUT_MS = 20_000
 const POLL_MS = 2
@@ -106,6 +106,7 @@ export function createStage(): Stage {
 /** Settings of the real server: its own database and secret, free ports, tokens that outlast the run. */
 export function settings(database: string): Record<string, string> {
   return {
+    ...patience(),
     MUNJIGI_HOST: '127.0.0.1',
     MUNJIGI_PORT: '0',
     MUNJIGI_METRICS_PORT: '0',
@@ -114,7 +115,6 @@ export function settings(database: string): Record<string, string> {
     MUNJIGI_ISSUER_URL: 'https://auth.example.com',
     MUNJIGI_ACCESS_TOKEN_TTL: '12h',
     MUNJIGI_DRAIN_SECONDS: '0',
-    ...patience(),
   }
 }
 

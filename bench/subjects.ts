@@ -6,7 +6,14 @@ import { burst, ceilingBurst } from './load.ts'
 import type { Cores } from './machine.ts'
 import type { Peer } from './peers.ts'
 import type { Account } from './real.ts'
-import { createLoads, createRefresh, makeAccounts, meRequests, startReal } from './real.ts'
+import {
+  createLoads,
+  createRefresh,
+  loadWithNewTokens,
+  makeAccounts,
+  meRequests,
+  startReal,
+} from './real.ts'
 import { send } from './requests.ts'
 import type { Server, Stage } from './stage.ts'
 import { has } from './stage.ts'
@@ -42,18 +49,17 @@ export async function prepare(
   const accounts = await makeAccounts(server.url)
   const loads = createLoads(stage, { server, accounts, cores })
   const echoes = await startEchoes(stage, cores, { server, accounts })
-  const refresh = createRefresh(stage, accounts, loads.me)
   const native = await createNative(stage, cores)
   const edges = edge ? await createEdges(stage) : { subjects: [], skipped: ['edge: left out'] }
   const subjects = [
     subject('bareEcho', { ...loads.me, server: echoes.bare, counted: undefined }),
     subject('dressedEcho', { ...loads.me, server: echoes.dressed, counted: undefined }),
     subject('me', loads.me),
-    subject('meNew', await refresh.loadWithNewTokens()),
+    subject('meNew', await loadWithNewTokens(stage, accounts, loads.me)),
     subject('jwks', loads.jwks),
     subject('livez', loads.livez),
     ceiling('insert', cores, (seconds) => ['insert.ts', stage.path('insert.db'), String(seconds)]),
-    { name: 'refresh', weight: 'none', burst: refresh.burst } as const,
+    { name: 'refresh', weight: 'none', burst: createRefresh(stage, accounts, loads.me) } as const,
     ceiling('hash', cores, (seconds) => ['hash.ts', String(seconds), 'bun']),
     subject('login', loads.login, 'heavy'),
     subject('signup', loads.signup, 'heavy'),
