@@ -17,7 +17,10 @@ import { createStarters } from './startup.ts'
 import type { Prepared, Subject } from './subjects.ts'
 import { prepare } from './subjects.ts'
 
-const CURVE_SECONDS = 3
+const [READS, LOGINS] = [
+  { rates: READ_RATES, seconds: 3 },
+  { rates: LOGIN_RATES, seconds: 4 },
+]
 
 /** Measures everything that the options ask for. */
 export async function measure(
@@ -34,13 +37,14 @@ export async function measure(
   await warmUp(prepared.subjects, starters, options)
 
   const rounds = await measureRounds(prepared.subjects, starters, { options, progress })
+  const overload = options.overload
+    ? await measureOverload(prepared, peers, progress)
+    : { floods: [], reads: [], logins: [], skipped: ['flood and curves: left out'] }
   return {
     ...rounds,
-    ...(options.overload
-      ? await measureOverload(prepared, peers, progress)
-      : { floods: [], reads: [], logins: [] }),
+    ...overload,
     peers: peers.map(({ name, about }) => [name, about]),
-    skipped: [...skipped, ...prepared.skipped],
+    skipped: [...skipped, ...prepared.skipped, ...overload.skipped],
   }
 }
 
@@ -79,28 +83,39 @@ async function measureRounds(
   return { bursts, starts }
 }
 
-/** One server after the other: each has the machine for itself, as far as the machine lets it. */
+/** One server after the other. What goes wrong with one of them is told, and costs no figure of another. */
 async function measureOverload(
   { loads }: Prepared,
   peers: readonly Peer[],
   { say }: Progress,
-): Promise<Pick<Figures, 'floods' | 'reads' | 'logins'>> {
+): Promise<Overload> {
+  const found: Overload = { floods: [], reads: [], logins: [], skipped: [] }
   const all: ReadonlyArray<{ name: string; login: Load; read: Load }> = [
     { name: 'Munjigi', login: loads.login, read: loads.me },
     ...peers.map(({ name, loads: theirs }) => ({ name, ...theirs })),
   ]
-  const reads: Curve[] = []
-  const logins: Curve[] = []
-  const floods: Flood[] = []
   for (const { name, login, read } of all) {
-    say(`${name}: reads at rising rates`)
-    reads.push(await measureCurve(name, read, { rates: READ_RATES, seconds: CURVE_SECONDS }))
-    say(`${name}: logins at rising rates`)
-    logins.push(await measureCurve(name, login, { rates: LOGIN_RATES, seconds: CURVE_SECONDS }))
-    say(`${name}: flood`)
-    floods.push(await flood(name, { login, read }))
+    try {
+      say(`${name}: reads at rising rates`)
+      found.reads.push(await measureCurve(name, read, READS))
+      say(`${name}: logins at rising rates`)
+      found.logins.push(await measureCurve(name, login, LOGINS))
+      say(`${name}: flood`)
+      found.floods.push(await flood(name, { login, read }))
+    } catch (error) {
+      found.skipped.push(
+        `${name} under overload: ${error instanceof Error ? error.message : error}`,
+      )
+    }
   }
-  return { reads, logins, floods }
+  return found
+}
+
+interface Overload {
+  readonly floods: Flood[]
+  readonly reads: Curve[]
+  readonly logins: Curve[]
+  readonly skipped: string[]
 }
 
 function inTurn<T>(items: readonly T[], round: number): readonly T[] {

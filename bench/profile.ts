@@ -1,4 +1,4 @@
-// bun bench/profile.ts [me|jwks|login|signup]: where the real server spends its time, by the sampling profiler of Bun.
+// bun bench/profile.ts [me|jwks|livez|login|signup]: where the real server spends its time, by the sampling profiler of Bun.
 // The profiler slows the server down and does not see other threads: its shares are hints, to be confirmed by run.ts.
 
 import { readdirSync, readFileSync } from 'node:fs'
@@ -41,18 +41,18 @@ const PARTS: ReadonlyArray<readonly [RegExp, string]> = [
 ]
 
 const operation = process.argv[2] ?? 'me'
-if (!isOperation(operation)) throw new Error('one of: me, jwks, login, signup')
+if (!isOperation(operation)) throw new Error('one of: me, jwks, livez, login, signup')
 const profile = await record(operation)
 const samples = ownersOf(profile)
 print('By part', count(samples.map(({ owner }) => partOf(owner))))
 print('By file or package', count(samples.map(({ owner }) => owner)))
 print('By function, and who called it', count(samples.map((s) => `${s.leaf}  in  ${s.owner}`)))
 
-function isOperation(name: string): name is 'me' | 'jwks' | 'login' | 'signup' {
-  return ['me', 'jwks', 'login', 'signup'].includes(name)
+function isOperation(name: string): name is 'me' | 'jwks' | 'livez' | 'login' | 'signup' {
+  return ['me', 'jwks', 'livez', 'login', 'signup'].includes(name)
 }
 
-async function record(name: 'me' | 'jwks' | 'login' | 'signup'): Promise<Profile> {
+async function record(name: 'me' | 'jwks' | 'livez' | 'login' | 'signup'): Promise<Profile> {
   await using stage = createStage()
   const folder = stage.path('profile')
   const cores = chooseCores()
