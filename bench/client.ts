@@ -21,12 +21,14 @@ export type Task =
       readonly seconds: number
       readonly rate: number
     }
-  /** Closed loop: so many always in flight. */
+  /** Closed loop: so many always in flight, and at the end all are waited for. */
   | {
-      readonly kind: 'flood'
+      readonly kind: 'closed'
       readonly file: string
       readonly seconds: number
       readonly connections: number
+      /** Where {n} begins. */
+      readonly first?: number
     }
 
 /** What came of it. Times in ms, one for each request. */
@@ -55,7 +57,7 @@ async function run(url: string, task: Task): Promise<Outcome> {
   const started = performance.now()
   if (task.kind === 'refresh') await refreshAll(url, task, outcome.good)
   else if (task.kind === 'open') await open(url, task, outcome)
-  else await flood(url, task, outcome)
+  else await closed(url, task, outcome)
   return { ms: performance.now() - started, ...outcome }
 }
 
@@ -101,12 +103,12 @@ async function open(
   await Promise.all(pending)
 }
 
-async function flood(
+async function closed(
   url: string,
-  { file, seconds, connections }: Extract<Task, { kind: 'flood' }>,
+  { file, seconds, connections, first }: Extract<Task, { kind: 'closed' }>,
   lists: Lists,
 ): Promise<void> {
-  const next = inTurn(file)
+  const next = inTurn(file, first)
   const deadline = performance.now() + seconds * 1_000
   const visitor = async () => {
     while (performance.now() < deadline) await one(url, next(), performance.now(), lists)
@@ -136,14 +138,15 @@ async function ask(url: string, { method, path, header, body }: RequestLine) {
   return { ok: response.ok, text: await response.text() }
 }
 
-function inTurn(file: string): () => RequestLine {
+function inTurn(file: string, first = 0): () => RequestLine {
   const lines = parseRequests(readFileSync(file, 'utf8'))
   let turn = 0
   return () => {
     const line = lines[turn % lines.length]
     if (!line) throw new Error(`no request in ${file}`)
     turn += 1
-    return line
+    const { body } = line
+    return body ? { ...line, body: body.replaceAll('{n}', String(first + turn)) } : line
   }
 }
 

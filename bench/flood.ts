@@ -60,7 +60,8 @@ export async function flood(
 }
 
 async function logins(login: Load, connections: number, seconds: number) {
-  return (await runClient(login, { kind: 'flood', file: login.file, connections, seconds })).outcome
+  return (await runClient(login, { kind: 'closed', file: login.file, connections, seconds }))
+    .outcome
 }
 
 /** Over the whole time until the last answer: what is accepted late is not free. */

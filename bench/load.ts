@@ -1,4 +1,5 @@
-// One burst of load on one server. By wrk, closed loop: each connection sends its next request when the last is answered.
+// One burst of load on one server, closed loop: each connection sends its next request when the last is answered. By wrk,
+// and by client.ts where the answers must be told apart or waited for.
 // What is counted is the server's CPU time, from before the burst until it is quiet again.
 
 import type { Outcome, Task } from './client.ts'
@@ -51,18 +52,35 @@ export function burst(load: Load, seconds: number, first: number): Promise<Burst
   return observe(load, load.counted, () => runWrk(load, seconds, first))
 }
 
+/**
+ * The same for requests of which each costs much: every one that was begun is waited for, as the CPU of a few that wrk
+ * leaves behind would weigh too much.
+ */
+export function heavyBurst(load: Load, seconds: number, first: number): Promise<Burst> {
+  const { file, connections } = load
+  return observe(load, load.counted, () =>
+    clientWork(load, { kind: 'closed', file, connections, seconds, first }),
+  )
+}
+
 /** Refreshes the sessions of a file for some seconds; the answer of each gives the token for the next. */
 export function refreshBurst(
   target: Target,
   task: Omit<Extract<Task, { kind: 'refresh' }>, 'kind'>,
 ): Promise<Burst> {
-  return observe(target, undefined, async () => {
-    const { outcome, cpu } = await runClient(target, { kind: 'refresh', ...task })
-    const { good, ms } = outcome
-    const sorted = good.toSorted((a, b) => a - b)
-    const latency = { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99) }
-    return { answers: good.length, ms, ...latency, loadCpu: cpu }
-  })
+  return observe(target, undefined, () => clientWork(target, { kind: 'refresh', ...task }))
+}
+
+async function clientWork(target: Target, task: Task): Promise<Work> {
+  const { outcome, cpu } = await runClient(target, task)
+  const { good, refused, failed, ms } = outcome
+  if (refused.length + failed.length > 0)
+    throw new Error(
+      `${refused.length} refused, ${failed.length} without answer\n${target.server.complaints()}`,
+    )
+  const sorted = good.toSorted((a, b) => a - b)
+  const latency = { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99) }
+  return { answers: good.length, ms, ...latency, loadCpu: cpu }
 }
 
 /** Runs a ceiling, a program that does nothing but one thing, for some seconds on the cores of the servers. */

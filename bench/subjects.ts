@@ -2,7 +2,7 @@
 
 import { createEdges } from './edge.ts'
 import type { Burst, Load } from './load.ts'
-import { burst, ceilingBurst } from './load.ts'
+import { burst, ceilingBurst, heavyBurst } from './load.ts'
 import type { Cores } from './machine.ts'
 import type { Peer } from './peers.ts'
 import type { Account } from './real.ts'
@@ -133,7 +133,8 @@ function subject(name: string, load: Load, weight: Weight = 'light'): Subject {
     weight,
     burst(seconds) {
       bursts += 1
-      return burst(load, seconds, bursts * NUMBERS_PER_BURST)
+      const run = weight === 'heavy' ? heavyBurst : burst
+      return run(load, seconds, bursts * NUMBERS_PER_BURST)
     },
   }
 }
