@@ -16,6 +16,8 @@ export interface Figures {
   readonly logins: readonly Curve[]
   /** Other servers, by name: version and what they do. */
   readonly peers: ReadonlyArray<readonly [name: string, about: string]>
+  /** Bursts that were measured again because an answer was not the right one. */
+  readonly repeated: readonly string[]
   /** What is missing, and why. */
   readonly skipped: readonly string[]
 }

@@ -19,6 +19,11 @@ export interface Burst {
   readonly noise: number | undefined
 }
 
+/** Requests were refused, not answered, or answered with something else than what they asked for. */
+export class WrongAnswers extends Error {
+  override readonly name = 'WrongAnswers'
+}
+
 /** Who is loaded, from where. */
 export interface Target {
   readonly server: Pick<Server, 'pids' | 'url' | 'complaints' | 'emptyLog'>
@@ -75,7 +80,7 @@ async function clientWork(target: Target, task: Task): Promise<Work> {
   const { outcome, cpu } = await runClient(target, task)
   const { good, refused, failed, ms } = outcome
   if (refused.length + failed.length > 0)
-    throw new Error(
+    throw new WrongAnswers(
       `${refused.length} refused, ${failed.length} without answer\n${target.server.complaints()}`,
     )
   const sorted = good.toSorted((a, b) => a - b)
@@ -136,7 +141,7 @@ async function observe(
   // The server's own count has those answers too that came when wrk had gone: their CPU is in the sum.
   const right = counted ? (await counted()) - (before.count ?? 0) : work.answers
   if (right < work.answers)
-    throw new Error(
+    throw new WrongAnswers(
       `${work.answers - right} of ${work.answers} answers were not the right ones\n${server.complaints()}`,
     )
   server.emptyLog()
@@ -169,7 +174,7 @@ export async function runWrk(load: Load, seconds: number, first: number): Promis
   await child.exited
   const { answers = 0, ms = 0, p50 = 0, p99 = 0, refused, failed } = lastJson(output)
   if (failed !== 0 || (refused !== 0 && !load.anyStatus))
-    throw new Error(`the load did not go through:\n${output}${server.complaints()}`)
+    throw new WrongAnswers(`the load did not go through: ${output}${server.complaints()}`)
   // No answer at all is a result too, on a machine that others keep busy: latencies are then unknown, not zero.
   const latency = answers > 0 ? { p50, p99 } : {}
   return { answers, ms, ...latency, loadCpu: cpuOf(child) }

@@ -47,7 +47,7 @@ function all(figures: Figures): Table[] {
   return [targets(figures), ...tables(figures)]
 }
 
-function notes({ bursts, starts, peers, skipped }: Figures): string[] {
+function notes({ bursts, starts, peers, repeated, skipped }: Figures): string[] {
   const disturbed = [...Object.values(bursts), ...Object.values(starts)].flat()
   const noise = spread(disturbed.map((one) => one.noise))
   return [
@@ -64,6 +64,7 @@ function notes({ bursts, starts, peers, skipped }: Figures): string[] {
         ]
       : []),
     ...peers.map(([name, about]) => `${name} ${about}.`),
+    ...repeated.map((what) => `Measured again: ${what}.`),
     ...skipped.map((what) => `Not measured: ${what}.`),
   ]
 }

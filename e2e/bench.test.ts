@@ -14,7 +14,15 @@ import { startServer, TEST_SECRET } from './server.ts'
 
 setDefaultTimeout(30_000)
 
-const NOTHING = { bursts: {}, starts: {}, floods: [], reads: [], logins: [], peers: [] }
+const NOTHING = {
+  bursts: {},
+  starts: {},
+  floods: [],
+  reads: [],
+  logins: [],
+  peers: [],
+  repeated: [],
+}
 
 test('medians, percentiles and slopes are those of the figures', () => {
   expect(spread([3, undefined, 1, 2, 10])).toEqual({ median: 2.5, low: 1, high: 10 })
