@@ -16,7 +16,7 @@ export interface Figures {
   readonly logins: readonly Curve[]
   /** Other servers, by name: version and what they do. */
   readonly peers: ReadonlyArray<readonly [name: string, about: string]>
-  /** Bursts that were measured again because an answer was not the right one. */
+  /** Bursts with a wrong answer: measured again, and left out after the third. */
   readonly repeated: readonly string[]
   /** What is missing, and why. */
   readonly skipped: readonly string[]
@@ -51,5 +51,5 @@ export function onTop(figures: Figures, name: string, ceiling: string): Spread |
 
 /** What a ratio is made of: CPU, or where it cannot be read the time that each answer takes the server. */
 function cost({ cpu, perSecond }: Burst): number | undefined {
-  return cpu ?? (perSecond > 0 ? 1_000 / perSecond : undefined)
+  return cpu ?? (perSecond ? 1_000 / perSecond : undefined)
 }

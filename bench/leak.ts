@@ -34,7 +34,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 const cores = chooseCores()
 const server = await startReal(stage, cores)
 const accounts = await makeAccounts(server.url)
-const { me } = createLoads(stage, { server, accounts, cores })
+const { me } = createLoads(stage, { server, accounts, cores, logins: 8 })
 const refresh = createRefresh(stage, accounts, me)
 const points = await load({ ...me, file: await writeMix(stage, accounts) })
 const settled = points.filter(({ requests }) => requests >= WARM_UP * TOTAL)
@@ -64,7 +64,7 @@ async function load(mix: Load): Promise<Point[]> {
 }
 
 async function refreshes(): Promise<number> {
-  return Math.round((await refresh(1)).perSecond)
+  return Math.round((await refresh(1)).perSecond ?? 0)
 }
 
 /** Some 100,000, which wrk repeats. Of ten, eight are known, one brings a new token, one is bad; one in a thousand logs in. */

@@ -10,13 +10,22 @@ import { quantile } from './statistics.ts'
 
 /** What a burst showed. Times in ms. */
 export interface Burst {
-  readonly perSecond: number
+  readonly perSecond: number | undefined
   /** CPU of the server for one answer. Undefined where it cannot be read. */
   readonly cpu: number | undefined
   readonly p50: number | undefined
   readonly p99: number | undefined
   /** Share of all cores, 0 to 1, that neither the server nor its load used: other programs, and stolen time. */
   readonly noise: number | undefined
+}
+
+/** A burst that was not to be had. */
+export const NOTHING: Burst = {
+  perSecond: undefined,
+  cpu: undefined,
+  p50: undefined,
+  p99: undefined,
+  noise: undefined,
 }
 
 /** Requests were refused, not answered, or answered with something else than what they asked for. */

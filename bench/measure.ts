@@ -6,7 +6,7 @@ import type { Figures } from './figures.ts'
 import type { Flood } from './flood.ts'
 import { flood } from './flood.ts'
 import type { Burst, Load } from './load.ts'
-import { WrongAnswers } from './load.ts'
+import { NOTHING, WrongAnswers } from './load.ts'
 import type { Cores } from './machine.ts'
 import type { Options } from './options.ts'
 import type { Peer } from './peers.ts'
@@ -30,11 +30,12 @@ export async function measure(
   stage: Stage,
   { options, cores, progress }: { options: Options; cores: Cores; progress: Progress },
 ): Promise<Figures> {
+  const { logins } = options
   const { peers, skipped } = options.peers
-    ? await preparePeers(stage, cores, progress.say)
+    ? await preparePeers(stage, { cores, logins }, progress.say)
     : { peers: [], skipped: ['other servers: --peers measures them'] }
   progress.say('starting the servers, making accounts and tokens')
-  const prepared = await prepare(stage, cores, { peers, edge: options.edge })
+  const prepared = await prepare(stage, cores, { peers, edge: options.edge, logins })
   const starters = [...createStarters(stage), ...peers.map(({ starter }) => starter)]
   progress.say('warming up')
   await warmUp(prepared.subjects, starters, options)
@@ -95,16 +96,23 @@ async function measureRounds(
   return { bursts, starts, repeated }
 }
 
-/** On a machine that others keep busy, a server that refuses late work does so now and then: such a burst says nothing. */
-async function patiently<T>(run: () => Promise<T>, onRepeat: (reason: string) => void): Promise<T> {
-  for (let left = TRIES - 1; ; left -= 1) {
+/**
+ * On a machine that others keep busy, a server that refuses late work does so now and then, and such a burst says nothing.
+ * If it stays so, the burst is left out, and its place in the rounds kept.
+ */
+async function patiently(
+  run: () => Promise<Burst>,
+  onFault: (reason: string) => void,
+): Promise<Burst> {
+  for (let left = TRIES; left > 0; left -= 1) {
     try {
       return await run()
     } catch (error) {
-      if (!(error instanceof WrongAnswers) || left === 0) throw error
-      onRepeat(error.message.split('\n')[0] ?? '')
+      if (!(error instanceof WrongAnswers)) throw error
+      onFault(error.message.split('\n')[0] ?? '')
     }
   }
+  return NOTHING
 }
 
 /** One server after the other. What goes wrong with one of them is told, and costs no figure of another. */

@@ -12,6 +12,8 @@ export interface Options {
   readonly startRounds: number
   /** How long everything is warmed up: the light requests at the same time, then the others in turn. */
   readonly warmUpSeconds: number
+  /** Logins and signups at once. */
+  readonly logins: number
   /** Whether other servers run beside ours. */
   readonly peers: boolean
   /** Whether Envoy with three replicas is measured. */
@@ -28,6 +30,7 @@ export const HELP = `npm run bench [-- options]
   --quick        about a minute: no flood, no curves, two short rounds; for a first look only
   --rounds N     repeat everything N times (5)
   --seconds N    length of each burst of load (2)
+  --logins N     logins at once in a burst (8); fewer where the machine is too busy for eight
   --no-edge      leave Envoy out
   --no-overload  leave flood and curves out
   --out FILE     write the report as Markdown too, and the plot beside it as .svg
@@ -35,12 +38,13 @@ export const HELP = `npm run bench [-- options]
 
 /** Reads the flags. Throws when one is wrong. */
 export function readOptions(args: readonly string[]): Options | 'help' {
+  const text = { type: 'string' } as const
   const off = { type: 'boolean', default: false } as const
   const { values } = parseArgs({
     args: [...args],
     options: {
       ...{ quick: off, peers: off, help: off, 'no-edge': off, 'no-overload': off },
-      ...{ rounds: { type: 'string' }, seconds: { type: 'string' }, out: { type: 'string' } },
+      ...{ rounds: text, seconds: text, logins: text, out: text },
     },
   })
   if (values.help) return 'help'
@@ -49,6 +53,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
   return {
     rounds,
     seconds: wholeNumber('seconds', values.seconds, { usual: quick ? 1 : 2, most: 60 }),
+    logins: wholeNumber('logins', values.logins, { usual: 8, most: 64 }),
     startRounds: quick ? 1 : rounds,
     warmUpSeconds: quick ? 1 : 4,
     peers: values.peers,

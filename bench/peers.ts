@@ -22,17 +22,23 @@ export interface Peer {
   readonly starter: Starter
 }
 
+/** Where they run, and how many log in at once. */
+interface Place {
+  readonly cores: Cores
+  readonly logins: number
+}
+
 /** Installs, starts and fills all of them. `skipped`: which ones not, and why. */
 export async function preparePeers(
   stage: Stage,
-  cores: Cores,
+  place: Place,
   say: (what: string) => void,
 ): Promise<{ peers: Peer[]; skipped: string[] }> {
   const [peers, skipped]: [Peer[], string[]] = [[], []]
   for (const kind of [BETTER_AUTH, POCKETBASE]) {
     say(`${kind.name} ${kind.version}: installing and starting it (the first time takes minutes)`)
     try {
-      peers.push(await preparePeer(stage, cores, kind))
+      peers.push(await preparePeer(stage, place, kind))
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       skipped.push(`${kind.name} ${kind.version}: ${reason.split('\n')[0]}`)
@@ -41,7 +47,7 @@ export async function preparePeers(
   return { peers, skipped }
 }
 
-async function preparePeer(stage: Stage, cores: Cores, kind: Kind): Promise<Peer> {
+async function preparePeer(stage: Stage, { cores, logins }: Place, kind: Kind): Promise<Peer> {
   const { name, version, about, healthPath } = kind
   const folder = join(ROOT, '.cache', 'peers', `${name}-${version}`)
   mkdirSync(folder, { recursive: true })
@@ -62,12 +68,12 @@ async function preparePeer(stage: Stage, cores: Cores, kind: Kind): Promise<Peer
     connections,
     counted: undefined,
   })
-  const refresh = all[0]?.refresh && { refresh: load('refresh', CONNECTIONS.heavy) }
+  const refresh = all[0]?.refresh && { refresh: load('refresh', CONNECTIONS.refresh) }
   return {
     name,
     about: `${version}; ${about}`,
     loads: {
-      login: load('login', CONNECTIONS.heavy),
+      login: load('login', logins),
       read: load('read', CONNECTIONS.light),
       ...refresh,
     },

@@ -12,7 +12,7 @@ import { SECRET, SERVE, settings } from './stage.ts'
 
 /** As many accounts as connections, so that no account is used twice at a time. */
 export const ACCOUNTS = 16
-export const CONNECTIONS = { light: 16, heavy: 8 } as const
+export const CONNECTIONS = { light: 16, refresh: 8 } as const
 /** More than the server remembers (twice 5,000): each comes when it has been forgotten. */
 const NEW_TOKENS = 10_500
 
@@ -54,16 +54,27 @@ export async function makeAccounts(url: string): Promise<Account[]> {
   return accounts
 }
 
+/** A server with its accounts, and how it is loaded. */
+export interface Plan {
+  readonly server: Server
+  readonly accounts: readonly Account[]
+  readonly cores: Cores
+  /** Logins and signups at once. */
+  readonly logins: number
+  /** Of the files with the requests: another one for each server. */
+  readonly prefix?: string
+}
+
 /** The load for each operation of the real server. */
 export function createLoads(
   stage: Stage,
-  { server, accounts, cores }: { server: Server; accounts: readonly Account[]; cores: Cores },
+  { server, accounts, cores, logins, prefix = '' }: Plan,
 ): Record<Exclude<Operation, 'meNew'>, Load> {
   const load = (name: string, requests: readonly RequestLine[], counted: Load['counted']) => ({
     server,
     cores: cores.load,
-    file: writeRequests(stage.path(`${name}.tsv`), requests),
-    connections: name === 'login' || name === 'signup' ? CONNECTIONS.heavy : CONNECTIONS.light,
+    file: writeRequests(stage.path(`${prefix}${name}.tsv`), requests),
+    connections: name === 'login' || name === 'signup' ? logins : CONNECTIONS.light,
     counted,
   })
   const count = (series: string, ...labels: string[]) => counter([server], series, labels)
@@ -100,7 +111,8 @@ export function loginRequests(accounts: readonly Account[]): RequestLine[] {
 export function createRefresh(stage: Stage, accounts: readonly Account[], load: Load) {
   const file = stage.path('refresh.txt')
   writeFileSync(file, accounts.map(({ refreshToken }) => `${refreshToken}\n`).join(''))
-  return (seconds: number) => refreshBurst(load, { file, connections: CONNECTIONS.heavy, seconds })
+  return (seconds: number) =>
+    refreshBurst(load, { file, connections: CONNECTIONS.refresh, seconds })
 }
 
 /** `me`, each request with a token that the server does not remember. */

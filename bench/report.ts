@@ -64,7 +64,9 @@ function notes({ bursts, starts, peers, repeated, skipped }: Figures): string[] 
         ]
       : []),
     ...peers.map(([name, about]) => `${name} ${about}.`),
-    ...repeated.map((what) => `Measured again: ${what}.`),
+    ...repeated.map(
+      (what) => `Spoiled by a wrong answer, and measured again or left out: ${what}.`,
+    ),
     ...skipped.map((what) => `Not measured: ${what}.`),
   ]
 }

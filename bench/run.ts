@@ -72,7 +72,10 @@ function stopOnSignal(stage: Stage): void {
     })
 }
 
-function describe({ rounds, seconds, startRounds }: Options, { server, load }: Cores): Facts {
+function describe(
+  { rounds, seconds, logins, startRounds }: Options,
+  { server, load }: Cores,
+): Facts {
   const { dependencies } = manifest
   const packages = (['hono', 'graphql-yoga', 'graphql', '@libsql/client'] as const)
     .map((name) => `${name} ${dependencies[name]}`)
@@ -90,7 +93,7 @@ function describe({ rounds, seconds, startRounds }: Options, { server, load }: C
     ],
     [
       'load',
-      `${rounds} rounds in turn, ${seconds} s each; 16 connections, for passwords and refreshes 8; 16 accounts; ${startRounds} of each start; logs to files`,
+      `${rounds} rounds in turn, ${seconds} s each; 16 connections, for passwords ${logins}, for refreshes 8; 16 accounts; ${startRounds} of each start; logs to files`,
     ],
   ]
 }

@@ -43,13 +43,13 @@ const NUMBERS_PER_BURST = 1_000_000
 export async function prepare(
   stage: Stage,
   cores: Cores,
-  { peers, edge }: { peers: readonly Peer[]; edge: boolean },
+  { peers, edge, logins }: { peers: readonly Peer[]; edge: boolean; logins: number },
 ): Promise<Prepared> {
   const server = await startReal(stage, cores)
   const accounts = await makeAccounts(server.url)
-  const loads = createLoads(stage, { server, accounts, cores })
+  const loads = createLoads(stage, { server, accounts, cores, logins })
   const echoes = await startEchoes(stage, cores, { server, accounts })
-  const native = await createNative(stage, cores)
+  const native = await createNative(stage, cores, logins)
   const edges = edge ? await createEdges(stage) : { subjects: [], skipped: ['edge: left out'] }
   const subjects = [
     subject('bareEcho', { ...loads.me, server: echoes.bare, counted: undefined }),
@@ -75,7 +75,7 @@ export async function prepare(
 }
 
 /** The other hash engine, on a server of its own, where this version has it and its package is there. */
-async function createNative(stage: Stage, cores: Cores) {
+async function createNative(stage: Stage, cores: Cores, logins: number) {
   if (!has('PASSWORD_ENGINE'))
     return { subjects: [], skipped: ['native hash engine: this version has none'] }
   if (!hasPackage('@node-rs/argon2'))
@@ -86,7 +86,8 @@ async function createNative(stage: Stage, cores: Cores) {
   }
   const server = await startReal(stage, cores, { env })
   const accounts = await makeAccounts(server.url)
-  const { login } = createLoads(stage, { server, accounts, cores })
+  const prefix = 'native-'
+  const { login } = createLoads(stage, { server, accounts, cores, logins, prefix })
   const subjects = [
     ceiling('nativeHash', cores, (seconds) => ['hash.ts', String(seconds), 'native']),
     subject('nativeLogin', login, 'heavy'),
