@@ -55,7 +55,7 @@ if (import.meta.main) {
 async function run(url: string, task: Task): Promise<Outcome> {
   const outcome = { good: [] as number[], refused: [] as number[], failed: [] as number[] }
   const started = performance.now()
-  if (task.kind === 'refresh') await refreshAll(url, task, outcome.good)
+  if (task.kind === 'refresh') await refreshAll(url, task, outcome)
   else if (task.kind === 'open') await open(url, task, outcome)
   else await closed(url, task, outcome)
   return { ms: performance.now() - started, ...outcome }
@@ -63,11 +63,11 @@ async function run(url: string, task: Task): Promise<Outcome> {
 
 type Lists = Record<'good' | 'refused' | 'failed', number[]>
 
-/** A refused refresh ends the run: a session that ended can make no more. */
+/** A refusal leaves the token as it was: it is tried again. */
 async function refreshAll(
   url: string,
   task: Extract<Task, { kind: 'refresh' }>,
-  good: number[],
+  lists: Lists,
 ): Promise<void> {
   const tokens = readFileSync(task.file, 'utf8').trimEnd().split('\n')
   const deadline = performance.now() + task.seconds * 1_000
@@ -76,10 +76,10 @@ async function refreshAll(
       const begun = performance.now()
       const line = operation(REFRESH, { variables: { refreshToken: tokens[i] ?? '' } })
       const { text } = await ask(url, line)
-      good.push(since(begun))
       const [, next] = /"refreshToken":"([^"]+)"/.exec(text) ?? []
-      if (next === undefined) throw new Error(`a refresh was refused: ${text}`)
-      tokens[i] = next
+      const list = next === undefined ? lists.refused : lists.good
+      list.push(since(begun))
+      if (next !== undefined) tokens[i] = next
     }
   }
   await Promise.all(Array.from({ length: Math.min(task.connections, tokens.length) }, chain))
