@@ -1,5 +1,5 @@
-// Curves as SVG: a panel for each kind of request, both axes logarithmic. Every sample is a faint dot; the lines are the
-// median and, dashed, the 99th percentile.
+// Curves as SVG: a panel for each kind of request, both axes logarithmic. Samples are faint dots; the lines, made of all
+// samples, are the median and, dashed, the 99th percentile.
 
 import type { Curve, Point } from './curve.ts'
 import { quantile } from './statistics.ts'

@@ -58,8 +58,8 @@ function write(file: string, facts: Facts, figures: Figures): void {
     writeFileSync(
       svg,
       plot([
-        { title: 'Authenticated read: every sample, median and 99th percentile', curves: reads },
-        { title: 'Login: every sample, median and 99th percentile', curves: logins },
+        { title: 'Authenticated read: samples, median, 99th percentile (dashed)', curves: reads },
+        { title: 'Login: samples, median, 99th percentile (dashed)', curves: logins },
       ]),
     )
 }
