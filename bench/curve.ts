@@ -1,8 +1,8 @@
 // Latency against offered load, open loop: requests come when they are due, as from visitors who know nothing of each
 // other, and each is timed from that moment. Every single time is kept.
 
-import type { Load } from './load.ts'
-import { runClient } from './load.ts'
+import type { Load } from './drive.ts'
+import { runClient } from './drive.ts'
 import { untilQuiet } from './stage.ts'
 import { quantile } from './statistics.ts'
 

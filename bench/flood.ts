@@ -1,8 +1,8 @@
 // The flood: 200 logins in flight for 20 s, and beside them a light authenticated read 20 times a second, timed from when
 // each was due. Memory is the most that the server ever had.
 
-import type { Load } from './load.ts'
-import { runClient } from './load.ts'
+import type { Load } from './drive.ts'
+import { runClient } from './drive.ts'
 import { residentMemory } from './machine.ts'
 import { untilQuiet } from './stage.ts'
 import { quantile } from './statistics.ts'

@@ -2,8 +2,8 @@
 // them; then the slope of resident memory over the requests after the first fifth. Exits with 1 when that is 1 MiB or more
 // for 100,000 requests. Linux only.
 
-import type { Load } from './load.ts'
-import { runWrk } from './load.ts'
+import type { Load } from './drive.ts'
+import { runWrk } from './drive.ts'
 import { chooseCores, residentMemory } from './machine.ts'
 import type { Account } from './real.ts'
 import {

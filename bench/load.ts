@@ -2,9 +2,10 @@
 // and by client.ts where the answers must be told apart or waited for.
 // What is counted is the server's CPU time, from before the burst until it is quiet again.
 
-import type { Outcome, Task } from './client.ts'
-import { cpuTime, machineTime, noiseBetween, pinned } from './machine.ts'
-import type { Server } from './stage.ts'
+import type { Task } from './client.ts'
+import type { Load, Target, Work } from './drive.ts'
+import { runCeiling, runClient, runWrk, WrongAnswers } from './drive.ts'
+import { cpuTime, machineTime, noiseBetween } from './machine.ts'
 import { untilQuiet } from './stage.ts'
 import { quantile } from './statistics.ts'
 
@@ -26,39 +27,6 @@ export const NOTHING: Burst = {
   p50: undefined,
   p99: undefined,
   noise: undefined,
-}
-
-/** Requests were refused, not answered, or answered with something else than what they asked for. */
-export class WrongAnswers extends Error {
-  override readonly name = 'WrongAnswers'
-}
-
-/** Who is loaded, from where. */
-export interface Target {
-  readonly server: Pick<Server, 'pids' | 'url' | 'complaints' | 'emptyLog'>
-  /** Of the load. */
-  readonly cores: string | undefined
-}
-
-/** What to send where. */
-export interface Load extends Target {
-  /** Requests, as `writeRequests` writes them. */
-  readonly file: string
-  readonly connections: number
-  /** How many right answers the server has counted itself. Without it, any answer with a good status is right. */
-  readonly counted: (() => Promise<number>) | undefined
-  /** Whether refusals are part of the load. */
-  readonly anyStatus?: true
-}
-
-/** What a program that did the work itself or made others do it reports. */
-interface Work {
-  readonly answers: number
-  readonly ms: number
-  readonly p50?: number | undefined
-  readonly p99?: number | undefined
-  /** CPU of what made the load. */
-  readonly loadCpu: number
 }
 
 /** Loads a server for some seconds. Throws if any answer was not the right one. `first`: where {n} begins. */
@@ -85,6 +53,22 @@ export function refreshBurst(
   return observe(target, undefined, () => clientWork(target, { kind: 'refresh', ...task }))
 }
 
+/** What a ceiling does by itself, for as long as its arguments say. */
+export async function ceilingBurst(
+  args: readonly string[],
+  cores: string | undefined,
+): Promise<Burst> {
+  const before = machineTime()
+  const { answers, ms, cpu, p50, p99, loadCpu } = await runCeiling(args, cores)
+  return {
+    perSecond: (answers / ms) * 1_000,
+    cpu: cpu / answers,
+    p50,
+    p99,
+    noise: noiseBetween(before, machineTime(), loadCpu),
+  }
+}
+
 async function clientWork(target: Target, task: Task): Promise<Work> {
   const { outcome, cpu } = await runClient(target, task)
   const { good, refused, failed, ms } = outcome
@@ -95,47 +79,6 @@ async function clientWork(target: Target, task: Task): Promise<Work> {
   const sorted = good.toSorted((a, b) => a - b)
   const latency = { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99) }
   return { answers: good.length, ms, ...latency, loadCpu: cpu }
-}
-
-/** Runs a ceiling, a program that does nothing but one thing, for some seconds on the cores of the servers. */
-export async function ceilingBurst(
-  args: readonly string[],
-  cores: string | undefined,
-): Promise<Burst> {
-  const before = machineTime()
-  const [script, ...rest] = args
-  const child = Bun.spawn(
-    pinned(cores, [process.execPath, `${import.meta.dir}/${script}`, ...rest]),
-    { stdout: 'pipe', stderr: 'inherit', timeout: 90_000 },
-  )
-  const result = lastJson(await new Response(child.stdout).text())
-  await child.exited
-  const { answers, ms, cpu, p50, p99 } = result
-  if (!answers || !ms || !cpu) throw new Error(`${script} did not end`)
-  return {
-    perSecond: (answers / ms) * 1_000,
-    cpu: cpu / answers,
-    p50,
-    p99,
-    noise: noiseBetween(before, machineTime(), cpuOf(child)),
-  }
-}
-
-/** Runs client.ts, and says how much CPU it used. */
-export async function runClient(
-  { server, cores }: Target,
-  task: Task,
-): Promise<{ outcome: Outcome; cpu: number }> {
-  const child = Bun.spawn(
-    pinned(cores, [
-      ...[process.execPath, `${import.meta.dir}/client.ts`],
-      ...[server.url, JSON.stringify(task)],
-    ]),
-    { stdout: 'pipe', stderr: 'inherit', timeout: (task.seconds + 60) * 1_000 },
-  )
-  const output = await new Response(child.stdout).text()
-  if ((await child.exited) !== 0) throw new Error(`the load did not end\n${server.complaints()}`)
-  return { outcome: JSON.parse(output) as Outcome, cpu: cpuOf(child) }
 }
 
 async function observe(
@@ -164,37 +107,4 @@ async function observe(
     p99: work.p99,
     noise: noiseBetween(before.machine, after.machine, (cpu ?? 0) + work.loadCpu),
   }
-}
-
-/** Runs wrk for some seconds. Throws when requests were not answered, or refused where that is no part of the load. */
-export async function runWrk(load: Load, seconds: number, first: number): Promise<Work> {
-  const { server, file, connections, cores } = load
-  const child = Bun.spawn(
-    pinned(cores, [
-      'wrk',
-      ...['--threads', '1', '--connections', String(connections)],
-      ...['--duration', `${seconds}s`, '--timeout', '10s'],
-      ...['--script', `${import.meta.dir}/load.lua`],
-      ...[server.url, '--', file, String(first)],
-    ]),
-    { stdout: 'pipe', stderr: 'inherit', timeout: (seconds + 20) * 1_000 },
-  )
-  const output = await new Response(child.stdout).text()
-  await child.exited
-  const { answers = 0, ms = 0, p50 = 0, p99 = 0, refused, failed } = lastJson(output)
-  if (failed !== 0 || (refused !== 0 && !load.anyStatus))
-    throw new WrongAnswers(`the load did not go through: ${output}${server.complaints()}`)
-  // No answer at all is a result too, on a machine that others keep busy: latencies are then unknown, not zero.
-  const latency = answers > 0 ? { p50, p99 } : {}
-  return { answers, ms, ...latency, loadCpu: cpuOf(child) }
-}
-
-function lastJson(output: string): Record<string, number | undefined> {
-  const line = output.trimEnd().split('\n').at(-1) ?? ''
-  return line.startsWith('{') ? (JSON.parse(line) as Record<string, number>) : {}
-}
-
-function cpuOf(child: Bun.Subprocess): number {
-  // Microseconds, and a bigint whatever the declaration says.
-  return Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1_000
 }

@@ -3,7 +3,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Load } from './load.ts'
+import type { Load } from './drive.ts'
 import type { Cores } from './machine.ts'
 import type { Kind, Requests } from './peers/kinds.ts'
 import { BETTER_AUTH, POCKETBASE } from './peers/kinds.ts'

@@ -1,7 +1,8 @@
 // The real server under load: its accounts, its sessions, and the requests that each operation consists of.
 
 import { writeFileSync } from 'node:fs'
-import type { Load } from './load.ts'
+import { counter, meCount, routeCount } from './counts.ts'
+import type { Load } from './drive.ts'
 import { refreshBurst } from './load.ts'
 import type { Cores } from './machine.ts'
 import { makeTokens } from './new-tokens.ts'
@@ -134,31 +135,6 @@ export async function makeNewTokens(
   const at = { database: stage.path('load.db'), secret: SECRET }
   const tokens = await makeTokens(count, accounts[0]?.accessToken ?? '', at)
   return tokens.map((accessToken) => ({ accessToken }))
-}
-
-/** How many `me` these servers have answered well. */
-export function meCount(servers: readonly Pick<Server, 'metricsUrl'>[]): () => Promise<number> {
-  const labels = ['field="me"', 'outcome="ok"']
-  return counter(servers, 'munjigi_graphql_operation_seconds_count', labels)
-}
-
-function routeCount(server: Server, route: string): () => Promise<number> {
-  return counter([server], 'http_requests_total', [`route="${route}"`, 'status="200"'])
-}
-
-/** Reads one series of the servers' own metrics. */
-function counter(
-  servers: readonly Pick<Server, 'metricsUrl'>[],
-  series: string,
-  labels: readonly string[],
-) {
-  return async (): Promise<number> => {
-    const texts = servers.map(async ({ metricsUrl = '' }) => (await fetch(metricsUrl)).text())
-    return (await Promise.all(texts))
-      .flatMap((text) => text.split('\n'))
-      .filter((text) => text.startsWith(`${series}{`) && labels.every((l) => text.includes(l)))
-      .reduce((sum, text) => sum + Number(text.slice(text.lastIndexOf(' '))), 0)
-  }
 }
 
 async function signUp(url: string, address: string): Promise<Account> {

@@ -4,7 +4,8 @@ import type { Figures } from './figures.ts'
 import { NOISY, percent } from './format.ts'
 import { HAS_PROC } from './machine.ts'
 import { spread } from './statistics.ts'
-import type { Table } from './tables.ts'
+import type { Table } from './table.ts'
+import { aligned } from './table.ts'
 import { tables } from './tables.ts'
 import { targets } from './targets.ts'
 
@@ -69,18 +70,4 @@ function notes({ bursts, starts, peers, repeated, skipped }: Figures): string[] 
     ),
     ...skipped.map((what) => `Not measured: ${what}.`),
   ]
-}
-
-function aligned({ head, rows }: Table): string[] {
-  const lines = [head, ...rows]
-  const plain = (cell: string) => cell.replaceAll('`', '')
-  const widths = head.map((_, i) => Math.max(...lines.map((cells) => plain(cells[i] ?? '').length)))
-  return lines.map((cells) =>
-    cells
-      .map((cell, i) =>
-        i === 0 ? plain(cell).padEnd(widths[i] ?? 0) : plain(cell).padStart(widths[i] ?? 0),
-      )
-      .join('  ')
-      .trimEnd(),
-  )
 }

@@ -1,7 +1,8 @@
 // What is measured in each round: the real server's operations, and the ceilings that they are held against.
 
+import type { Load } from './drive.ts'
 import { createEdges } from './edge.ts'
-import type { Burst, Load } from './load.ts'
+import type { Burst } from './load.ts'
 import { burst, ceilingBurst, heavyBurst } from './load.ts'
 import type { Cores } from './machine.ts'
 import type { Peer } from './peers.ts'

@@ -1,19 +1,12 @@
 // The tables of the report, one for each kind of row.
 
-import type { Curve } from './curve.ts'
 import type { Figures } from './figures.ts'
 import { costRatio, onTop, rateRatio, rowOf } from './figures.ts'
-import { latency, noiseOf, number, show } from './format.ts'
-import { percentile } from './plot.ts'
+import { latency, noiseOf, show } from './format.ts'
+import { curves, floods } from './overload-tables.ts'
 import type { Start } from './startup.ts'
 import { spread } from './statistics.ts'
-
-/** Cells of text. */
-export interface Table {
-  readonly title: string
-  readonly head: readonly string[]
-  readonly rows: ReadonlyArray<readonly string[]>
-}
+import type { Table } from './table.ts'
 
 const NAMES: Readonly<Record<string, string>> = {
   bareEcho: 'ceiling: Hono echo, bare',
@@ -134,43 +127,4 @@ function starts({ starts: all }: Figures): Table {
       noiseOf(list),
     ]),
   }
-}
-
-function floods({ floods: all }: Figures): Table {
-  return {
-    title: 'The flood: 200 logins in flight for 20 s, 20 reads a second beside them',
-    head: [
-      ...['server', 'accepted (rate × unloaded)', 'accepted p99 ms', 'refused (p99 ms)'],
-      ...['unanswered', 'read p50 / p99 ms', 'read errors', 'peak RSS MiB'],
-    ],
-    rows: all.map((f) => [
-      f.name,
-      `${f.accepted} (${number(f.ofUnloaded)})`,
-      number(f.acceptedP99),
-      f.refused === 0 ? 'none' : `${f.refused} (${number(f.refusedP99)})`,
-      String(f.failed),
-      `${number(f.readP50)} / ${number(f.readP99)}`,
-      `${f.readErrors} of ${f.reads + f.readErrors}`,
-      number(f.memory),
-    ]),
-  }
-}
-
-/** The plot in figures. */
-function curves({ reads, logins }: Figures): Table[] {
-  const table = (title: string, all: readonly Curve[]): Table => ({
-    title,
-    head: ['server', 'offered a second', 'p50 ms', 'p99 ms', 'answered', 'refused', 'failed'],
-    rows: all.flatMap(({ name, points }) =>
-      points.map((point) => [
-        ...[name, String(point.offered)],
-        ...[0.5, 0.99].map((share) => number(percentile(point, share))),
-        ...[point.times.length, point.refused, point.failed].map(String),
-      ]),
-    ),
-  })
-  return [
-    table('Latency against offered load: authenticated read', reads),
-    table('Latency against offered load: login', logins),
-  ]
 }

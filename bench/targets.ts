@@ -7,7 +7,7 @@ import type { Disturbed } from './format.ts'
 import { isNoisy, show } from './format.ts'
 import type { Spread } from './statistics.ts'
 import { spread } from './statistics.ts'
-import type { Table } from './tables.ts'
+import type { Table } from './table.ts'
 
 /** The table of targets; rows of what was not measured say so. */
 export function targets(figures: Figures): Table {
