@@ -7,11 +7,13 @@ import { requestId } from 'hono/request-id'
 import { routePath } from 'hono/route'
 import { Registry } from 'prom-client'
 
-const [kind = 'bare', headers = '{}'] = process.argv.slice(2)
+const [kind = 'bare', headers = '{}', port = '0'] = process.argv.slice(2)
 const app = kind === 'bare' ? new Hono() : dressed(JSON.parse(headers) as Record<string, string>)
 app.post('/graphql', async (c) => c.json(await c.req.json()))
+// The edge asks before it sends anything.
+app.get('/readyz', (c) => c.text('ready'))
 
-const server = Bun.serve({ hostname: '127.0.0.1', port: 0, development: false, fetch: app.fetch })
+const server = Bun.serve({ hostname: '127.0.0.1', port, development: false, fetch: app.fetch })
 console.log(JSON.stringify({ event: 'server.started', url: `http://127.0.0.1:${server.port}` }))
 process.once('SIGTERM', () => process.exit())
 

@@ -1,28 +1,29 @@
--- Sends the requests of a file in turn, for wrk. One a line: method, bearer token or nothing, body or nothing, separated by
--- tabs. {n} in a body becomes a number that no other request has. The result is one line of JSON.
+-- Sends the requests of a file in turn, for wrk. One a line: method, path, a header or nothing, body or nothing, separated
+-- by tabs. {n} in a body becomes a number that no other request has. The result is one line of JSON.
 
 local requests, turn, number = {}, 0, 0
 
-local function format(method, token, body)
+local function format(method, path, header, body)
   local headers = { ['Host'] = wrk.headers['Host'] }
   if body then headers['Content-Type'] = 'application/json' end
-  if token ~= '' then headers['Authorization'] = 'Bearer ' .. token end
-  return wrk.format(method, nil, headers, body)
+  local name, value = header:match('^([^:]+): (.*)$')
+  if name then headers[name] = value end
+  return wrk.format(method, path, headers, body)
 end
 
 function init(args)
   number = tonumber(args[2])
   for line in io.lines(args[1]) do
-    local method, token, body = line:match('^([^\t]*)\t([^\t]*)\t(.*)$')
+    local method, path, header, body = line:match('^([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$')
     if body == '' then body = nil end
     if body and body:find('{n}', 1, true) then
       requests[#requests + 1] = function()
         number = number + 1
-        return format(method, token, (body:gsub('{n}', tostring(number))))
+        return format(method, path, header, (body:gsub('{n}', tostring(number))))
       end
     else
       -- Made once: wrk must stay cheaper than what it measures.
-      local text = format(method, token, body)
+      local text = format(method, path, header, body)
       requests[#requests + 1] = function() return text end
     end
   end

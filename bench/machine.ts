@@ -22,20 +22,27 @@ export interface MachineTime {
 /** USER_HZ is 100 on every architecture that Bun runs on. */
 const MS_PER_TICK = 10
 
-/** CPU time that a process has used, all threads, in ms. Undefined without /proc. */
-export function cpuTime(pid: number): number | undefined {
-  if (!HAS_PROC) return undefined
+/** CPU time that processes have used, all threads, in ms. Undefined without /proc. */
+export function cpuTime(pids: readonly number[]): number | undefined {
+  return HAS_PROC ? pids.reduce((sum, pid) => sum + cpuTimeOf(pid), 0) : undefined
+}
+
+function cpuTimeOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   // The name before the last bracket may hold spaces; utime and stime are fields 14 and 15 (proc(5)).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK
 }
 
-/** Resident memory of a process in MiB. Undefined without /proc. */
-export function residentMemory(pid: number): number | undefined {
+/** Resident memory of processes in MiB, or the most they ever had (`VmHWM`). Undefined without /proc. */
+export function residentMemory(
+  pids: readonly number[],
+  field: 'VmRSS' | 'VmHWM' = 'VmRSS',
+): number | undefined {
   if (!HAS_PROC) return undefined
-  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return kib === undefined ? undefined : Number(kib) / 1024
+  const kib = (pid: number) =>
+    new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return pids.reduce((sum, pid) => sum + Number(kib(pid) ?? 0), 0) / 1024
 }
 
 /** What all cores together have done since the machine started, in ms: `busy` is all that was not idle, stolen time too. */

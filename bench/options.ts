@@ -12,37 +12,53 @@ export interface Options {
   readonly startRounds: number
   /** How long everything is warmed up: the light requests at the same time, then the others in turn. */
   readonly warmUpSeconds: number
-  /** Where the Markdown goes, if anywhere. */
+  /** Logins and signups at once. */
+  readonly logins: number
+  /** Whether other servers run beside ours. */
+  readonly peers: boolean
+  /** Whether Envoy with three replicas is measured. */
+  readonly edge: boolean
+  /** Whether flood and curves follow the rounds. */
+  readonly overload: boolean
+  /** Where the Markdown goes, if anywhere; the plot goes beside it. */
   readonly out: string | undefined
 }
 
 export const HELP = `npm run bench [-- options]
 
-  --quick        about 25 seconds instead of about 3 minutes; for a first look only
+  --peers        measure better-auth and PocketBase too; fetches them the first time
+  --quick        about a minute: no flood, no curves, two short rounds; for a first look only
   --rounds N     repeat everything N times (5)
-  --seconds N    length of each burst of load (3)
-  --out FILE     write the report as Markdown too
+  --seconds N    length of each burst of load (2)
+  --logins N     logins at once in a burst (8); fewer where the machine is too busy for eight
+  --no-edge      leave Envoy out
+  --no-overload  leave flood and curves out
+  --out FILE     write the report as Markdown too, and the plot beside it as .svg
   --help         this text`
 
 /** Reads the flags. Throws when one is wrong. */
 export function readOptions(args: readonly string[]): Options | 'help' {
+  const text = { type: 'string' } as const
+  const off = { type: 'boolean', default: false } as const
   const { values } = parseArgs({
     args: [...args],
     options: {
-      quick: { type: 'boolean', default: false },
-      rounds: { type: 'string' },
-      seconds: { type: 'string' },
-      out: { type: 'string' },
-      help: { type: 'boolean', default: false },
+      ...{ quick: off, peers: off, help: off, 'no-edge': off, 'no-overload': off },
+      ...{ rounds: text, seconds: text, logins: text, out: text },
     },
   })
   if (values.help) return 'help'
-  const rounds = wholeNumber('rounds', values.rounds, { usual: values.quick ? 2 : 5, most: 100 })
+  const { quick } = values
+  const rounds = wholeNumber('rounds', values.rounds, { usual: quick ? 2 : 5, most: 100 })
   return {
     rounds,
-    seconds: wholeNumber('seconds', values.seconds, { usual: values.quick ? 1 : 3, most: 60 }),
-    startRounds: values.quick ? 1 : rounds,
-    warmUpSeconds: values.quick ? 1 : 6,
+    seconds: wholeNumber('seconds', values.seconds, { usual: quick ? 1 : 2, most: 60 }),
+    logins: wholeNumber('logins', values.logins, { usual: 8, most: 64 }),
+    startRounds: quick ? 1 : rounds,
+    warmUpSeconds: quick ? 1 : 4,
+    peers: values.peers,
+    edge: !values['no-edge'],
+    overload: !quick && !values['no-overload'],
     out: values.out,
   }
 }

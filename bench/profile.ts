@@ -1,12 +1,12 @@
-// bun bench/profile.ts [me|jwks|login|signup]: where the real server spends its time, by the sampling profiler of Bun.
+// bun bench/profile.ts [me|jwks|livez|login|signup]: where the real server spends its time, by the sampling profiler of Bun.
 // The profiler slows the server down and does not see other threads: its shares are hints, to be confirmed by run.ts.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { burst } from './load.ts'
 import { chooseCores } from './machine.ts'
+import { createLoads, makeAccounts, startReal } from './real.ts'
 import { createStage } from './stage.ts'
-import { createLoads, makeAccounts, startReal } from './subjects.ts'
 
 /** The parts of .cpuprofile (Chrome DevTools Protocol, `Profiler.Profile`) that are read here. Times in µs. */
 interface Profile {
@@ -41,28 +41,30 @@ const PARTS: ReadonlyArray<readonly [RegExp, string]> = [
 ]
 
 const operation = process.argv[2] ?? 'me'
-if (!isOperation(operation)) throw new Error('one of: me, jwks, login, signup')
+if (!isOperation(operation)) throw new Error('one of: me, jwks, livez, login, signup')
 const profile = await record(operation)
 const samples = ownersOf(profile)
 print('By part', count(samples.map(({ owner }) => partOf(owner))))
 print('By file or package', count(samples.map(({ owner }) => owner)))
 print('By function, and who called it', count(samples.map((s) => `${s.leaf}  in  ${s.owner}`)))
 
-function isOperation(name: string): name is 'me' | 'jwks' | 'login' | 'signup' {
-  return ['me', 'jwks', 'login', 'signup'].includes(name)
+function isOperation(name: string): name is 'me' | 'jwks' | 'livez' | 'login' | 'signup' {
+  return ['me', 'jwks', 'livez', 'login', 'signup'].includes(name)
 }
 
-async function record(name: 'me' | 'jwks' | 'login' | 'signup'): Promise<Profile> {
+async function record(name: 'me' | 'jwks' | 'livez' | 'login' | 'signup'): Promise<Profile> {
   await using stage = createStage()
   const folder = stage.path('profile')
   const cores = chooseCores()
-  const server = await startReal(stage, cores, ['--cpu-prof', `--cpu-prof-dir=${folder}`])
-  const tokens = await makeAccounts(server)
-  const load = createLoads(stage, { server, tokens, cores })[name]
+  const server = await startReal(stage, cores, {
+    flags: ['--cpu-prof', `--cpu-prof-dir=${folder}`],
+  })
+  const accounts = await makeAccounts(server.url)
+  const load = createLoads(stage, { server, accounts, cores, logins: 8 })[name]
   console.log(`${name}, ${SECONDS} s after a warm-up of 3 s …`)
   await burst(load, 3, 0)
   const { perSecond } = await burst(load, SECONDS, 1_000_000)
-  console.log(`${Math.round(perSecond)} per second under the profiler`)
+  console.log(`${Math.round(perSecond ?? 0)} per second under the profiler`)
   // The profile is written when the process ends.
   await server.stop()
   const [file = ''] = readdirSync(folder).filter((entry) => entry.endsWith('.cpuprofile'))

@@ -2,21 +2,20 @@
 // Loads only servers that it starts itself on 127.0.0.1, for a bounded time. README.md says how to read the result.
 
 import { writeFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import manifest from '../package.json' with { type: 'json' }
-import type { Burst } from './load.ts'
+import type { Figures } from './figures.ts'
 import type { Cores } from './machine.ts'
 import { chooseCores, describeMachine } from './machine.ts'
+import { measure } from './measure.ts'
 import type { Options } from './options.ts'
 import { HELP, readOptions } from './options.ts'
+import { plot } from './plot.ts'
 import { createProgress } from './progress.ts'
-import type { Facts, Figures } from './report.ts'
+import type { Facts } from './report.ts'
 import { toMarkdown, toText } from './report.ts'
 import type { Stage } from './stage.ts'
 import { createStage, ROOT } from './stage.ts'
-import type { Start, Starter, StartName } from './startup.ts'
-import { createStarters } from './startup.ts'
-import type { Subject, SubjectName } from './subjects.ts'
-import { prepare } from './subjects.ts'
 
 try {
   process.exitCode = await main(readOptions(process.argv.slice(2)))
@@ -35,69 +34,34 @@ async function main(options: Options | 'help'): Promise<number> {
       'wrk makes the load and is not installed: `apt-get install wrk` (Debian, Ubuntu) or `brew install wrk` (macOS)',
     )
   const cores = chooseCores()
-  const figures = await measure(options, cores)
+  const figures = await run(options, cores)
   const facts = describe(options, cores)
   console.log(`\n${toText(facts, figures)}`)
-  if (options.out) writeFileSync(options.out, toMarkdown(facts, figures))
+  if (options.out) write(options.out, facts, figures)
   return 0
 }
 
-async function measure(options: Options, cores: Cores): Promise<Figures> {
+async function run(options: Options, cores: Cores): Promise<Figures> {
   await using stage = createStage()
   stopOnSignal(stage)
   const progress = createProgress()
-  progress.say('starting the servers')
-  const subjects = await prepare(stage, cores)
-  const starters = createStarters(stage)
-  progress.say('warming up')
-  await Promise.all(subjects.filter(isLight).map(({ burst }) => burst(options.warmUpSeconds)))
-  // One after the other: under more load than they can serve they would begin to refuse, as they should.
-  for (const { burst } of subjects.filter(isHeavy)) await burst(options.warmUpSeconds)
-  for (const { prime } of starters) await prime()
-
-  const figures = emptyFigures()
-  for (let round = 1; round <= options.rounds; round += 1) {
-    const say = (what: string) => progress.say(`round ${round} of ${options.rounds}: ${what}`)
-    // Forth and back: nothing always comes after the same neighbour.
-    for (const { name, burst } of inTurn(subjects, round)) {
-      say(name)
-      figures.bursts[name].push(await burst(options.seconds))
-    }
-    if (round > options.startRounds) continue
-    for (const { name, time } of inTurn(starters, round)) {
-      say(name)
-      figures.starts[name].push(await time())
-    }
-  }
+  const figures = await measure(stage, { options, cores, progress })
   progress.end()
   return figures
 }
 
-function isLight({ name }: Pick<Subject, 'name'>): boolean {
-  return !isHeavy({ name }) && name !== 'hash'
-}
-
-/** The bare hash is not among them: it warms itself up. */
-function isHeavy({ name }: Pick<Subject, 'name'>): boolean {
-  return name === 'login' || name === 'signup'
-}
-
-function inTurn<T extends Subject | Starter>(items: readonly T[], round: number): readonly T[] {
-  return round % 2 === 1 ? items : items.toReversed()
-}
-
-function emptyFigures() {
-  const bursts: Record<SubjectName, Burst[]> = {
-    bareEcho: [],
-    dressedEcho: [],
-    me: [],
-    jwks: [],
-    hash: [],
-    login: [],
-    signup: [],
-  }
-  const starts: Record<StartName, Start[]> = { bareStart: [], warmStart: [], coldStart: [] }
-  return { bursts, starts }
+function write(file: string, facts: Facts, figures: Figures): void {
+  const { reads, logins } = figures
+  const svg = reads.length > 0 ? file.replace(/(\.md)?$/, '.svg') : undefined
+  writeFileSync(file, toMarkdown(facts, figures, svg && basename(svg)))
+  if (svg)
+    writeFileSync(
+      svg,
+      plot([
+        { title: 'Authenticated read: samples, median, 99th percentile (dashed)', curves: reads },
+        { title: 'Login: samples, median, 99th percentile (dashed)', curves: logins },
+      ]),
+    )
 }
 
 /** Servers left behind would go on running. */
@@ -108,7 +72,10 @@ function stopOnSignal(stage: Stage): void {
     })
 }
 
-function describe({ rounds, seconds, startRounds }: Options, { server, load }: Cores): Facts {
+function describe(
+  { rounds, seconds, logins, startRounds }: Options,
+  { server, load }: Cores,
+): Facts {
   const { dependencies } = manifest
   const packages = (['hono', 'graphql-yoga', 'graphql', '@libsql/client'] as const)
     .map((name) => `${name} ${dependencies[name]}`)
@@ -122,11 +89,11 @@ function describe({ rounds, seconds, startRounds }: Options, { server, load }: C
       'cores',
       server === undefined
         ? 'nothing pinned (that needs Linux, taskset and two cores): servers and load share them'
-        : `servers and bare hash on core ${server}, load on ${load}; starts on all`,
+        : `servers and ceilings on core ${server}, load on ${load}; starts, and everything behind the edge, on all`,
     ],
     [
       'load',
-      `${rounds} rounds in turn, ${seconds} s each; 16 connections, for passwords 8; 16 accounts; ${startRounds} of each start; logs to files`,
+      `${rounds} rounds in turn, ${seconds} s each; 16 connections, for passwords ${logins}, for refreshes 8; 16 accounts; ${startRounds} of each start; logs to files`,
     ],
   ]
 }

@@ -14,11 +14,9 @@ export interface Start {
   readonly noise: number | undefined
 }
 
-export type StartName = 'bareStart' | 'warmStart' | 'coldStart'
-
 /** One kind of start, to be timed again and again. */
 export interface Starter {
-  readonly name: StartName
+  readonly name: string
   /** Makes what its starts must find. */
   prime(): Promise<void>
   time(): Promise<Start>
@@ -56,17 +54,18 @@ export function createStarters(stage: Stage): Starter[] {
   ]
 }
 
-async function time(stage: Stage, program: Program, path: string): Promise<Start> {
+/** Times one start, to the first answer of `path`. */
+export async function time(stage: Stage, program: Program, path: string): Promise<Start> {
   const [started, before, own] = [performance.now(), machineTime(), process.cpuUsage()]
   const server = await stage.start(program)
   const response = await fetch(`${server.url}${path}`)
   const ms = performance.now() - started
-  const cpu = cpuTime(server.pid)
+  const cpu = cpuTime(server.pids)
   const { user, system } = process.cpuUsage(own)
   const noise = noiseBetween(before, machineTime(), (cpu ?? 0) + (user + system) / 1_000)
   if (path === '/readyz' && !response.ok) throw new Error(`not ready: ${await response.text()}`)
   await Bun.sleep(IDLE_MS)
-  const memory = residentMemory(server.pid)
+  const memory = residentMemory(server.pids)
   await server.stop()
   return { ms, cpu, memory, noise }
 }

@@ -8,6 +8,19 @@ export interface Spread {
   readonly high: number
 }
 
+/** The value below which a share of sorted figures lies (nearest rank). Undefined when there is none. */
+export function quantile(sorted: readonly number[], share: number): number | undefined {
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]
+}
+
+/** The slope of the straight line that fits best (least squares). */
+export function slope(points: ReadonlyArray<readonly [x: number, y: number]>): number {
+  const mean = (pick: 0 | 1) => points.reduce((sum, point) => sum + point[pick], 0) / points.length
+  const [x, y] = [mean(0), mean(1)]
+  const covariance = points.reduce((sum, [px, py]) => sum + (px - x) * (py - y), 0)
+  return covariance / points.reduce((sum, [px]) => sum + (px - x) ** 2, 0)
+}
+
 /** The spread of the figures that are there, or undefined when none is. */
 export function spread(figures: ReadonlyArray<number | undefined>): Spread | undefined {
   const sorted = figures.filter((figure) => figure !== undefined).toSorted((a, b) => a - b)

@@ -1,0 +1,96 @@
+// What the benchmark makes of its figures, and the tokens it makes: a wrong median would look as sound as a right one.
+
+import { expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeTokens } from '../bench/new-tokens.ts'
+import { plot } from '../bench/plot.ts'
+import { toMarkdown } from '../bench/report.ts'
+import { parseRequests, writeRequests } from '../bench/requests.ts'
+import { quantile, ratios, slope, spread } from '../bench/statistics.ts'
+import { ask } from './ask.ts'
+import { startServer, TEST_SECRET } from './server.ts'
+
+setDefaultTimeout(30_000)
+
+const NOTHING = {
+  bursts: {},
+  starts: {},
+  floods: [],
+  reads: [],
+  logins: [],
+  peers: [],
+  repeated: [],
+}
+
+test('medians, percentiles and slopes are those of the figures', () => {
+  expect(spread([3, undefined, 1, 2, 10])).toEqual({ median: 2.5, low: 1, high: 10 })
+  expect(spread([undefined])).toBeUndefined()
+  const hundred = Array.from({ length: 100 }, (_, i) => i + 1)
+  expect([0.5, 0.985, 0.99, 1].map((share) => quantile(hundred, share))).toEqual([50, 99, 99, 100])
+  expect(quantile([], 0.5)).toBeUndefined()
+  expect(
+    slope([
+      [0, 7],
+      [1, 9],
+      [2, 11],
+    ]),
+  ).toBe(2)
+})
+
+test('ratios are taken within each round', () => {
+  expect(ratios([10, 400, undefined], [5, 100, 3])).toEqual({ median: 3, low: 2, high: 4 })
+})
+
+test('requests are read as they were written', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'munjigi-bench-test-'))
+  const requests = [
+    { method: 'POST', path: '/graphql', header: 'Authorization: Bearer a', body: '{"n":"{n}"}' },
+    { method: 'GET', path: '/livez', header: '', body: '' },
+  ] as const
+  const file = writeRequests(join(folder, 'requests.tsv'), requests)
+  expect(parseRequests(readFileSync(file, 'utf8'))).toEqual([...requests])
+  rmSync(folder, { recursive: true })
+})
+
+test('what was not measured is said, with the reason, and gets no figure', () => {
+  const report = toMarkdown([], { ...NOTHING, skipped: ['PocketBase: no Go'] }, undefined)
+  expect(report).toContain('Not measured: PocketBase: no Go.')
+  expect(report).toContain('| – | not measured |')
+  expect(report).not.toMatch(/NaN|undefined|MISSED|\bmet\b/)
+})
+
+test('a plot has a dot for each sample, and a panel without samples is empty', () => {
+  const points = [
+    { offered: 10, times: [1, 2, 40], refused: 0, failed: 0 },
+    { offered: 100, times: [2, 3], refused: 0, failed: 0 },
+    { offered: 200, times: [], refused: 9, failed: 0 },
+  ]
+  const svg = plot([
+    { title: 'reads', curves: [{ name: 'ours', points }] },
+    { title: 'none', curves: [{ name: 'ours', points: [] }] },
+  ])
+  expect(svg.match(/h0/g)).toHaveLength(5)
+  expect(svg).not.toMatch(/NaN|Infinity|undefined/)
+})
+
+test('a token that the benchmark makes is one that the server accepts, and each is another', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'munjigi-bench-test-'))
+  const database = join(folder, 'munjigi.db')
+  {
+    await using server = await startServer({ mode: 'serve', database: `file:${database}` })
+    const { data } = await ask(
+      server.url,
+      'mutation { signup(email: "kim@example.com", password: "seven willows by the east gate") { tokens { accessToken } } }',
+    )
+    const { accessToken } = data.signup.tokens
+    const made = await makeTokens(3, accessToken, { database, secret: TEST_SECRET })
+    expect(new Set([...made, accessToken]).size).toBe(4)
+    for (const token of made) {
+      const answer = await ask(server.url, '{ me { email } }', { token })
+      expect(answer.data.me).toEqual({ email: 'kim@example.com' })
+    }
+  }
+  rmSync(folder, { recursive: true })
+})
