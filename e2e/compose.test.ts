@@ -274,6 +274,13 @@ describeCompose('from outside', () => {
   })
 })
 
+const CONTAINER_SERIES = [
+  'container_cpu_usage_seconds_total',
+  'container_memory_working_set_bytes',
+  'container_network_receive_bytes_total',
+  'container_network_transmit_bytes_total',
+]
+
 describeCompose('Prometheus', () => {
   test('gets figures of every part', async () => {
     const jobs = await until('every target answers', async () => {
@@ -288,12 +295,7 @@ describeCompose('Prometheus', () => {
     )
   })
 
-  test.each([
-    'container_cpu_usage_seconds_total',
-    'container_memory_working_set_bytes',
-    'container_network_receive_bytes_total',
-    'container_network_transmit_bytes_total',
-  ])('knows %s of every container that runs', async (series) => {
+  test.each(CONTAINER_SERIES)('knows %s of every container that runs', async (series) => {
     const by = 'container_label_com_docker_compose_service'
     const mine = `container_label_com_docker_compose_project="${PROJECT}"`
     const running = (await containersOfProject()).filter(({ State }) => State.Running)
@@ -302,6 +304,32 @@ describeCompose('Prometheus', () => {
       return services.length === new Set(running.map(({ service }) => service)).size && services
     })
     expect(known.sort()).toEqual([...new Set(running.map(({ service }) => service))].sort())
+  })
+
+  test('would get the same from the exporter for Docker Desktop', async () => {
+    const [port = 0] = await freePorts(1)
+    const exporter = Bun.spawn(
+      [process.execPath, '--no-env-file', join(ROOT, 'monitoring/docker-exporter.ts'), `${port}`],
+      { stdout: 'ignore', stderr: 'inherit' },
+    )
+    try {
+      const url = `http://127.0.0.1:${port}/metrics`
+      const text = await until('it answers', () =>
+        fetch(url)
+          .then((response) => response.text())
+          .catch(() => undefined),
+      )
+      const running = (await containersOfProject()).filter(({ State }) => State.Running)
+      for (const series of CONTAINER_SERIES) {
+        const lines = text.split('\n').filter((line) => line.startsWith(`${series}{`))
+        const of = (service: string) =>
+          lines.filter((line) => line.includes(`_service="${service}"`) && !/} 0$/.test(line))
+        expect(running.filter(({ service }) => of(service).length === 0)).toEqual([])
+      }
+    } finally {
+      exporter.kill()
+      await exporter.exited
+    }
   })
 
   test("knows the host's own network, and not that of a container", async () => {

@@ -83,7 +83,11 @@ async function crash(
   victim: Victim,
 ): Promise<CrashReport> {
   const ledger = createLedger('crash')
+  // Of the last one: the others were killed.
+  await using lastly = new AsyncDisposableStack()
+  lastly.defer(async () => void (await victim.server().stop()))
   const load = keepSigningUp(ledger, clients, victim.url)
+  lastly.defer(async () => void (await load.stop()))
   const [recoveries, unsound]: [number[], string[]] = [[], []]
   for (let kill = 1; kill <= kills; kill += 1) {
     const enough = ledger.acknowledged.length + 1
@@ -101,7 +105,6 @@ async function crash(
   const halfDone: string[] = []
   for (const email of found)
     if ((await loginOutcome(victim.url(), email)) !== 'LoggedIn') halfDone.push(email)
-  await victim.server().stop()
   return {
     kills,
     acknowledged: ledger.acknowledged.length,

@@ -122,6 +122,7 @@ describe('values', () => {
     ['ISSUER_URL', 'https:auth.example.com', /http\(s\) URL/],
     ['ISSUER_URL', 'https://:pw@auth.example.com', /http\(s\) URL/],
     ['ISSUER_URL', 'https://auth.example.com?', /http\(s\) URL/],
+    ['ISSUER_URL', 'https://auth.example.com,login.example.com', /one http\(s\) URL/],
     ['DATABASE_URL', 'https://db.example.com?authToken=x', /no token/],
     ['DATABASE_URL', 'https://kim:x@db.example.com', /no token/],
     ['DATABASE_URL', 'http://a b', /not a URL/],
