@@ -309,11 +309,13 @@ describe('SIGTERM', () => {
     const answers = Array.from({ length: 20 }, (_, i) =>
       i % 2 === 0 ? login(server) : signup(server, { ...KIM, email: `user-${i}@example.com` }),
     )
-    await until('all are at work or in line', async () => {
+    let answered = 0
+    for (const answer of answers) void answer.then(() => (answered += 1))
+    await until('all have been at work or in line', async () => {
       const [running, waiting] = await Promise.all(
         ['running', 'waiting'].map((state) => metric(server, `munjigi_password_hash_${state}`)),
       )
-      return (running ?? 0) + (waiting ?? 0) >= 20
+      return (running ?? 0) + (waiting ?? 0) + answered >= 20
     })
     await signal(server)
     for (const { status, text } of await Promise.all(answers))

@@ -12,6 +12,8 @@ const SERVER_TESTS = [
   ...['--preload=./e2e/on-server.ts', '--timeout=60000'],
 ]
 const VERBOSE = '--verbose'
+/** Mostly it waits for containers: it runs beside all others. */
+const BESIDE = 'compose'
 const ENDING = '.test.ts'
 const names = process.argv.slice(2).filter((argument) => argument !== VERBOSE)
 const parts = findParts()
@@ -48,12 +50,17 @@ function findParts(): readonly Part[] {
 async function runAll(chosen: readonly Part[], verbose: boolean): Promise<number> {
   const stop = stopOnSignal()
   const results: Result[] = []
-  for (const part of chosen) {
+  const run = async (part: Part) => {
     const result = await runPart(part, verbose, stop)
-    if (stop.aborted) return 130
+    if (stop.aborted) return
     console.log(lineOf(result))
     results.push(result)
   }
+  const beside = chosen.find(({ name }) => name === BESIDE)
+  const waiting = beside && chosen.length > 1 ? run(beside) : undefined
+  for (const part of chosen) if (!stop.aborted && !(waiting && part === beside)) await run(part)
+  await waiting
+  if (stop.aborted) return 130
   if (!verbose) tellOutput(results.filter(({ failed }) => failed > 0))
   tellSkipped(results.filter(({ skipped }) => skipped.length > 0))
   return tellVerdict(results)

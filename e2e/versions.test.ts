@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { startProgram } from './program.ts'
-import { startServer, TEST_SECRET } from './server.ts'
+import { startServer, TEST_SECRET, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
 setDefaultTimeout(120_000)
@@ -59,7 +59,10 @@ function columnsOf(path: string): unknown[] {
 
 test('N and N+1 serve side by side under load without one failure, and N starts on what N+1 has migrated', async () => {
   const { path, url } = newDatabase()
-  const old = await startServer({ mode: 'serve', database: url })
+  await using servers = new AsyncDisposableStack()
+  const start = async (more: { root?: string } = {}) =>
+    servers.use(await startServer({ mode: 'serve', database: url, env: UNTHROTTLED, ...more }))
+  const old = await start()
   const ledger = createLedger('both')
   const urls = [old.url]
   let turn = 0
@@ -68,20 +71,17 @@ test('N and N+1 serve side by side under load without one failure, and N starts 
     return urls[turn % urls.length] ?? old.url
   })
   await until('some have signed up', () => ledger.acknowledged.length >= 5)
-  const four = await Promise.all(
-    Array.from({ length: 4 }, () => startServer({ mode: 'serve', database: url, root: next })),
-  )
+  const four = await Promise.all(Array.from({ length: 4 }, () => start({ root: next })))
   expect(columnsOf(path)).toContainEqual({ name: 'nickname' })
   urls.push(...four.map((server) => server.url))
   const enough = ledger.acknowledged.length + 15
   await until('all have served', () => ledger.acknowledged.length >= enough)
   await load.stop()
   expect([...ledger.refusals]).toEqual([])
-  await using again = await startServer({ mode: 'serve', database: url })
+  const again = await start()
   const newest = ledger.acknowledged.slice(-5)
   for (const server of [old, again, ...four])
     for (const email of newest) expect(await loginOutcome(server.url, email)).toBe('LoggedIn')
-  await Promise.all([old, ...four].map((server) => server.stop()))
 })
 
 test('a migration that fails keeps the new version from starting, and the old one goes on', async () => {
