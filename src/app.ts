@@ -193,9 +193,9 @@ async function createPolicy({
   })
 }
 
-/** One core less than there are: the event loop, and whatever needs no password, has one to itself (docs/security.md). */
+/** As many as there are cores; why not one less: docs/security.md. */
 function gateLimits({ passwordHashConcurrency }: Config): GateLimits {
-  const running = passwordHashConcurrency ?? Math.max(1, availableParallelism() - 1)
+  const running = passwordHashConcurrency ?? availableParallelism()
   const { waitingEach, patience, foreseen } = HASHING
   return { running, waiting: running * waitingEach, patience, foreseen }
 }

@@ -16,7 +16,7 @@ const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '60' }, concurrency: { type: 'string' } },
 })
 const seconds = Number(values.seconds)
-const atOnce = Number(values.concurrency ?? Math.max(1, availableParallelism() - 1))
+const atOnce = Number(values.concurrency ?? availableParallelism())
 const TIMES = 10
 const CALIBRATION_SECONDS = 10
 const RECOVERY_SECONDS = 5

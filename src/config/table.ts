@@ -121,7 +121,7 @@ export const SETTINGS = {
   ),
   PASSWORD_HASH_CONCURRENCY: setting(
     integer(1, 1_024),
-    'How many passwords are hashed at once. When not set: one less than there are cores, at least one.',
+    'How many passwords are hashed at once. When not set: as many as there are cores.',
   ),
   THROTTLE_USER_ATTEMPTS: setting(
     integer(0, 100),
