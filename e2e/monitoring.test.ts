@@ -29,9 +29,6 @@ const EMPTY: readonly string[] = [
   'libsql_server_current_frame_no{role="replica"}',
   // Some engines do not count the disk of a container.
   'container_fs_',
-  // Come with the throttles.
-  'munjigi_thread_pool_delay_seconds_bucket',
-  'munjigi_throttle_refused_total',
 ]
 
 const canRun = requires(
