@@ -124,7 +124,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const free = await freePorts(2 * count + 6)
   const next = () => free.pop() ?? 0
   const ports = options.ports ?? { https: next(), http: next(), console: next(), metrics: next() }
-  const files = prepare(folder, edge.hosts)
+  const files = await prepare(folder, edge.hosts)
   const watch = watcher(options)
 
   const [databasePort, adminPort] = [next(), next()]
@@ -246,7 +246,7 @@ interface Files extends SecretFiles {
   readonly database: string
 }
 
-function prepare(folder: string, hosts: readonly string[]): Files {
+async function prepare(folder: string, hosts: readonly string[]): Promise<Files> {
   const at = (...names: string[]) => join(folder, ...names)
   const files: Files = {
     folder,
@@ -256,7 +256,7 @@ function prepare(folder: string, hosts: readonly string[]): Files {
     adminSocket: at('admin.sock'),
     edgeConfig: at('envoy.json'),
     database: at('database'),
-    ...makeSecrets(at('secrets'), systemRandom).files,
+    ...(await makeSecrets(at('secrets'), systemRandom)).files,
   }
   mkdirSync(at('sds'), { recursive: true, mode: 0o700 })
   makeCertificate(files, hosts)

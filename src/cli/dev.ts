@@ -12,7 +12,7 @@ import { welcome } from './welcome.ts'
 /** Serves until a signal. */
 export async function dev(settings: Settings, parts: Parts): Promise<void> {
   const { log, random, openDatabase, createApp } = parts
-  const kept = settings.secret === undefined ? keepSecret(settings, random) : undefined
+  const kept = settings.secret === undefined ? await keepSecret(settings, random) : undefined
   // The port is taken first: the issuer of the tokens is the URL that it gives.
   const publicListener = listenNear(settings.host, settings.port)
   const metricsListener = listenNear(settings.metricsHost, settings.metricsPort)

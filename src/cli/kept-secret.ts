@@ -22,9 +22,9 @@ export function readKeptSecret(settings: Settings): KeptSecret | null {
 }
 
 /** The secret that is there, or a new one. Two processes at once agree on one. */
-export function keepSecret(settings: Settings, random: Random): KeptSecret {
+export async function keepSecret(settings: Settings, random: Random): Promise<KeptSecret> {
   const path = pathOf(settings)
-  const { text: secret, isNew } = keepFile(path, random, () => newSecret(random))
+  const { text: secret, isNew } = await keepFile(path, random, () => newSecret(random))
   return { secret, path, isNew }
 }
 

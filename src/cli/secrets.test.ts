@@ -15,16 +15,16 @@ afterEach(() => rmSync(folder, { recursive: true }))
 const make = () => makeSecrets(folder, systemRandom)
 const read = (path: string) => readFileSync(path, 'utf8')
 
-test('what is missing is made, readable by its owner only but for the public key', () => {
-  const { files, made } = make()
+test('what is missing is made, readable by its owner only but for the public key', async () => {
+  const { files, made } = await make()
   expect(made).toHaveLength(4)
   expect(read(files.secret).trim()).toMatch(/^[\w-]{64}$/)
   const modes = made.map((path) => (statSync(path).mode & 0o777).toString(8))
   expect(modes).toEqual(['600', '600', '644', '600'])
 })
 
-test('the token is signed with the key whose public half the database gets', () => {
-  const { files } = make()
+test('the token is signed with the key whose public half the database gets', async () => {
+  const { files } = await make()
   const [header = '', payload = '', signature = ''] = read(files.databaseToken).split('.')
   expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toEqual({ a: 'rw' })
   const signed = Buffer.from(`${header}.${payload}`)
@@ -32,13 +32,13 @@ test('the token is signed with the key whose public half the database gets', () 
   expect(verify(null, signed, key, Buffer.from(signature, 'base64url'))).toBe(true)
 })
 
-test('what is there stays, and what got lost after it comes again to the byte', () => {
-  const { files } = make()
+test('what is there stays, and what got lost after it comes again to the byte', async () => {
+  const { files } = await make()
   const before = Object.values(files).map(read)
-  expect(make().made).toEqual([])
+  expect((await make()).made).toEqual([])
   rmSync(files.databaseToken)
   writeFileSync(files.databaseKey, 'cut off in the mid')
-  expect(make().made).toEqual([files.databaseKey, files.databaseToken])
+  expect((await make()).made).toEqual([files.databaseKey, files.databaseToken])
   expect(Object.values(files).map(read)).toEqual(before)
 })
 
@@ -51,14 +51,14 @@ test('eight at once agree on one set', async () => {
   expect(await Promise.all(all.map(({ exited }) => exited))).toEqual(Array(8).fill(0))
   const makers = said.filter((text) => text.includes('/munjigi/secret\n'))
   expect(makers).toHaveLength(1)
-  const { files, made } = make()
+  const { files, made } = await make()
   expect(made).toEqual([])
   expect(statSync(files.databaseKey).mode & 0o777).toBe(0o644)
 }, 30_000)
 
-test('a secret that was emptied is a fault by its path, and stays for somebody to look at', () => {
-  const { files } = make()
+test('a secret that was emptied is a fault by its path, and stays for somebody to look at', async () => {
+  const { files } = await make()
   writeFileSync(files.secret, '')
-  expect(make).toThrow(`${files.secret}: is empty`)
+  await expect(make()).rejects.toThrow(`${files.secret}: is empty`)
   expect(read(files.secret)).toBe('')
 })

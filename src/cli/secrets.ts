@@ -2,10 +2,11 @@
 // token for the database. What is there stays. The replicas get `munjigi/`, the database server `database/`, nobody `private/`.
 
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { besideOf, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
-import { draftOf, keepFile, syncFolder, writeDurably } from './keep-file.ts'
+import { keepFile } from './keep-file.ts'
 import { newSecret } from './kept-secret.ts'
 
 /** Where everything is. */
@@ -22,10 +23,10 @@ export interface SecretFiles {
  * Makes what is missing under `folder`, and tells which paths are new. Safe to repeat, and for two at once: the secret and
  * the database's private key are made once, token and public key follow from that key to the byte.
  */
-export function makeSecrets(
+export async function makeSecrets(
   folder: string,
   random: Random,
-): { files: SecretFiles; made: readonly string[] } {
+): Promise<{ files: SecretFiles; made: readonly string[] }> {
   const files = {
     secret: join(folder, 'munjigi', 'secret'),
     databaseToken: join(folder, 'munjigi', 'database-token'),
@@ -33,14 +34,14 @@ export function makeSecrets(
   }
   const privateKey = join(folder, 'private', 'database-key')
   const made = [
-    keepFile(files.secret, random, () => newSecret(random)).isNew && files.secret,
-    keepFile(privateKey, random, () => newKey(random)).isNew && privateKey,
+    (await keepFile(files.secret, random, () => newSecret(random))).isNew && files.secret,
+    (await keepFile(privateKey, random, () => newKey(random))).isNew && privateKey,
   ]
   const key = createPrivateKey(readFileSync(privateKey, 'utf8'))
   const publicKey = createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString()
   made.push(
-    putFile(files.databaseKey, publicKey, 0o644, random) && files.databaseKey,
-    putFile(files.databaseToken, databaseToken(key), 0o600, random) && files.databaseToken,
+    (await putFile(files.databaseKey, publicKey, 0o644, random)) && files.databaseKey,
+    (await putFile(files.databaseToken, databaseToken(key), 0o600, random)) && files.databaseToken,
   )
   return { files, made: made.filter((path) => path !== false) }
 }
@@ -48,7 +49,7 @@ export function makeSecrets(
 /** The command. */
 export function secrets(random: Random): (folder: string) => Promise<void> {
   return async (folder) => {
-    const { made } = makeSecrets(folder, random)
+    const { made } = await makeSecrets(folder, random)
     for (const path of made) console.log(`made ${path}`)
     if (made.length === 0) console.log(`all secrets are in ${folder}`)
   }
@@ -71,13 +72,12 @@ function databaseToken(key: ReturnType<typeof createPrivateKey>): string {
 }
 
 /** Whether it had to be written. */
-function putFile(path: string, text: string, mode: number, random: Random): boolean {
+async function putFile(path: string, text: string, mode: number, random: Random): Promise<boolean> {
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return false
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-  const draft = draftOf(path, random)
-  writeDurably(draft, text)
+  const draft = besideOf(path, 'partial', random)
+  writeFileSync(draft, text, { mode: 0o600, flag: 'wx' })
   chmodSync(draft, mode)
-  renameSync(draft, path)
-  syncFolder(path)
+  await putInPlace(draft, path)
   return true
 }
