@@ -120,14 +120,7 @@ function layOut(panels: readonly Panel[]): readonly GridPos[] {
 }
 
 function chartOf(panel: Panel, at: GridPos): Builder<GrafanaPanel> {
-  const chart = new ChartBuilder()
-    .title(panel.title)
-    .description(panel.description)
-    .datasource(DATASOURCE)
-    .gridPos(at)
-    .unit(panel.unit)
-    .min(panel.min ?? 0)
-    .noValue('–')
+  const chart = withBasics(new ChartBuilder(), panel, at)
     .drawStyle(GraphDrawStyle.Line)
     .lineWidth(1)
     .fillOpacity(panel.stacked ? 40 : 10)
@@ -139,14 +132,24 @@ function chartOf(panel: Panel, at: GridPos): Builder<GrafanaPanel> {
         .placement(LegendPlacement.Bottom),
     )
     .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi))
-    .targets(panel.queries.map(queryOf))
-  if (panel.max !== undefined) chart.max(panel.max)
   if (panel.stacked) chart.stacking(new StackingConfigBuilder().mode(StackingMode.Normal))
   return chart
 }
 
 function numberOf(panel: Panel, at: GridPos): Builder<GrafanaPanel> {
-  const number = new NumberBuilder()
+  return withBasics(new NumberBuilder(), panel, at)
+    .graphMode(BigValueGraphMode.Area)
+    .colorMode(BigValueColorMode.Value)
+    .thresholds(thresholdsOf(panel))
+}
+
+/** What every kind of panel has. */
+function withBasics<B extends ChartBuilder | NumberBuilder>(
+  builder: B,
+  panel: Panel,
+  at: GridPos,
+): B {
+  builder
     .title(panel.title)
     .description(panel.description)
     .datasource(DATASOURCE)
@@ -154,12 +157,9 @@ function numberOf(panel: Panel, at: GridPos): Builder<GrafanaPanel> {
     .unit(panel.unit)
     .min(panel.min ?? 0)
     .noValue('–')
-    .graphMode(BigValueGraphMode.Area)
-    .colorMode(BigValueColorMode.Value)
-    .thresholds(thresholdsOf(panel))
     .targets(panel.queries.map(queryOf))
-  if (panel.max !== undefined) number.max(panel.max)
-  return number
+  if (panel.max !== undefined) builder.max(panel.max)
+  return builder
 }
 
 function thresholdsOf({ limit }: Panel): ThresholdsConfigBuilder {
