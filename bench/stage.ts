@@ -4,7 +4,6 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { settingsTable } from '../src/config.ts'
 import { cpuTime, HAS_PROC, pinned } from './machine.ts'
 
 /** A server that has said that it answers. */
@@ -122,21 +121,14 @@ export function settings(database: string): Record<string, string> {
 
 /**
  * All load comes from one address: the throttles stay at work, with room for it. And a server that is held on one core
- * would take the machine for one that has no more, with a shorter queue of logins. Some versions have neither.
+ * would take the machine for one that has no more, with a shorter queue of logins.
  */
-export function patience(): Record<string, string> {
-  const wanted = {
-    THROTTLE_ADDRESS_ATTEMPTS: 1_000_000,
-    THROTTLE_SIGNUP_ATTEMPTS: 1_000_000,
-    PASSWORD_HASH_CONCURRENCY: Math.max(2, cpus().length),
+export function patience() {
+  return {
+    MUNJIGI_THROTTLE_ADDRESS_ATTEMPTS: '1000000',
+    MUNJIGI_THROTTLE_SIGNUP_ATTEMPTS: '1000000',
+    MUNJIGI_PASSWORD_HASH_CONCURRENCY: String(Math.max(2, cpus().length)),
   }
-  const known = Object.entries(wanted).filter(([name]) => has(name))
-  return Object.fromEntries(known.map(([name, value]) => [`MUNJIGI_${name}`, String(value)]))
-}
-
-/** Whether this version knows a setting. */
-export function has(setting: string): boolean {
-  return settingsTable().includes(`\`MUNJIGI_${setting}\``)
 }
 
 /** Waits until a server has finished what clients have left behind: CPU it uses then belongs to what it did before. */

@@ -17,7 +17,6 @@ import {
 } from './real.ts'
 import { send } from './requests.ts'
 import type { Server, Stage } from './stage.ts'
-import { has } from './stage.ts'
 
 /** One thing to measure, again and again. */
 export interface Subject {
@@ -75,10 +74,8 @@ export async function prepare(
   return { subjects, loads, skipped: [...native.skipped, ...edges.skipped] }
 }
 
-/** The other hash engine, on a server of its own, where this version has it and its package is there. */
+/** The other hash engine, on a server of its own, where its package is there. */
 async function createNative(stage: Stage, cores: Cores, logins: number) {
-  if (!has('PASSWORD_ENGINE'))
-    return { subjects: [], skipped: ['native hash engine: this version has none'] }
   if (!hasPackage('@node-rs/argon2'))
     return { subjects: [], skipped: ['native hash engine: @node-rs/argon2 is not installed'] }
   const env = {
