@@ -14,7 +14,7 @@ import { findSqld, freePort, lockFile, startSqld } from './database.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
-import { startServer, TEST_ISSUER, TEST_SECRET } from './server.ts'
+import { metric, startServer, TEST_ISSUER, TEST_SECRET } from './server.ts'
 import { until } from './until.ts'
 
 setDefaultTimeout(60_000)
@@ -54,13 +54,6 @@ async function untilReadiness(server: Server, wanted: readonly unknown[]): Promi
   await until(`/readyz says ${JSON.stringify(wanted)}`, async () =>
     Bun.deepEquals(await readiness(server), wanted),
   )
-}
-
-/** The sum of all series of this name. */
-async function metric({ metricsUrl }: Server, name: string): Promise<number> {
-  const text = await (await fetch(metricsUrl)).text()
-  const values = text.matchAll(new RegExp(`^${name}(?:{.*})? (\\S+)$`, 'gm'))
-  return [...values].reduce((sum, [, value]) => sum + Number(value), 0)
 }
 
 const tokenOf = ({ data }: Answer): string =>

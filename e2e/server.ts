@@ -149,3 +149,11 @@ function readOutput(child: Server['process']) {
 function parse(line: string): LogLine | null {
   return line.startsWith('{') ? (JSON.parse(line) as LogLine) : null
 }
+
+/** The sum of all series of this name. Throws if there is none. */
+export async function metric({ metricsUrl }: Server, name: string): Promise<number> {
+  const text = await (await fetch(metricsUrl)).text()
+  const values = [...text.matchAll(new RegExp(`^${name}(?:{.*})? (\\S+)$`, 'gm'))]
+  if (values.length === 0) throw new Error(`no series is named ${name}`)
+  return values.reduce((sum, [, value]) => sum + Number(value), 0)
+}

@@ -9,7 +9,7 @@ import { KIM, LOGIN, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
 import type { Server } from './server.ts'
-import { startServer } from './server.ts'
+import { metric, startServer } from './server.ts'
 import { until } from './until.ts'
 
 setDefaultTimeout(60_000)
@@ -26,10 +26,7 @@ const newFile = (name: string) => join(folder, name, 'munjigi.db')
 const login = ({ url }: Server, variables: Record<string, unknown>, headers = {}) =>
   ask(url, LOGIN, { variables, headers })
 
-async function hashes({ metricsUrl }: Server): Promise<number> {
-  const text = await (await fetch(metricsUrl)).text()
-  return Number(/^munjigi_password_hash_seconds_count\{.*\} (\d+)$/m.exec(text)?.[1])
-}
+const hashes = (server: Server) => metric(server, 'munjigi_password_hash_seconds_count')
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0)
 const codesOf = (answers: readonly Answer[]) => new Set(answers.map(({ code }) => code))
@@ -119,10 +116,7 @@ test('headers that name another address change nothing when they come from anybo
 test('clients that disconnect while they wait leave the queue, and nothing is hashed for them', async () => {
   const env = { MUNJIGI_PASSWORD_HASH_CONCURRENCY: '1', MUNJIGI_THROTTLE_ADDRESS_ATTEMPTS: '0' }
   await using server = await startServer({ mode: 'serve', env })
-  const waiting = async () => {
-    const text = await (await fetch(server.metricsUrl)).text()
-    return Number(/^munjigi_password_hash_waiting\{.*\} (\d+)$/m.exec(text)?.[1])
-  }
+  const waiting = () => metric(server, 'munjigi_password_hash_waiting')
   const clients = Array.from({ length: 12 }, () => new AbortController())
   const answers = clients.map(({ signal }, i) =>
     fetch(`${server.url}/graphql`, {
