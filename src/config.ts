@@ -22,6 +22,7 @@ export interface Settings {
   readonly metricsHost: string
   readonly metricsPort: number
   readonly databaseUrl: string
+  readonly databaseReadUrl: string | undefined
   readonly databaseAuthToken: string | undefined
   readonly secret: string | undefined
   readonly issuerUrl: string | undefined
@@ -106,6 +107,7 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
     metricsHost: read('METRICS_HOST') ?? host,
     metricsPort: read('METRICS_PORT'),
     databaseUrl: read('DATABASE_URL'),
+    databaseReadUrl: read('DATABASE_READ_URL'),
     databaseAuthToken: read('DATABASE_AUTH_TOKEN'),
     secret: read('SECRET'),
     issuerUrl: read('ISSUER_URL'),
@@ -148,6 +150,10 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
   if (values.clientAddressHeader && values.trustedPeers.rules.length === 0)
     faults.push(
       `${PREFIX}CLIENT_ADDRESS_HEADER: needs ${PREFIX}TRUSTED_PEERS, else anybody could choose an address`,
+    )
+  if (values.databaseReadUrl && values.databaseUrl?.startsWith('file:'))
+    faults.push(
+      `${PREFIX}DATABASE_READ_URL: needs a server in ${PREFIX}DATABASE_URL; a file has no read replica`,
     )
   if (isCheap(values.passwordHashMemory, values.passwordHashPasses))
     faults.push(

@@ -98,8 +98,8 @@ function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
   return {
     log,
     random,
-    openDatabase: ({ databaseUrl: url, databaseAuthToken: authToken }) =>
-      openDatabase({ url, authToken, ...shared }),
+    openDatabase: ({ databaseUrl: url, databaseReadUrl: readUrl, databaseAuthToken: authToken }) =>
+      openDatabase({ url, readUrl, authToken, ...shared }),
     createCore: (config, database) => createCore(dependencies(config, database)),
     createApp: (config, database) => createApp(dependencies(config, database)),
   }
