@@ -74,8 +74,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   try {
     client = connect(options, patience)
     await prepare(client, options)
-    const replica = await openReadReplica(options, { late, patience })
-    return createDatabase({ client, replica }, options, late)
+    const readReplica = await openReadReplica(options, { late, patience })
+    return createDatabase({ client, readReplica }, options, late)
   } catch (error) {
     client?.close()
     if (error instanceof UnfinishedRestore) throw error
@@ -145,11 +145,11 @@ async function openReadReplica(
 /** The connections of a database. */
 interface Connections {
   readonly client: Client
-  readonly replica: Awaited<ReturnType<typeof openReadReplica>>
+  readonly readReplica: Awaited<ReturnType<typeof openReadReplica>>
 }
 
 function createDatabase(
-  { client, replica }: Connections,
+  { client, readReplica }: Connections,
   options: DatabaseOptions,
   late: Late,
 ): Database {
@@ -164,7 +164,7 @@ function createDatabase(
     readStale: (query, isEnough = () => true) =>
       timed('read', async (deadline) => {
         const inTime = clock.elapsed() + READ_REPLICA_DEADLINE_MS < deadline
-        const answer = inTime ? await replica?.answer(query, isEnough) : null
+        const answer = inTime ? await readReplica?.answer(query, isEnough) : null
         return answer ? answer.value : await attempt('read', deadline, () => query(db))
       }),
     write: (statement) =>
@@ -173,7 +173,7 @@ function createDatabase(
       ),
     forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
     close() {
-      replica?.close()
+      readReplica?.close()
       client.close()
     },
   }
