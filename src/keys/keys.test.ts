@@ -96,6 +96,12 @@ describe('the id of a key', () => {
     const jwk = { crv: 'Ed25519', kty: 'OKP', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }
     expect(thumbprint(jwk, 'EdDSA')).toBe('kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k')
   })
+
+  // One thumbprint in 64 does: `munjigi keys drop -kPr…` would be an unknown option.
+  test('never begins with a dash', async () => {
+    const keys = await Promise.all(Array.from({ length: 1_000 }, () => generateSigningKey('EdDSA')))
+    expect(keys.filter(({ kid }) => kid.startsWith('-'))).toEqual([])
+  })
 })
 
 describe.each(ALGORITHMS)('%s', (algorithm) => {

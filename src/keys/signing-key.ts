@@ -50,13 +50,16 @@ const THUMBPRINT_MEMBERS = {
 /** A key without its place in time. */
 export type NewKey = Omit<SigningKey, 'createdAt' | 'signsFrom'>
 
-/** Makes a new key. */
+/** Makes a new key. Its kid never begins with `-`, which command lines, ours and others, would read as an option. */
 export async function generateSigningKey(algorithm: SigningAlgorithm): Promise<NewKey> {
-  const pair = await crypto.subtle.generateKey(PARAMETERS[algorithm], true, ['sign', 'verify'])
-  if (!('privateKey' in pair)) throw new Error('an asymmetric algorithm gives a pair')
-  const privateJwk = await crypto.subtle.exportKey('jwk', pair.privateKey)
-  const publicJwk = publicHalf(privateJwk, algorithm)
-  return { kid: publicJwk.kid, algorithm, publicJwk, privateJwk }
+  for (;;) {
+    const pair = await crypto.subtle.generateKey(PARAMETERS[algorithm], true, ['sign', 'verify'])
+    if (!('privateKey' in pair)) throw new Error('an asymmetric algorithm gives a pair')
+    const privateJwk = await crypto.subtle.exportKey('jwk', pair.privateKey)
+    const publicJwk = publicHalf(privateJwk, algorithm)
+    const { kid } = publicJwk
+    if (!kid.startsWith('-')) return { kid, algorithm, publicJwk, privateJwk }
+  }
 }
 
 /** What may be published of a key. Only the members named are copied: nothing private can slip in. */
