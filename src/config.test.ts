@@ -56,6 +56,9 @@ describe('defaults', () => {
       'MUNJIGI_ISSUER_URL: is required by serve',
     ])
     expect(read('serve', SERVE)).toMatchObject({
+      mode: 'serve',
+      secret: SECRET,
+      issuerUrl: SERVE.MUNJIGI_ISSUER_URL,
       graphiql: false,
       introspection: false,
       drainSeconds: 6,

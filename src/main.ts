@@ -42,9 +42,8 @@ const actions: Actions = {
     await dev(settings, realParts(settings))
   },
   async serve() {
-    const settings = readSettings('serve', source)
-    const { secret = '', issuerUrl = '' } = settings
-    await serve({ ...settings, mode: 'serve', secret, issuerUrl }, realParts(settings))
+    const config = readSettings('serve', source)
+    await serve(config, realParts(config))
   },
   secrets: secrets(systemRandom),
   ...keyCommands(withServices),
