@@ -1,4 +1,4 @@
-// A link to a server that can be made slow, and that counts the requests that pass it.
+// A link to a server that can be made slow or held, and that counts the requests that pass it.
 
 import type { AddressInfo, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
@@ -11,13 +11,16 @@ export interface SlowLink extends AsyncDisposable {
   readonly posts: number
   /** By so many milliseconds each request is late. */
   delay: number
+  /** Lets nothing pass, in either direction, until it is let go. */
+  hold(): void
+  letGo(): void
 }
 
 /** Makes a link to the server at `url`, which may come and go. */
 export async function startSlowLink(url: string): Promise<SlowLink> {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
-  let [delay, posts] = [0, 0]
+  let [delay, posts, held] = [0, 0, false]
   const server = createServer((near) => {
     const far = connect(Number(port), hostname)
     for (const [socket, other] of [
@@ -25,6 +28,7 @@ export async function startSlowLink(url: string): Promise<SlowLink> {
       [far, near],
     ] as const) {
       sockets.add(socket)
+      if (held) socket.pause()
       socket.on('error', () => other.destroy())
       socket.on('close', () => {
         sockets.delete(socket)
@@ -50,6 +54,14 @@ export async function startSlowLink(url: string): Promise<SlowLink> {
     },
     set delay(milliseconds) {
       delay = milliseconds
+    },
+    hold() {
+      held = true
+      for (const socket of sockets) socket.pause()
+    },
+    letGo() {
+      held = false
+      for (const socket of sockets) socket.resume()
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()

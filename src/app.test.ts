@@ -245,6 +245,8 @@ describe('what operators see', () => {
       'munjigi_throttle_refused_total{rule="known_address"} 0',
       'munjigi_thread_pool_delay_seconds_count 0',
       'munjigi_database_retries_total{kind="write"} 0',
+      'munjigi_database_stale_reads_total{result="away"} 0',
+      'munjigi_database_read_replica_age_seconds 0',
       'munjigi_signing_key_age_seconds 0',
     ]
     expect(expected.filter((series) => !text.includes(`${series}\n`))).toEqual([])

@@ -56,6 +56,9 @@ describe('defaults', () => {
       'MUNJIGI_ISSUER_URL: is required by serve',
     ])
     expect(read('serve', SERVE)).toMatchObject({
+      mode: 'serve',
+      secret: SECRET,
+      issuerUrl: SERVE.MUNJIGI_ISSUER_URL,
       graphiql: false,
       introspection: false,
       drainSeconds: 6,
@@ -127,6 +130,9 @@ describe('values', () => {
     ['DATABASE_URL', 'https://kim:x@db.example.com', /no token/],
     ['DATABASE_URL', 'http://a b', /not a URL/],
     ['DATABASE_URL', 'file:./100%.db', /not a URL/],
+    ['DATABASE_READ_URL', 'http://replica.example.com', /needs a server in MUNJIGI_DATABASE_URL/],
+    ['DATABASE_READ_URL', 'file:./copy.db', /must be a server/],
+    ['DATABASE_READ_URL', 'https://kim:x@db.example.com', /no token/],
     ['CORS_ORIGINS', '*', /exact origins/],
     ['CORS_ORIGINS', 'https://a.example/', /exact origins/],
     ['CORS_ORIGINS', 'null', /exact origins/],

@@ -17,11 +17,13 @@ export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
 
 /** The settings as the code sees them: numbers are seconds or counts, absent means not set. */
 export interface Settings {
+  readonly mode: Mode
   readonly host: string
   readonly port: number
   readonly metricsHost: string
   readonly metricsPort: number
   readonly databaseUrl: string
+  readonly databaseReadUrl: string | undefined
   readonly databaseAuthToken: string | undefined
   readonly secret: string | undefined
   readonly issuerUrl: string | undefined
@@ -65,7 +67,6 @@ export interface Settings {
 
 /** Settings with everything that a running app cannot do without. */
 export interface Config extends Settings {
-  readonly mode: Mode
   readonly secret: string
   readonly issuerUrl: string
 }
@@ -95,17 +96,21 @@ export class ConfigFaults extends Error {
 
 type Values = { readonly [N in Name]: ReturnType<(typeof SETTINGS)[N]['read']> | undefined }
 
-/** Reads and checks every setting. Throws `ConfigFaults` with all that is wrong. */
+/** Reads and checks every setting; `serve` demands a secret and an issuer. Throws `ConfigFaults` with all that is wrong. */
+export function readSettings(mode: 'serve', source: ConfigSource): Config
+export function readSettings(mode: Mode, source: ConfigSource): Settings
 export function readSettings(mode: Mode, source: ConfigSource): Settings {
   const faults = unknownNames(source.environment)
   const read = <N extends Name>(name: N) => readOne(name, mode, source, faults)
   const host = read('HOST')
   const values = {
+    mode,
     host,
     port: read('PORT'),
     metricsHost: read('METRICS_HOST') ?? host,
     metricsPort: read('METRICS_PORT'),
     databaseUrl: read('DATABASE_URL'),
+    databaseReadUrl: read('DATABASE_READ_URL'),
     databaseAuthToken: read('DATABASE_AUTH_TOKEN'),
     secret: read('SECRET'),
     issuerUrl: read('ISSUER_URL'),
@@ -149,6 +154,10 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
     faults.push(
       `${PREFIX}CLIENT_ADDRESS_HEADER: needs ${PREFIX}TRUSTED_PEERS, else anybody could choose an address`,
     )
+  if (values.databaseReadUrl && values.databaseUrl?.startsWith('file:'))
+    faults.push(
+      `${PREFIX}DATABASE_READ_URL: needs a server in ${PREFIX}DATABASE_URL; a file has no read replica`,
+    )
   if (isCheap(values.passwordHashMemory, values.passwordHashPasses))
     faults.push(
       `${PREFIX}PASSWORD_HASH_PASSES: too few for that much memory; at least ${CHEAPEST.map(([memory, passes]) => `${passes} with ${memory} MiB`).join(', ')}`,
@@ -156,7 +165,7 @@ export function readSettings(mode: Mode, source: ConfigSource): Settings {
   if (values.port !== 0 && values.port === values.metricsPort)
     faults.push(`${PREFIX}METRICS_PORT: must not be the public port`)
   if (faults.length > 0) throw new ConfigFaults(faults)
-  // Without faults every setting with a default has a value: the type says what the checks above ensured.
+  // Without faults every setting with a default, and every one that is demanded, has a value: the type says what the checks above ensured.
   return Object.freeze(values) as Settings
 }
 

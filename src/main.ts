@@ -42,9 +42,8 @@ const actions: Actions = {
     await dev(settings, realParts(settings))
   },
   async serve() {
-    const settings = readSettings('serve', source)
-    const { secret = '', issuerUrl = '' } = settings
-    await serve({ ...settings, mode: 'serve', secret, issuerUrl }, realParts(settings))
+    const config = readSettings('serve', source)
+    await serve(config, realParts(config))
   },
   secrets: secrets(systemRandom),
   ...keyCommands(withServices),
@@ -98,8 +97,8 @@ function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
   return {
     log,
     random,
-    openDatabase: ({ databaseUrl: url, databaseAuthToken: authToken }) =>
-      openDatabase({ url, authToken, ...shared }),
+    openDatabase: ({ databaseUrl: url, databaseReadUrl: readUrl, databaseAuthToken: authToken }) =>
+      openDatabase({ url, readUrl, authToken, ...shared }),
     createCore: (config, database) => createCore(dependencies(config, database)),
     createApp: (config, database) => createApp(dependencies(config, database)),
   }

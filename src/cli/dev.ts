@@ -18,7 +18,6 @@ export async function dev(settings: Settings, parts: Parts): Promise<void> {
   const metricsListener = listenNear(settings.metricsHost, settings.metricsPort)
   const config: Config = Object.freeze({
     ...settings,
-    mode: 'dev',
     secret: settings.secret ?? kept?.secret ?? '',
     issuerUrl: settings.issuerUrl ?? publicListener.url,
   })

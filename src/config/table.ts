@@ -13,6 +13,7 @@ import {
   origins,
   PREFIX,
   secretText,
+  serverUrl,
   text,
   webUrl,
 } from './values.ts'
@@ -39,6 +40,10 @@ export const SETTINGS = {
     databaseUrl,
     'Where the data is: `file:`, `http(s):` or `libsql:`.',
     'file:./data/munjigi.db',
+  ),
+  DATABASE_READ_URL: setting(
+    serverUrl,
+    'A read replica of that libSQL server, with the same token, for reads that decide nothing (docs/scaling.md). When not set: there is none.',
   ),
   DATABASE_AUTH_TOKEN: secret(text, 'The token for a libSQL server.'),
   SECRET: secret(

@@ -80,6 +80,13 @@ export function databaseUrl(value: string): string {
   return value
 }
 
+/** The same, of a server. */
+export function serverUrl(value: string): string {
+  if (value.startsWith('file:'))
+    throw new Fault(': must be a server: http://, https:// or libsql://')
+  return databaseUrl(value)
+}
+
 /** A lone percent sign in a path is written %25. */
 function isDecodable(value: string): boolean {
   try {

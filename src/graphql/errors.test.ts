@@ -173,7 +173,7 @@ test('what goes wrong after the operation began leaves what went right', async (
   const { data } = await app.run(SIGNUP, KIM)
   const database: Database = { ...app.database }
   const half = await createTestApp({ database, clock: app.clock })
-  database.read = () => Promise.reject(new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }))
+  database.readStale = () => Promise.reject(new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }))
   const ok = await half.post(
     { query: '{ me { id email } }' },
     { ...WANTS_STATUS, authorization: `Bearer ${data.signup.tokens.accessToken}` },

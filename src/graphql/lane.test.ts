@@ -247,7 +247,7 @@ describe('the lane and Yoga', () => {
           accept: RESPONSE_JSON,
         }
         await app.post({ query }, headers)
-        database.read = () => Promise.reject(new Error('hunter2'))
+        database.readStale = () => Promise.reject(new Error('hunter2'))
         return await describeResponse(await app.post({ query }, headers))
       }),
     )

@@ -9,7 +9,7 @@ import { deriveKey } from '../platform/digest.ts'
 import type { Database } from '../storage/database.ts'
 import { seal, unseal } from './seal.ts'
 import type { PublicJwk, SigningKey } from './signing-key.ts'
-import { generateSigningKey, publicHalf } from './signing-key.ts'
+import { generateSigningKey, isSigningAlgorithm, publicHalf } from './signing-key.ts'
 import type { SigningKeyRow } from './store.ts'
 import {
   deleteRetired,
@@ -92,13 +92,14 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   // Replicas have looked at least twice, and others' caches are over, before a new key signs.
   const delay = jwksMaxAge * 1_000 + 2 * interval
   let keys: readonly SigningKey[] = []
+  let refused: readonly string[] = []
   let isNew = false
 
-  await load()
+  await loadAll()
   if (keys.length === 0) {
     const row = await make(clock.now())
     isNew = await database.write((db) => insertFirstKey(db, row))
-    await load()
+    await loadAll()
   }
 
   return {
@@ -170,31 +171,49 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     }
   }
 
-  /** A key already in memory is not opened again: another replica may have sealed it under a newer secret. */
-  async function load(): Promise<void> {
-    const rows = await database.read(selectKeys)
-    keys = await Promise.all(
-      rows.map(async (row) => keys.find((key) => key.kid === row.kid) ?? (await open(row))),
-    )
+  /** At the start, where a key that does not open means that the secret is wrong. */
+  async function loadAll(): Promise<void> {
+    if ((await read()).length > 0) throw new WrongSecret()
   }
 
-  async function open(row: SigningKeyRow): Promise<SigningKey> {
+  /** Later: what does not open is left out, and told of once, so that it does not stop what does. */
+  async function load(): Promise<void> {
+    const unopened = await read()
+    for (const kid of unopened) if (!refused.includes(kid)) report({ type: 'key.refused', kid })
+    refused = unopened
+  }
+
+  /** Learns the keys that open, and returns the ids of the others. Where none opens, those in memory stay. */
+  async function read(): Promise<string[]> {
+    const rows = await database.read(selectKeys)
+    const unopened: string[] = []
+    const opened: SigningKey[] = []
+    for (const row of rows) {
+      // One in memory is not opened again: another replica may have sealed it under a newer secret.
+      const key = keys.find(({ kid }) => kid === row.kid) ?? (await open(row))
+      if (key) opened.push(key)
+      else unopened.push(row.kid)
+    }
+    if (opened.length > 0) keys = opened
+    return unopened
+  }
+
+  async function open(row: SigningKeyRow): Promise<SigningKey | null> {
     const [key, ...older] = sealingKeys.map((sealingKey) =>
       unseal(row.sealedPrivateJwk, sealingKey, row.kid),
     )
     const opened = key ?? older.find((text) => text !== null)
-    if (opened === null || opened === undefined) throw new WrongSecret()
+    if (opened === null || opened === undefined || !isSigningAlgorithm(row.algorithm)) return null
     if (key === null) {
       const to = seal(opened, sealingKeys[0], row.kid)
       await database.write((db) => updateSeal(db, { kid: row.kid, from: row.sealedPrivateJwk, to }))
     }
     const privateJwk = JSON.parse(opened) as JsonWebKey
-    const signing = row.algorithm as SigningAlgorithm
     // From the sealed half, never from a column: who can write rows must not add a key that verifies.
-    const publicJwk = publicHalf(privateJwk, signing)
-    if (publicJwk.kid !== row.kid) throw new WrongSecret()
-    const { kid, createdAt, signsFrom } = row
-    return { kid, algorithm: signing, publicJwk, privateJwk, createdAt, signsFrom }
+    const publicJwk = publicHalf(privateJwk, row.algorithm)
+    if (publicJwk.kid !== row.kid) return null
+    const { kid, algorithm: of, createdAt, signsFrom } = row
+    return { kid, algorithm: of, publicJwk, privateJwk, createdAt, signsFrom }
   }
 
   function stageOf(key: SigningKey): KeyStage {

@@ -8,6 +8,9 @@ import { createTestRandom } from '../testing/random.ts'
 import { createAccessTokens } from '../tokens/access-token.ts'
 import type { KeyRing, KeyRingOptions } from './keys.ts'
 import { openKeyRing, sealingKeysOf, WrongSecret } from './keys.ts'
+import { seal } from './seal.ts'
+import { generateSigningKey } from './signing-key.ts'
+import { signingKeys } from './table.ts'
 
 const SECRET = 'a secret of more than thirty-two bytes'
 const OTHER = 'another secret of more than thirty-two bytes'
@@ -167,6 +170,48 @@ test('through ten rotations every token verifies on every replica until it expir
     await replicas[(second + 1) % 3]?.tend()
   }
   expect(kids.size).toBeGreaterThanOrEqual(10)
+})
+
+describe('a key that a replica which runs cannot read', () => {
+  const ROWS = [
+    ['is sealed under another secret', OTHER, 'ES256'],
+    ['is of an algorithm that a later version knows', SECRET, 'ES384'],
+  ] as const
+
+  test.each(ROWS)(
+    'because it %s is told of once, and stops no other',
+    async (_, secret, algorithm) => {
+      const { app, open } = await setUp()
+      const events: SecurityEvent[] = []
+      const keys = await open({ report: (event) => events.push(event) })
+      const other = await open()
+      const { kid, privateJwk } = await generateSigningKey('ES256')
+      const sealedPrivateJwk = seal(JSON.stringify(privateJwk), sealingKeysOf([secret])[0], kid)
+      const row = { kid, algorithm, sealedPrivateJwk, createdAt: 0, signsFrom: 0 }
+      await app.database.write((db) => db.insert(signingKeys).values(row))
+      await keys.tend()
+      const published = await other.rotate()
+      await keys.tend()
+      await keys.tend()
+      expect(keys.list().map((key) => key.kid)).toContain(published ?? '')
+      expect(keys.find(kid)).toBeNull()
+      expect(events).toEqual([{ type: 'key.refused', kid }])
+    },
+  )
+
+  test('is read once it is sealed under a secret of its own', async () => {
+    const { open } = await setUp()
+    const events: SecurityEvent[] = []
+    const keys = await open({ report: (event) => events.push(event) })
+    const ahead = await open({ sealingKeys: sealingKeysOf([OTHER, SECRET]) })
+    const kid = (await ahead.rotate()) ?? ''
+    await keys.tend()
+    expect(keys.find(kid)).toBeNull()
+    await open({ sealingKeys: sealingKeysOf([SECRET, OTHER]) })
+    await keys.tend()
+    expect(keys.find(kid)).not.toBeNull()
+    expect(events).toEqual([{ type: 'key.refused', kid }])
+  })
 })
 
 describe('the secret', () => {

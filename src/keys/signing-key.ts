@@ -50,6 +50,11 @@ const THUMBPRINT_MEMBERS = {
 /** A key without its place in time. */
 export type NewKey = Omit<SigningKey, 'createdAt' | 'signsFrom'>
 
+/** Whether keys of this kind can be read: a later version may have made one that this one does not know. */
+export function isSigningAlgorithm(text: string): text is SigningAlgorithm {
+  return Object.hasOwn(PARAMETERS, text)
+}
+
 /** Makes a new key. Its kid never begins with `-`, which command lines, ours and others, would read as an option. */
 export async function generateSigningKey(algorithm: SigningAlgorithm): Promise<NewKey> {
   for (;;) {

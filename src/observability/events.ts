@@ -22,6 +22,8 @@ interface Fields {
   'session.reuse_detected': { userId: string; sessionId: string; generation: number }
   'session.ended': { userId: string; sessionId: string; reason: EndReason }
   'key.rotated': { stage: 'published' | 'retired' | 'dropped'; kid: string }
+  /** A key in the database that does not open, or is of no algorithm that is known. */
+  'key.refused': { kid: string }
   'hash.refused': { running: number; waiting: number }
   'throttle.refused': {
     rule: ThrottleRule
@@ -59,6 +61,7 @@ const LEVELS: Record<keyof Fields, 'info' | 'warn'> = {
   'session.reuse_detected': 'warn',
   'session.ended': 'info',
   'key.rotated': 'info',
+  'key.refused': 'warn',
   'hash.refused': 'warn',
   'throttle.refused': 'warn',
 }

@@ -33,6 +33,7 @@ const REFRESH_RESULTS = [
 const OPERATION_OUTCOMES = ['ok', 'refused', 'failed'] as const
 const BREACH_CHECK_RESULTS = ['clean', 'breached', 'failed'] as const
 const STATEMENT_KINDS = ['read', 'write'] as const
+const STALE_READ_RESULTS = ['answered', 'behind', 'away'] as const
 
 export type SignupResult = (typeof SIGNUP_RESULTS)[number]
 export type LoginResult = (typeof LOGIN_RESULTS)[number]
@@ -42,6 +43,8 @@ export type OperationOutcome = (typeof OPERATION_OUTCOMES)[number]
 /** `failed`: nobody could say, and the password was judged without. */
 export type BreachCheckResult = (typeof BREACH_CHECK_RESULTS)[number]
 export type StatementKind = (typeof STATEMENT_KINDS)[number]
+/** Whether the read replica answered; if not, the primary did. */
+export type StaleReadResult = (typeof STALE_READ_RESULTS)[number]
 
 export type Metrics = ReturnType<typeof createMetrics>
 
@@ -59,6 +62,7 @@ export function createMetrics(build: { version: string; bun: string }) {
   let hashing: { engine: string; running: () => number; waiting: () => number } | undefined
   let keyAgeSeconds = () => 0
   let writeAgeSeconds = () => 0
+  let readReplicaAgeSeconds = () => 0
   let endedSessions = { known: () => 0, lagSeconds: () => 0 }
 
   const signups = new Counter({
@@ -174,6 +178,18 @@ export function createMetrics(build: { version: string; bun: string }) {
     registers,
     collect: () => writeAge.set(writeAgeSeconds()),
   })
+  const staleReads = new Counter({
+    name: 'munjigi_database_stale_reads_total',
+    help: 'Reads that the read replica may answer, by whether it did; else the primary answered.',
+    labelNames: ['result'],
+    registers,
+  })
+  const readReplicaAge: Gauge = new Gauge({
+    name: 'munjigi_database_read_replica_age_seconds',
+    help: 'Age of the newest heartbeat that the read replica has shown, about a second when it keeps up; 0 without one.',
+    registers,
+    collect: () => readReplicaAge.set(readReplicaAgeSeconds()),
+  })
   const keyAge: Gauge = new Gauge({
     name: 'munjigi_signing_key_age_seconds',
     help: 'Age of the key that signs.',
@@ -194,6 +210,7 @@ export function createMetrics(build: { version: string; bun: string }) {
   for (const rule of THROTTLE_RULES) throttleRefused.inc({ rule }, 0)
   for (const event of SECURITY_EVENTS) securityEvents.inc({ event }, 0)
   for (const result of BREACH_CHECK_RESULTS) breachChecks.inc({ result }, 0)
+  for (const result of STALE_READ_RESULTS) staleReads.inc({ result }, 0)
   for (const kind of STATEMENT_KINDS) {
     statementSeconds.zero({ kind })
     statementRetries.inc({ kind }, 0)
@@ -234,6 +251,10 @@ export function createMetrics(build: { version: string; bun: string }) {
     countRetry: (kind: StatementKind) => statementRetries.inc({ kind }),
     declareWriteAge(seconds: () => number) {
       writeAgeSeconds = seconds
+    },
+    countStaleRead: (result: StaleReadResult) => staleReads.inc({ result }),
+    declareReadReplicaAge(seconds: () => number) {
+      readReplicaAgeSeconds = seconds
     },
     declareKeyAge(seconds: () => number) {
       keyAgeSeconds = seconds

@@ -47,7 +47,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
     t.field({
       type: [SessionRef],
       description: "The viewer's sessions that are in force, the newest first.",
-      resolve: (_, __, context) => sessions.list(viewerId(context)),
+      resolve: (_, __, context) => sessions.listOwn(requireViewer(context)),
     }),
   )
 

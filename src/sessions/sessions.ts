@@ -2,7 +2,7 @@
 // conditional statement; a refresh token that was replaced before and comes back ends its session (RFC 9700 §4.14).
 
 import { AuthError } from '../errors.ts'
-import type { Client } from '../graphql/context.ts'
+import type { Client, Viewer } from '../graphql/context.ts'
 import type { EndReason, Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -43,8 +43,10 @@ export interface Sessions {
   open(confirmed: Confirmed, client: Client): Promise<OpenedSession>
   /** The successor of a refresh token, once; within the grace the same one again. A reused one ends its session. */
   rotate(refreshToken: string): Promise<Rotation | RotationRefused>
-  /** The sessions of a user that are in force. */
+  /** The sessions of a user that are in force, for who acts on them. */
   list(userId: UserId): Promise<Session[]>
+  /** The same for the viewer, who only looks: what happened on other clients may show some seconds later. */
+  listOwn(viewer: Viewer): Promise<Session[]>
   /** Ends one session of a user. Returns how many ended: 0 when there is none such. */
   endOne(userId: UserId, id: string, reason: EndReason): Promise<number>
   /** Ends all sessions of a user. */
@@ -142,6 +144,16 @@ export function createSessions(options: SessionsOptions): Sessions {
     async list(userId) {
       const rows = await database.read((db) => selectSessions(db, userId, clock.now()))
       return rows.map(toSession)
+    },
+
+    async listOwn({ userId, sessionId }) {
+      // Where the session that asks is missing, a login just now may be: the primary knows.
+      const rows = await database.readStale(
+        (db) => selectSessions(db, toUserId(userId), clock.now()),
+        (found) => found.some(({ id }) => id === sessionId),
+      )
+      // And what ended leaves the list when its tokens are refused, however far behind the rows are.
+      return rows.filter(({ id }) => !options.ended.has(id)).map(toSession)
     },
 
     endOne: (userId, id, reason) => end(userId, ofUserWithId(userId, toSessionId(id)), reason),

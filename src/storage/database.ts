@@ -17,15 +17,22 @@ import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { StorageFault, toFault } from './faults.ts'
 import { migrate } from './migrate.ts'
+import { createReadReplica } from './read-replica.ts'
+import { heartbeats } from './table.ts'
 import { refuseUnfinished, UnfinishedRestore } from './unfinished.ts'
 
 /** What store functions take. */
 export type Db = LibSQLDatabase
 
-/** The two ways to use a database. Both throw `SERVICE_UNAVAILABLE` when it cannot be reached in time. */
+/** The ways to use a database. All throw `SERVICE_UNAVAILABLE` when it cannot be reached in time. */
 export interface Database {
   /** Runs a query. */
   read<T>(query: (db: Db) => Promise<T>): Promise<T>
+  /**
+   * Runs a query that decides nothing: the answer may be some seconds old where there is a read replica. `isEnough`: false
+   * for an answer that lacks what the asker knows to be there; the primary is asked then.
+   */
+  readStale<T>(query: (db: Db) => Promise<T>, isEnough?: (answer: T) => boolean): Promise<T>
   /** Runs one statement or batch that changes rows. Throws `StorageFault('conflict')` when a unique index says no. */
   write<T>(statement: (db: Db) => Promise<T>): Promise<T>
   /** Runs `work` for one client: all statements in it together get the time that else each one has. */
@@ -37,6 +44,8 @@ export interface Database {
 export interface DatabaseOptions {
   /** `file:path`, `:memory:`, `http(s)://…` or `libsql://…`. */
   readonly url: string
+  /** Of a read replica of the same database, which takes the same token. */
+  readonly readUrl?: string | undefined
   readonly authToken?: string | undefined
   readonly clock: Clock
   readonly random: Random
@@ -48,6 +57,8 @@ export interface DatabaseOptions {
 const BUSY_TIMEOUT_MS = 50
 /** All tries of one statement together, and all statements of one request. */
 const DEADLINE_MS = 1_500
+/** A read replica is near. Who waited for it in vain has most of the time left for the primary. */
+const READ_REPLICA_DEADLINE_MS = 250
 const MIGRATION_DEADLINE_MS = 20_000
 const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
 
@@ -63,7 +74,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   try {
     client = connect(options, patience)
     await prepare(client, options)
-    return createDatabase(client, options, late)
+    const readReplica = await openReadReplica(options, { late, patience })
+    return createDatabase({ client, readReplica }, options, late)
   } catch (error) {
     client?.close()
     if (error instanceof UnfinishedRestore) throw error
@@ -106,7 +118,41 @@ export function fileOf(url: string): string {
 
 type Late = AsyncLocalStorage<number>
 
-function createDatabase(client: Client, options: DatabaseOptions, late: Late): Database {
+/** Of the same rows, but never migrated or written to: what it gets to write, a libSQL server hands on to its primary. */
+async function openReadReplica(
+  options: DatabaseOptions,
+  { late, patience }: { late: Late; patience: () => number },
+) {
+  if (options.readUrl === undefined) return undefined
+  const client = connect({ ...options, url: options.readUrl }, patience)
+  const db = drizzle(client)
+  const soon = <T>(query: (db: Db) => Promise<T>) =>
+    late.run(options.clock.elapsed() + READ_REPLICA_DEADLINE_MS, () => query(db))
+  const newestBeat = async (from: Db) => (await from.select().from(heartbeats).get())?.at
+  const replica = createReadReplica({ ...options, newestBeat: () => soon(newestBeat) })
+  await replica.look()
+  replica.start()
+  return {
+    answer: <T>(query: (db: Db) => Promise<T>, isEnough: (answer: T) => boolean) =>
+      replica.answer(() => soon(query), isEnough),
+    close() {
+      replica.stop()
+      client.close()
+    },
+  }
+}
+
+/** The connections of a database. */
+interface Connections {
+  readonly client: Client
+  readonly readReplica: Awaited<ReturnType<typeof openReadReplica>>
+}
+
+function createDatabase(
+  { client, readReplica }: Connections,
+  options: DatabaseOptions,
+  late: Late,
+): Database {
   const { clock, metrics } = options
   const db = drizzle(client)
   const requests = new AsyncLocalStorage<{ left: number }>()
@@ -115,12 +161,21 @@ function createDatabase(client: Client, options: DatabaseOptions, late: Late): D
 
   return {
     read: (query) => timed('read', (deadline) => attempt('read', deadline, () => query(db))),
+    readStale: (query, isEnough = () => true) =>
+      timed('read', async (deadline) => {
+        const inTime = clock.elapsed() + READ_REPLICA_DEADLINE_MS < deadline
+        const answer = inTime ? await readReplica?.answer(query, isEnough) : null
+        return answer ? answer.value : await attempt('read', deadline, () => query(db))
+      }),
     write: (statement) =>
       timed('write', (deadline) =>
         writes.run(() => attempt('write', deadline, () => statement(db))),
       ),
     forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
-    close: () => client.close(),
+    close() {
+      readReplica?.close()
+      client.close()
+    },
   }
 
   /** The deadline counts from here, waiting in line included: what is late is not begun. */

@@ -64,6 +64,7 @@ export const TEST_CONFIG: Config = Object.freeze({
   metricsHost: '127.0.0.1',
   metricsPort: 0,
   databaseUrl: ':memory:',
+  databaseReadUrl: undefined,
   databaseAuthToken: undefined,
   secret: 'a secret of more than thirty-two bytes for tests',
   issuerUrl: 'https://auth.example.com',
