@@ -138,12 +138,12 @@ function operations(): Operation[] {
     ),
     write('a new user', (db) => insertUser(db, person())),
     write('a new session', (db, n) =>
-      insertSession(db, session(n), { passwordHash: hash, maxSessions: 100 }),
+      insertSession(db, session(n), { passwordHash: hash, also: [] }),
     ),
     // Of one that is there: with a thousand sessions there would soon be none left to end.
     write('a session, opened and ended', async (db, n) => {
       const row = session(n)
-      await insertSession(db, row, { passwordHash: hash, maxSessions: 100 })
+      await insertSession(db, row, { passwordHash: hash, also: [] })
       await endSessions(db, { which: withId(toSessionId(row.id)), reason: 'ended', now })
     }),
     {

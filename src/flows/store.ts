@@ -34,7 +34,7 @@ export async function replacePassword(db: Db, change: PasswordChange): Promise<S
       .set({ passwordHash: to })
       .where(and(eq(users.id, userId), eq(users.passwordHash, from))),
     ...endStatements(db, { which, reason: 'password_changed', now }),
-    insertIf(db, session, to),
+    db.run(insertIf(session, to)),
   ])
   return replaced.rowsAffected === 0 ? null : ended.map(({ id }) => id as SessionId)
 }

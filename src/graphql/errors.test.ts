@@ -134,7 +134,7 @@ describe('a fault of ours', () => {
       errors: [
         {
           message: messageOf('INTERNAL_SERVER_ERROR', 'ko'),
-          extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: 'req_1' },
+          extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: 'req_1001' },
         },
       ],
     })
@@ -144,7 +144,7 @@ describe('a fault of ours', () => {
       .split('\n')
       .map((line) => JSON.parse(line))
       .filter((line) => line.event === 'request.failed')
-    expect(failures).toMatchObject([{ requestId: 'req_1', error: 'Error', path: 'login' }])
+    expect(failures).toMatchObject([{ requestId: 'req_1001', error: 'Error', path: 'login' }])
     expect(metrics).toContain(
       'munjigi_graphql_operation_seconds_count{type="mutation",field="login",outcome="failed"} 1',
     )

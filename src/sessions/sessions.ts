@@ -22,6 +22,7 @@ import {
   endSessions,
   insertSession,
   ofUser,
+  ofUserBeyond,
   ofUserWithId,
   pastGeneration,
   rotateSession,
@@ -112,13 +113,14 @@ export function createSessions(options: SessionsOptions): Sessions {
   return {
     prepare,
 
-    async open({ user, passwordHash }, client) {
+    async open({ user, passwordHash, success }, client) {
       const { row, opened } = prepare(user.id, client)
-      const evicted = await database.write((db) =>
-        insertSession(db, row, { passwordHash, maxSessions }),
+      const count = await database.write((db) =>
+        insertSession(db, row, { passwordHash, also: success(db) }),
       )
-      if (evicted === null) throw new AuthError('INVALID_CREDENTIALS')
-      ended(user.id, evicted, 'evicted')
+      if (count === null) throw new AuthError('INVALID_CREDENTIALS')
+      // Nothing is lost if this is never reached: the next login finds them.
+      if (count > maxSessions) await end(user.id, ofUserBeyond(user.id, maxSessions), 'evicted')
       return opened
     },
 

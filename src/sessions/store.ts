@@ -2,6 +2,7 @@
 
 import type { SQL } from 'drizzle-orm'
 import { and, desc, eq, gt, lt, lte, sql } from 'drizzle-orm'
+import type { BatchItem } from 'drizzle-orm/batch'
 import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
@@ -58,29 +59,34 @@ export function pastGeneration(id: SessionId, generation: number): SQL {
 }
 
 /**
- * Opens a session if the user's password hash is still the one that was checked, and ends the user's oldest sessions
- * beyond the limit. Returns the ids of those, or null when the password is another by now.
+ * Opens a session if the user's password hash is still the one that was checked. Returns how many sessions the user has
+ * with it, or null when the password is another by now. `also`: what is written in the same batch, in either case.
  */
 export async function insertSession(
   db: Db,
   row: SessionRow,
-  { passwordHash, maxSessions }: { passwordHash: PasswordHash; maxSessions: number },
-): Promise<SessionId[] | null> {
-  const beyond = sql`${sessions.id} IN (SELECT id FROM sessions WHERE user_id = ${row.userId}
-    ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ${maxSessions})`
-  const [inserted, , evicted] = await db.batch([
-    insertIf(db, row, passwordHash),
-    ...endStatements(db, { which: beyond, reason: 'evicted', now: row.createdAt }),
-  ])
-  return inserted.rowsAffected === 0 ? null : evicted.map(({ id }) => id as SessionId)
+  { passwordHash, also }: { passwordHash: PasswordHash; also: readonly BatchItem<'sqlite'>[] },
+): Promise<number | null> {
+  const count = sql`(SELECT count(*) FROM sessions WHERE user_id = ${row.userId})`
+  const open = db.all<{ count: number }>(
+    sql`${insertIf(row, passwordHash)} RETURNING ${count} AS count`,
+  )
+  const [[inserted]] = await db.batch([open, ...also])
+  return inserted?.count ?? null
+}
+
+/** A user's oldest sessions beyond the newest so many. */
+export function ofUserBeyond(userId: UserId, newest: number): SQL {
+  return sql`${sessions.id} IN (SELECT id FROM sessions WHERE user_id = ${userId}
+    ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ${newest})`
 }
 
 /** The statement that opens a session while its user has this password hash and may log in. */
-export function insertIf(db: Db, row: SessionRow, passwordHash: PasswordHash) {
-  return db.run(sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
+export function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
+  return sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
     SELECT ${row.id}, id, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
       ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
-    FROM users WHERE id = ${row.userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL`)
+    FROM users WHERE id = ${row.userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL`
 }
 
 /**

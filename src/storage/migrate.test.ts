@@ -16,6 +16,7 @@ import {
   endSessions,
   insertSession,
   ofUser,
+  ofUserBeyond,
   ofUserWithId,
   pastGeneration,
   rotateSession,
@@ -226,10 +227,11 @@ describe('what is asked often finds an index', () => {
   test.each<[string, RegExp, (db: Db) => Promise<unknown>]>([
     ['a session, with its user', BY_ID, (db) => selectSession(db, toSessionId('ses_1'), 0)],
     [
-      'a new session, and the ones too many',
+      'a new session',
       BY_USER,
-      (db) => insertSession(db, session, { passwordHash: '' as PasswordHash, maxSessions: 100 }),
+      (db) => insertSession(db, session, { passwordHash: '' as PasswordHash, also: [] }),
     ],
+    ["the end of a user's oldest sessions", BY_USER, ending(ofUserBeyond(toUserId('usr_1'), 100))],
     ['the end of a session', BY_ID, ending(withId(toSessionId('ses_1')))],
     [
       "the end of a user's session",

@@ -116,7 +116,8 @@ export interface TestAppOptions {
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const config: Config = Object.freeze({ ...TEST_CONFIG, ...options.config })
   const clock = options.clock ?? createTestClock()
-  const random = createTestRandom()
+  // A second app on the same database must not use the ids of the first.
+  const random = createTestRandom(options.database ? 1_001 : 1)
   const { log, lines } = createTestLog()
   const metrics = createMetrics({
     version: 'test',

@@ -3,13 +3,13 @@
 import type { Random } from '../platform/random.ts'
 import { systemRandom } from '../platform/random.ts'
 
-/** Counts per prefix; secrets stay real. */
-export function createTestRandom(): Random {
+/** Counts per prefix, from a number on; secrets stay real. */
+export function createTestRandom(first = 1): Random {
   const counts = new Map<string, number>()
   return {
     id(prefix) {
-      const count = (counts.get(prefix) ?? 0) + 1
-      counts.set(prefix, count)
+      const count = counts.get(prefix) ?? first
+      counts.set(prefix, count + 1)
       return `${prefix}_${count}`
     },
     bytes: systemRandom.bytes,

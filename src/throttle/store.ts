@@ -22,20 +22,33 @@ export interface Charge {
   readonly onlyIf?: Pair & { readonly known: boolean }
 }
 
+/** An attempt that was charged. */
+export interface Charged {
+  /** Until when the address is known as the user's; 0 if it is not. */
+  readonly knownUntil: number
+}
+
 /** How a user's counts end with the right password. */
-export interface Success {
+export interface Succeeded {
   /** The counts that begin anew. */
   readonly clear: readonly string[]
   /** The steady count that gets its charge back, and how much that was (milliseconds). */
   readonly refund: { readonly key: string; readonly interval: number } | undefined
+  /** The address that is the user's from now on, and until when; nothing where that is known already. */
+  readonly known: (Pair & { readonly until: number }) | undefined
 }
 
 /** How many addresses of a user are remembered: those used last. */
 const KNOWN_ADDRESSES = 20
 
-/** Charges an attempt by every rule, unless one of them does not allow it yet. Returns whether it was allowed. */
-export async function charge(db: Db, charges: readonly Charge[], now: number): Promise<boolean> {
-  const rows = await db.all<{ key: string }>(sql`WITH ${counts(charges, now)},
+/** Charges an attempt by every rule, or by none when one of them does not allow it yet: then returns null. */
+export async function charge(
+  db: Db,
+  charges: readonly Charge[],
+  { user, address }: Pair,
+  now: number,
+): Promise<Charged | null> {
+  const [row] = await db.all<Charged>(sql`WITH ${counts(charges, now)},
     next AS (SELECT *, max(allowed_at, ${now} - slack) + CASE
         WHEN attempts >= "limit" THEN memory
         WHEN attempts < free THEN 0
@@ -45,8 +58,9 @@ export async function charge(db: Db, charges: readonly Charge[], now: number): P
     WHERE NOT EXISTS (SELECT 1 FROM counts WHERE allowed_at > ${now})
     ON CONFLICT (key) DO UPDATE
     SET count = excluded.count, next_at = excluded.next_at, expires_at = excluded.expires_at
-    RETURNING key`)
-  return rows.length > 0
+    RETURNING coalesce((SELECT expires_at FROM known_addresses
+      WHERE user = ${user} AND address = ${address}), 0) AS knownUntil`)
+  return row ?? null
 }
 
 /** The rule that does not allow an attempt for longest, or nothing when all do by now. */
@@ -69,7 +83,7 @@ function counts(charges: readonly Charge[], now: number): SQL {
       sql`(${key}, ${rule.free}, ${rule.delay}, ${rule.ceiling}, ${rule.limit}, ${rule.memory}, ${rule.slack}, ${applies(onlyIf, now)})`,
   )
   return sql`rules (key, free, delay, ceiling, "limit", memory, slack, applies) AS (VALUES ${sql.join(rows, sql`, `)}),
-    counts AS (SELECT rules.*, iif(held.expires_at > ${now}, held.count, 0) + 1 AS attempts,
+    counts AS MATERIALIZED (SELECT rules.*, iif(held.expires_at > ${now}, held.count, 0) + 1 AS attempts,
         iif(held.expires_at > ${now}, held.next_at, 0) AS allowed_at
       FROM rules LEFT JOIN throttles held ON held.key = rules.key WHERE applies)`
 }
@@ -81,43 +95,34 @@ function applies(onlyIf: Charge['onlyIf'], now: number): SQL {
     WHERE user = ${user} AND address = ${address} AND expires_at > ${now})`
 }
 
-/** Begins a user's counts anew, and gives the address its charge back. */
-export async function succeed(db: Db, { clear, refund }: Success): Promise<void> {
+/** Begins a user's counts anew, gives the address its charge back, and remembers the address as the user's. */
+export function successStatements(db: Db, { clear, refund, known }: Succeeded) {
   const { key = '', interval = 0 } = refund ?? {}
   const isRefund = sql`${throttles.key} = ${key}`
-  await db
+  const settle = db
     .update(throttles)
     .set({
       count: sql`iif(${isRefund}, ${throttles.count}, 0)`,
       nextAt: sql`iif(${isRefund}, ${throttles.nextAt} - ${interval}, 0)`,
     })
     .where(inArray(throttles.key, [...clear, key]))
+  return known ? ([settle, ...know(db, known)] as const) : ([settle] as const)
 }
 
-/** Remembers that a user uses an address; of too many the one used longest ago is forgotten. */
-export async function know(db: Db, { user, address }: Pair, expiresAt: number): Promise<void> {
+/** The two statements that remember an address as the user's, and forget the one that was not used for longest. */
+function know(db: Db, { user, address, until }: Pair & { readonly until: number }) {
   const beyond = sql`${knownAddresses.user} = ${user} AND ${knownAddresses.address} IN (SELECT address FROM known_addresses
     WHERE user = ${user} ORDER BY expires_at DESC, address LIMIT -1 OFFSET ${KNOWN_ADDRESSES})`
-  await db.batch([
+  return [
     db
       .insert(knownAddresses)
-      .values({ user, address, expiresAt })
+      .values({ user, address, expiresAt: until })
       .onConflictDoUpdate({
         target: [knownAddresses.user, knownAddresses.address],
-        set: { expiresAt },
+        set: { expiresAt: until },
       }),
     db.delete(knownAddresses).where(beyond),
-  ])
-}
-
-/** Until when an address is known as the user's; 0 if it is not. */
-export async function selectKnownUntil(db: Db, { user, address }: Pair): Promise<number> {
-  const row = await db
-    .select({ expiresAt: knownAddresses.expiresAt })
-    .from(knownAddresses)
-    .where(and(eq(knownAddresses.user, user), eq(knownAddresses.address, address)))
-    .get()
-  return row?.expiresAt ?? 0
+  ] as const
 }
 
 /** Forgets the counts of these keys, and the addresses of a user but the one that is kept. */

@@ -404,11 +404,20 @@ describe('what is refused costs little', () => {
     expect(await statements(app)).toBe(before + 2)
   })
 
+  test('a login goes to the database three times: before the hash, for the hash, and with its session', async () => {
+    const { app } = await appWithKim()
+    for (const address of [OWNER, STRANGER, STRANGER]) {
+      const before = await statements(app)
+      expect(signedIn(await app.from(address).run(LOGIN, KIM))).toBe(true)
+      expect((await statements(app)) - before).toBe(3)
+    }
+  })
+
   test('what another replica has forgiven is not held against anybody for more than a second', async () => {
     const { app, stranger } = await appWithKim({ throttleUserAttempts: 5, throttleUserDelay: 600 })
     const replica = await createTestApp({ database: app.database, clock: app.clock })
     await tries(stranger, WRONG, 6)
-    await replica.from(OWNER).run(LOGIN, KIM)
+    expect(signedIn(await replica.from(OWNER).run(LOGIN, KIM))).toBe(true)
     app.clock.advance('2s')
     expect(signedIn(await stranger.run(LOGIN, KIM))).toBe(true)
   })

@@ -3,14 +3,14 @@
 
 import { createHmac } from 'node:crypto'
 import { AuthError } from '../errors.ts'
-import type { Database } from '../storage/database.ts'
+import type { Database, Db } from '../storage/database.ts'
 import { networkOf } from './address.ts'
 import type { RefusalsOptions, Refused } from './refusals.ts'
 import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
-import type { Charge, Pair } from './store.ts'
-import { charge, forget, know, selectKnownUntil, selectRefusal, succeed } from './store.ts'
+import type { Charge, Charged, Pair } from './store.ts'
+import { charge, forget, selectRefusal, successStatements } from './store.ts'
 import { sweepThrottles } from './sweep.ts'
 
 /** Who attempts: the canonical e-mail, whether a user has it or not, and the client's address. */
@@ -36,15 +36,21 @@ export interface Throttle {
   sweep(): Promise<void>
 }
 
-/** One attempt: first `recall`, then `charge`, and `succeed` if it was one. */
+/** One attempt: first `recall`, then `charge`, and `succeed` if it did. */
 export interface Attempt {
   /** Throws `RATE_LIMITED` when this replica has just learned that it is too early. Asks nobody. */
   recall(): void
   /** Charges the attempt to all its rules, or to none. Throws `RATE_LIMITED`, `SERVICE_UNAVAILABLE`. */
   charge(): Promise<void>
-  /** Begins the user's count anew, gives the address its charge back, and remembers the address as the user's. */
-  succeed(): Promise<void>
+  /**
+   * What is to be written of a success, best in one batch with what it led to: the user's count begins anew, the address
+   * gets its charge back and is remembered as the user's.
+   */
+  succeed(): Success
 }
+
+/** The statements of a success; perhaps none. */
+export type Success = (db: Db) => ReturnType<typeof successStatements> | readonly []
 
 /** What the service is made from. */
 export interface ThrottleOptions extends RefusalsOptions {
@@ -58,6 +64,8 @@ export interface ThrottleOptions extends RefusalsOptions {
 const KNOWN_MS = 90 * 86_400_000
 /** An address that is used is remembered anew after so long. */
 const RENEWED_MS = 3_600_000
+/** No digest is like this. */
+const NOBODY = ''
 
 /** Makes the service. */
 export function createThrottle(options: ThrottleOptions): Throttle {
@@ -68,21 +76,25 @@ export function createThrottle(options: ThrottleOptions): Throttle {
   return {
     password(who) {
       const pair = pairOf(who)
-      return attemptOf(who, [
+      return attemptOf(who, pair, [
         ...guess(rules.user, pair.user, { ...pair, known: false }),
         ...guess(rules.knownAddress, pair.user, { ...pair, known: true }),
         ...guess(rules.address, pair.address),
       ])
     },
 
-    signup: (who) => attemptOf(who, guess(rules.signup, pairOf(who).address)),
+    signup(who) {
+      const pair = pairOf(who)
+      return attemptOf(who, pair, guess(rules.signup, pair.address))
+    },
 
     async charge(clientAddress) {
-      const address = digest(networkOf(clientAddress))
-      const { recall, charge } = attempt({ clientAddress }, guess(rules.address, address))
+      const pair = { user: NOBODY, address: digest(networkOf(clientAddress)) }
+      const charges = guess(rules.address, pair.address)
+      if (charges.length === 0) return
       try {
-        recall()
-        await charge()
+        refusals.recall(charges, { clientAddress })
+        await pay({ clientAddress }, pair, charges)
       } catch {
         // Reported where it happened. The request is refused in any case.
       }
@@ -99,43 +111,37 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     },
   }
 
-  function attemptOf(who: Attempting, charges: readonly Charge[]): Attempt {
-    return {
-      ...attempt(who, charges),
-      async succeed() {
-        const paid = charges.find(({ rule }) => rule.name === 'address')
-        if (!rules.user && !paid) return
-        const refund = paid && { key: paid.key, interval: paid.rule.delay }
-        const pair = pairOf(who)
-        await database.write((db) => succeed(db, { clear: keysOf(pair.user), refund }))
-        await rememberAddress(pair)
-        refusals.forgive(charges, who)
-      },
-    }
-  }
-
-  function attempt(who: Refused, charges: readonly Charge[]): Omit<Attempt, 'succeed'> {
+  function attemptOf(who: Attempting, pair: Pair, charges: readonly Charge[]): Attempt {
+    let knownUntil = 0
     return {
       recall: () => refusals.recall(charges, who),
 
       async charge() {
-        if (charges.length === 0) return
-        const now = clock.now()
-        if (await database.write((db) => charge(db, charges, now))) return
-        const held = await database.read((db) => selectRefusal(db, charges, now))
-        const one = charges.find(({ key }) => key === held?.key)
-        if (held && one) refusals.refuse(one, held.nextAt, who)
-        // Another attempt succeeded between the two statements: the next one is allowed.
-        throw new AuthError('RATE_LIMITED', { retryAfter: 1 })
+        if (charges.length > 0) knownUntil = (await pay(who, pair, charges)).knownUntil
+      },
+
+      succeed() {
+        refusals.forgive(charges, who)
+        const paid = charges.find(({ rule }) => rule.name === 'address')
+        if (!rules.user && !paid) return () => []
+        const refund = paid && { key: paid.key, interval: paid.rule.delay }
+        const until = clock.now() + KNOWN_MS
+        // Written only now and then: most logins come from where the last one came from.
+        const known = knownUntil < until - RENEWED_MS ? { ...pair, until } : undefined
+        return (db) => successStatements(db, { clear: keysOf(pair.user), refund, known })
       },
     }
   }
 
-  /** Written only now and then: most logins come from where the last one came from. */
-  async function rememberAddress(pair: Pair): Promise<void> {
-    const until = clock.now() + KNOWN_MS
-    const knownUntil = await database.read((db) => selectKnownUntil(db, pair))
-    if (knownUntil < until - RENEWED_MS) await database.write((db) => know(db, pair, until))
+  async function pay(who: Refused, pair: Pair, charges: readonly Charge[]): Promise<Charged> {
+    const now = clock.now()
+    const charged = await database.write((db) => charge(db, charges, pair, now))
+    if (charged) return charged
+    const held = await database.read((db) => selectRefusal(db, charges, now))
+    const one = charges.find(({ key }) => key === held?.key)
+    if (held && one) refusals.refuse(one, held.nextAt, who)
+    // Another attempt succeeded between the two statements: the next one is allowed.
+    throw new AuthError('RATE_LIMITED', { retryAfter: 1 })
   }
 
   function pairOf({ emailKey, clientAddress }: Attempting): Pair {

@@ -7,7 +7,7 @@ import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Password } from '../passwords/password.ts'
 import type { Passwords, Terms } from '../passwords/passwords.ts'
 import type { Database } from '../storage/database.ts'
-import type { Attempt, Throttle } from '../throttle/throttle.ts'
+import type { Attempt, Success, Throttle } from '../throttle/throttle.ts'
 import type { EmailKey } from './email.ts'
 import type { UserRow } from './store.ts'
 import { replaceHash, selectUser, toUser } from './store.ts'
@@ -20,6 +20,8 @@ import type { User } from './user.ts'
 export interface Confirmed {
   readonly user: User
   readonly passwordHash: PasswordHash
+  /** To be written with what follows: that the attempt succeeded. */
+  readonly success: Success
 }
 
 /** Whose password it is said to be. */
@@ -54,7 +56,7 @@ export interface ConfirmationOptions {
 const PAID: Attempt = {
   recall: () => {},
   charge: () => Promise.resolve(),
-  succeed: () => Promise.resolve(),
+  succeed: () => () => [],
 }
 
 /** Makes it. */
@@ -64,15 +66,17 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
     check,
 
     async renew(confirmed, claim, client) {
-      const { user, passwordHash: from } = confirmed
+      const { passwordHash: from, success } = confirmed
       const to = passwords.isCurrent(from) ? null : await hashUnlessBusy(claim.password, client)
       if (to === null) return confirmed
-      const replaced = await database.write((db) => replaceHash(db, { userId: user.id, from, to }))
-      if (replaced) return { user, passwordHash: to }
+      const replaced = await database.write((db) =>
+        replaceHash(db, { userId: confirmed.user.id, from, to }),
+      )
+      if (replaced) return { ...confirmed, passwordHash: to }
       // Another login was faster, or a change of password: what is there now decides.
-      const find = () => database.read((db) => selectUser(db, user.id))
-      return (await compare(claim.password, find, { attempt: PAID, signal: client.signal }))
-        .confirmed
+      const find = () => database.read((db) => selectUser(db, confirmed.user.id))
+      const again = await compare(claim.password, find, { attempt: PAID, signal: client.signal })
+      return again.confirmed && { ...again.confirmed, success }
     },
   }
 
@@ -82,9 +86,7 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
     find: () => Promise<UserRow | undefined>,
   ): Promise<Checked> {
     const attempt = throttle.password({ emailKey, clientAddress })
-    const checked = await compare(password, find, { attempt, signal })
-    if (checked.confirmed && !checked.confirmed.user.disabledAt) await attempt.succeed()
-    return checked
+    return await compare(password, find, { attempt, signal })
   }
 
   async function compare(
@@ -99,7 +101,8 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
     }
     const matches = await passwords.check(password, findHash, terms)
     if (!row || !matches) return { row, confirmed: null }
-    return { row, confirmed: { user: toUser(row), passwordHash: row.passwordHash as PasswordHash } }
+    const passwordHash = row.passwordHash as PasswordHash
+    return { row, confirmed: { user: toUser(row), passwordHash, success: terms.attempt.succeed() } }
   }
 
   /** Null when too many wait: the login goes on with the old hash, and the next one will replace it. */

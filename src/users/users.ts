@@ -97,8 +97,7 @@ export function createUsers(options: UsersOptions): Users {
           throw new AuthError('EMAIL_TAKEN', { field: 'email' })
         throw error
       }
-      await attempt.succeed()
-      return { user: toUser(row), passwordHash }
+      return { user: toUser(row), passwordHash, success: attempt.succeed() }
     },
 
     importAll(imported) {
@@ -135,6 +134,10 @@ export function createUsers(options: UsersOptions): Users {
       const claim = { emailKey: email.key, password }
       const { confirmed } = await confirmation.check(claim, client, find)
       if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
+      await database.write(async (db) => {
+        const [first, ...others] = confirmed.success(db)
+        if (first) await db.batch([first, ...others])
+      })
       return confirmed
     },
 
