@@ -35,6 +35,7 @@ export async function dev(settings: Settings, parts: Parts): Promise<void> {
       colour: process.stdout.isTTY === true,
     }),
   )
+  await app.start()
   await serveUntilSignal({
     app,
     database,

@@ -6,7 +6,7 @@ import type { Log } from '../observability/log.ts'
 import type { Database } from '../storage/database.ts'
 import type { Listener } from './listen.ts'
 
-/** All that must be ended in order. */
+/** All that must be ended in order. The app has been started. */
 export interface Running {
   readonly app: App
   readonly database: Database
@@ -23,7 +23,6 @@ export interface Running {
 export async function serveUntilSignal(running: Running): Promise<void> {
   const { app, database, log, publicListener, metricsListener, drainSeconds } = running
   const signalled = firstSignal()
-  await app.start()
   publicListener.answer(app.fetch)
   metricsListener.answer(app.metricsFetch)
   log.info('server.started', { url: publicListener.url, metrics: `${metricsListener.url}/metrics` })

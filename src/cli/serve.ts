@@ -11,6 +11,8 @@ export async function serve(config: Config, parts: Parts): Promise<void> {
   const database = await openDatabase(config)
   const app = await createApp(config, database)
   if (app.madeSigningKey) log.info('key.created', { algorithm: config.signingAlgorithm })
+  await app.start()
+  // Not before: who is refused a connection is sent to another replica by the edge; who is answered with a failure is not.
   const publicListener = listen(config.host, config.port)
   const metricsListener = listen(config.metricsHost, config.metricsPort)
   await serveUntilSignal({
