@@ -12,12 +12,14 @@ COPY src src
 COPY envoy envoy
 # Whatever umask the files were made with.
 RUN chmod -R a+rX src envoy package.json LICENSE
-# A new volume takes the owner of the folder where it is first mounted: the service is 1000, Envoy 101, sqld 666. So no
-# container has to begin as root. They are mounted elsewhere afterwards: an empty volume would take the next owner too.
-RUN mkdir -p /secrets/munjigi /secrets/database /secrets/private /edge /certificates /ca /database /backups \
+# A new volume takes the owner of the folder where it is first mounted: the service is 1000, Envoy 101, sqld 666,
+# VictoriaLogs 65534. So no container has to begin as root. They are mounted elsewhere afterwards: an empty volume would take
+# the next owner too.
+RUN mkdir -p /secrets/munjigi /secrets/database /secrets/private /edge /certificates /ca /database /backups /logs \
   && chown -R 1000:1000 /secrets /edge /backups \
   && chown 101:101 /certificates /ca \
-  && chown 666:666 /database
+  && chown 666:666 /database \
+  && chown 65534:65534 /logs
 ENV MUNJIGI_HOST=0.0.0.0
 USER 1000:1000
 EXPOSE 3000 9464

@@ -10,6 +10,7 @@ import type { ReplicaState, ReplicaStatus } from '../envoy/console.ts'
 import { readConsole } from '../envoy/console.ts'
 import type { Answer, Load, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, request, startLoad } from '../envoy/load.ts'
+import { LOGS } from '../monitoring/grafana/boards/logs.ts'
 import { settingsTable } from '../src/config.ts'
 import type { Compose, Container } from './compose.ts'
 import { createCompose, docker, hasDocker, imagesOfProject, rollOut } from './compose.ts'
@@ -26,15 +27,20 @@ const SLACK = 10
 const EMAIL = 'kim@example.com'
 const PASSWORD = 'correct horse battery staple'
 
-/** Grafana's image cannot be assembled from packages: everything else runs. */
-const OVERRIDE = 'services: { grafana: { profiles: [no-image] } }'
+/**
+ * Grafana's image cannot be assembled from packages: everything else runs. And where no name server can be reached, it is
+ * long until somebody is known to be away.
+ */
+const OVERRIDE =
+  'services: { grafana: { profiles: [no-image] }, otel-collector: { dns_opt: ["timeout:1", "attempts:1"] } }'
 
 const isReady = requires('a Docker engine with Compose', hasDocker())
 const describeCompose = describe.skipIf(!isReady)
 setDefaultTimeout(120_000)
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-compose-'))
-const [https = 0, http = 0, console_ = 0, prometheus = 0, containers = 0] = await freePorts(5)
+const [https = 0, http = 0, console_ = 0, prometheus = 0, containers = 0, logs = 0] =
+  await freePorts(6)
 const consoleUrl = `http://127.0.0.1:${console_}`
 const override = join(folder, 'override.yml')
 const environment = {
@@ -46,6 +52,8 @@ const environment = {
   EDGE_CONSOLE_PORT: String(console_),
   PROMETHEUS_PORT: String(prometheus),
   CONTAINERS_PORT: String(containers),
+  LOGS_PORT: String(logs),
+  DOCKER_ROOT: isReady ? (await docker('info', '--format', '{{.DockerRootDir}}')).trim() : '',
   COMPOSE_FILE: `docker-compose.yml:${override}`,
 }
 const compose = createCompose(environment)
@@ -244,23 +252,7 @@ describeCompose('from outside', () => {
   })
 
   test('every container is shut: read-only, no capability, not root, bounded', async () => {
-    for (const { service, Config, HostConfig } of await containersOfProject()) {
-      const { ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged } = HostConfig
-      const about = { service, ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged }
-      expect(about).toEqual({
-        service,
-        ReadonlyRootfs: true,
-        CapDrop: ['ALL'],
-        CapAdd: null,
-        SecurityOpt: ['no-new-privileges:true'],
-        Privileged: false,
-      })
-      // cAdvisor reads what belongs to root.
-      if (service !== 'cadvisor') expect(Config.User.split(':')[0]).toMatch(/^[1-9]\d*$/)
-      expect(HostConfig.PidsLimit).toBeGreaterThan(0)
-      expect(HostConfig.Memory).toBeGreaterThan(0)
-      expect(HostConfig.LogConfig.Config['max-size']).toBe('10m')
-    }
+    expectShut(await containersOfProject())
   })
 
   test('no secret is in an environment, and nobody but its owner can read one', async () => {
@@ -349,6 +341,112 @@ describeCompose('Prometheus', () => {
     const served = 'probe_success == 1 and probe_ssl_earliest_cert_expiry - time() > 80 * 86400'
     await until('the edge is probed', async () => (await values('job', served)).includes('tls'))
   })
+})
+
+describeCompose('the profile logs', () => {
+  const parts = ['victorialogs', 'otel-collector']
+  const printed: string[] = []
+  const profile = (...args: string[]) => compose.run('--profile', 'logs', ...args, ...parts)
+
+  beforeAll(async () => void (await profile('up', '-d')))
+  afterAll(async () => {
+    // Only whoever asks for the profile can take it down.
+    await profile('rm', '--stop', '--force')
+    await docker('rm', ...printed)
+  })
+
+  const request = async () => {
+    const { headers } = await send({ query: '{ __typename }' })
+    return headers['x-request-id'] ?? ''
+  }
+  const found = (what: string, query: string, count: number) =>
+    until(what, async () => {
+      const lines = await linesOf(query)
+      return lines.length >= count && lines
+    })
+
+  test('finds a request by its id, in the line of the edge and in that of the replica', async () => {
+    const id = await request()
+    const lines = await found('both lines', `request_id:=${id}`, 2)
+    expect(lines.map(({ service, event, level }) => [service, event, level]).sort()).toEqual([
+      ['envoy', 'access', 'info'],
+      ['munjigi', 'http.request', 'info'],
+    ])
+    for (const { _msg = '' } of lines) expect(JSON.parse(_msg)).toHaveProperty('time')
+  })
+
+  test('has what was written before it was there, and of all containers', async () => {
+    expect(await found('all starts', 'event:=server.started', 3)).toHaveLength(3)
+    for (const service of ['certificates', 'prometheus', 'sqld', 'victorialogs'])
+      await found(`lines of ${service}`, `service:=${service} | limit 1`, 1)
+  })
+
+  test('takes no line of anybody else', async () => {
+    await print('other', 'theirs')
+    await print(PROJECT, 'ours')
+    await found('our line', '_msg:ours', 1)
+    expect(await linesOf('_msg:theirs')).toEqual([])
+  })
+
+  test('names a stream by service and container alone, and a line by little more', async () => {
+    const names = async (path: string) => {
+      const { values: all } = await askLogs(path, { query: '*' }).then((text) => JSON.parse(text))
+      return all.map(({ value }: { value: string }) => value).sort()
+    }
+    expect(await names('stream_field_names')).toEqual(['container', 'service'])
+    expect(await names('field_names')).toEqual(
+      ['_msg', '_stream', '_stream_id', '_time'].concat(
+        ...['container', 'event', 'level', 'request_id', 'service'],
+      ),
+    )
+  })
+
+  test('is not waited for by any replica, and has everything once it is back', async () => {
+    await compose.run('stop', 'victorialogs')
+    const ids = await Promise.all(Array.from({ length: 30 }, request))
+    const said = () => profile('logs', '--no-color')
+    // What it failed with first may have been other lines.
+    const failed = async () => (await said()).split('Exporting failed').length > 3
+    await until('the collector has tried in vain', failed)
+    await compose.run('start', 'victorialogs')
+    const inAll = `request_id:in(${ids.join()}) service:=munjigi`
+    expect(await found('all lines', inAll, ids.length)).toHaveLength(ids.length)
+  })
+
+  test('has data for every query of the dashboard', async () => {
+    await print(PROJECT, JSON.stringify({ type: 'access', status: 503 }))
+    const range = { start: '15m', end: 'now', step: '1m' }
+    for (const { kind, title, queries } of LOGS.panels)
+      for (const { expr } of queries)
+        await until(title, async () => {
+          const query = expr.replaceAll(/\(\$\w+\)/g, '(*)').replaceAll(/\$\w+/g, '')
+          if (kind === 'lines') return (await linesOf(`${query} | limit 1`)).length > 0
+          const { data } = JSON.parse(await askLogs('stats_query_range', { query, ...range }))
+          return data.result.length > 0
+        })
+  })
+
+  test('is shut as well, and its collector reaches nothing but the store', async () => {
+    const two = (await containersOfProject()).filter(({ service }) => parts.includes(service))
+    expect(two).toHaveLength(2)
+    expectShut(two)
+    const collector = two.find(({ service }) => service === 'otel-collector')
+    expect(Object.keys(collector?.NetworkSettings.Networks ?? {})).toEqual([`${PROJECT}_logs`])
+    expect(collector?.Mounts.filter(({ RW }) => RW).map(({ Destination }) => Destination)).toEqual([
+      '/offsets',
+    ])
+  })
+
+  /** A container that is not the project's says one line, as one of the edge of `project` would. */
+  async function print(project: string, line: string): Promise<void> {
+    const [name, service] = [`${PROJECT}-says-${printed.length}`, 'com.docker.compose.service']
+    printed.push(name)
+    await docker(
+      ...['run', '--name', name, '--network', 'none', '--entrypoint', 'echo'],
+      ...['--label', `${service}=envoy`, '--log-opt', `labels=${service}`],
+      ...['--log-opt', `tag=${project}/extra`, PROJECT, line],
+    )
+  }
 })
 
 describeCompose('under load', () => {
@@ -525,10 +623,44 @@ interface Answered {
   }
 }
 
+function expectShut(all: readonly Inspected[]): void {
+  for (const { service, Config, HostConfig } of all) {
+    const { ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged } = HostConfig
+    const about = { service, ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged }
+    expect(about).toEqual({
+      service,
+      ReadonlyRootfs: true,
+      CapDrop: ['ALL'],
+      CapAdd: null,
+      SecurityOpt: ['no-new-privileges:true'],
+      Privileged: false,
+    })
+    // These read what belongs to root.
+    if (!['cadvisor', 'otel-collector'].includes(service))
+      expect(Config.User.split(':')[0]).toMatch(/^[1-9]\d*$/)
+    expect(HostConfig.PidsLimit).toBeGreaterThan(0)
+    expect(HostConfig.Memory).toBeGreaterThan(0)
+    expect(HostConfig.LogConfig.Config['max-size']).toBe('10m')
+  }
+}
+
 /** Prometheus' own API. */
 async function ask(path: string): Promise<Answered> {
   const response = await fetch(`http://127.0.0.1:${prometheus}/api/v1/${path}`)
   return (await response.json()) as Answered
+}
+
+/** VictoriaLogs' own API. */
+async function askLogs(path: string, query: Readonly<Record<string, string>>): Promise<string> {
+  const url = `http://127.0.0.1:${logs}/select/logsql/${path}`
+  const answer = await fetch(url, { method: 'POST', body: new URLSearchParams(query) })
+  return await answer.text()
+}
+
+/** The lines that a query in LogsQL finds; none while nobody answers. */
+async function linesOf(query: string): Promise<Readonly<Record<string, string>>[]> {
+  const text = await askLogs('query', { query }).catch(() => '')
+  return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
 }
 
 /** The values of a label in the answer to a query. */
@@ -554,7 +686,9 @@ interface Inspected {
     readonly Memory: number
     readonly LogConfig: { readonly Config: Readonly<Record<string, string>> }
   }
+  readonly Mounts: readonly { readonly Destination: string; readonly RW: boolean }[]
   readonly NetworkSettings: {
+    readonly Networks: Readonly<Record<string, unknown>>
     readonly Ports?: Readonly<
       Record<string, readonly { readonly HostIp: string; readonly HostPort: string }[] | null>
     >

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DATASOURCES } from '../monitoring/grafana/board.ts'
 import { BOARDS, fileOf, print } from '../monitoring/grafana/render.ts'
 import type { Monitoring } from './monitoring.ts'
 import { hasAllPrograms, startMonitoring } from './monitoring.ts'
@@ -125,12 +126,13 @@ describe('the files', () => {
       Bun.YAML.parse(
         readFileSync(join(ROOT, 'monitoring', 'grafana', 'provisioning', path), 'utf8'),
       ) as { datasources: { uid: string; url: string; editable: boolean }[] }
-    const [source] = read('datasources/prometheus.yml').datasources
-    expect(source).toMatchObject({
-      uid: 'prometheus',
-      url: 'http://prometheus:9090',
-      editable: false,
-    })
+    const sources = ['prometheus', 'logs'].map(
+      (name) => read(`datasources/${name}.yml`).datasources[0],
+    )
+    expect(sources).toMatchObject([
+      { ...DATASOURCES.metrics, url: 'http://prometheus:9090', editable: false },
+      { ...DATASOURCES.logs, url: 'http://victorialogs:9428', editable: false },
+    ])
     const compose = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8')
     if (compose.includes('grafana/grafana:'))
       expect(compose).toContain('./monitoring/grafana/dashboards:/etc/munjigi/dashboards:ro')
@@ -194,7 +196,10 @@ describe.skipIf(!canRun || !canStack)('live', () => {
   })
 
   test('every query of every panel has data, with the labels of its legend', async () => {
-    const queries = BOARDS.filter(({ uid }) => canWatch || uid !== 'containers')
+    // Those of logs are for VictoriaLogs: compose.test.ts.
+    const queries = BOARDS.filter(({ uid, source }) =>
+      uid === 'containers' ? canWatch : source !== 'logs',
+    )
       .flatMap(({ panels }) => panels)
       .flatMap((panel) => panel.queries.map((query) => ({ title: panel.title, ...query })))
       .filter(({ expr }) => !EMPTY.some((series) => expr.includes(series)))

@@ -107,6 +107,21 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     programs: { '/usr/bin/cadvisor': build(join(import.meta.dir, 'cadvisor')) },
     changes: ['ENTRYPOINT ["/usr/bin/cadvisor", "-logtostderr"]', 'EXPOSE 8080'],
   },
+  'victoriametrics/victoria-logs': {
+    packages: BUSYBOX.packages,
+    links: BUSYBOX.links,
+    programs: {
+      '/victoria-logs-prod': build(
+        'github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.1',
+      ),
+    },
+    changes: ['ENTRYPOINT ["/victoria-logs-prod"]', 'EXPOSE 9428'],
+  },
+  'otel/opentelemetry-collector-contrib': {
+    packages: [],
+    programs: { '/otelcol-contrib': build(join(import.meta.dir, 'otelcol')) },
+    changes: ['ENTRYPOINT ["/otelcol-contrib"]', 'USER 10001:10001'],
+  },
 }
 
 /** What cannot be had as a package anywhere. Without it the rest of the stack runs all the same. */

@@ -1,12 +1,13 @@
 // What a dashboard is to us – panels in their order – and how Grafana wants it. The look is decided here, once.
 
-import type { Builder } from '@grafana/grafana-foundation-sdk/cog'
+import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog'
 import {
   BigValueColorMode,
   BigValueGraphMode,
   GraphDrawStyle,
   LegendDisplayMode,
   LegendPlacement,
+  LogsSortOrder,
   StackingConfigBuilder,
   StackingMode,
   TooltipDisplayMode,
@@ -18,15 +19,19 @@ import type {
   Dashboard,
   Panel as GrafanaPanel,
   GridPos,
+  VariableModel,
 } from '@grafana/grafana-foundation-sdk/dashboard'
 import {
+  CustomVariableBuilder,
   DashboardBuilder,
   DashboardCursorSync,
   DashboardLinkBuilder,
   DashboardLinkType,
+  TextBoxVariableBuilder,
   ThresholdsConfigBuilder,
   ThresholdsMode,
 } from '@grafana/grafana-foundation-sdk/dashboard'
+import { PanelBuilder as LinesBuilder } from '@grafana/grafana-foundation-sdk/logs'
 import { DataqueryBuilder } from '@grafana/grafana-foundation-sdk/prometheus'
 import { PanelBuilder as NumberBuilder } from '@grafana/grafana-foundation-sdk/stat'
 import { PanelBuilder as ChartBuilder } from '@grafana/grafana-foundation-sdk/timeseries'
@@ -37,12 +42,23 @@ export interface Board {
   readonly uid: string
   readonly title: string
   readonly description: string
+  /** Where its queries go; `metrics` unless it is said. */
+  readonly source?: Source
+  /** What is chosen above its panels. */
+  readonly variables?: readonly Variable[]
   readonly panels: readonly Panel[]
 }
 
-/** One panel. `chart` over time, or one `number` for each series as it is now. */
+/** One of a few values, or all of them; without `values`, any text. A query has it as `$name`. */
+export interface Variable {
+  readonly name: string
+  readonly title: string
+  readonly values?: readonly string[]
+}
+
+/** One panel. `chart` over time, one `number` for each series as it is now, or `lines` of the log. */
 export interface Panel {
-  readonly kind: 'chart' | 'number'
+  readonly kind: 'chart' | 'number' | 'lines'
   readonly title: string
   /** What is seen, and what is good or bad about it. */
   readonly description: string
@@ -57,7 +73,7 @@ export interface Panel {
   readonly limit?: { readonly at: number; readonly bad: 'above' | 'below' }
 }
 
-/** PromQL, and the name of its series with labels in double braces. */
+/** PromQL, or LogsQL of a board of logs, and the name of its series with labels in double braces. */
 export interface Query {
   readonly expr: string
   readonly legend: string
@@ -74,12 +90,19 @@ export type Unit =
   | 'reqps'
   | 'ops'
   | 'short'
+  | 'none'
 
-/** The data source of all panels, as provisioning/datasources names it. */
-export const DATASOURCE = { type: 'prometheus', uid: 'prometheus' }
+/** The data sources of all panels, as provisioning/datasources names them. */
+export const DATASOURCES = {
+  metrics: { type: 'prometheus', uid: 'prometheus' },
+  logs: { type: 'victoriametrics-logs-datasource', uid: 'logs' },
+}
+
+type Source = keyof typeof DATASOURCES
 
 const COLUMNS = 24
-const SIZES = { number: { w: 6, h: 4 }, chart: { w: 8, h: 8 } }
+const SIZES = { number: { w: 6, h: 4 }, chart: { w: 8, h: 8 }, lines: { w: 24, h: 16 } }
+const KINDS = { number: numberOf, chart: chartOf, lines: linesOf }
 
 /** The model that Grafana reads. */
 export function build(board: Board): Dashboard {
@@ -99,11 +122,23 @@ export function build(board: Board): Dashboard {
         .keepTime(true),
     )
   const places = layOut(board.panels)
+  for (const variable of board.variables ?? []) builder.withVariable(variableOf(variable))
   board.panels.forEach((panel, index) => {
     const at = places[index]
-    if (at) builder.withPanel(panel.kind === 'number' ? numberOf(panel, at) : chartOf(panel, at))
+    if (at) builder.withPanel(KINDS[panel.kind](panel, at, board.source ?? 'metrics'))
   })
   return builder.build()
+}
+
+function variableOf({ name, title, values }: Variable): Builder<VariableModel> {
+  if (!values) return new TextBoxVariableBuilder(name).label(title).defaultValue('')
+  return new CustomVariableBuilder(name)
+    .label(title)
+    .values(values.join(','))
+    .multi(true)
+    .includeAll(true)
+    .allValue('*')
+    .current({ text: 'All', value: '$__all' })
 }
 
 /** From left to right; a new row where the next one does not fit, or is of another height. */
@@ -119,8 +154,8 @@ function layOut(panels: readonly Panel[]): readonly GridPos[] {
   })
 }
 
-function chartOf(panel: Panel, at: GridPos): Builder<GrafanaPanel> {
-  const chart = withBasics(new ChartBuilder(), panel, at)
+function chartOf(panel: Panel, at: GridPos, source: Source): Builder<GrafanaPanel> {
+  const chart = withBasics(new ChartBuilder(), panel, at, source)
     .drawStyle(GraphDrawStyle.Line)
     .lineWidth(1)
     .fillOpacity(panel.stacked ? 40 : 10)
@@ -136,28 +171,37 @@ function chartOf(panel: Panel, at: GridPos): Builder<GrafanaPanel> {
   return chart
 }
 
-function numberOf(panel: Panel, at: GridPos): Builder<GrafanaPanel> {
-  return withBasics(new NumberBuilder(), panel, at)
+function numberOf(panel: Panel, at: GridPos, source: Source): Builder<GrafanaPanel> {
+  return withBasics(new NumberBuilder(), panel, at, source)
     .graphMode(BigValueGraphMode.Area)
     .colorMode(BigValueColorMode.Value)
     .thresholds(thresholdsOf(panel))
 }
 
+function linesOf(panel: Panel, at: GridPos, source: Source): Builder<GrafanaPanel> {
+  return withBasics(new LinesBuilder(), panel, at, source)
+    .showTime(true)
+    .wrapLogMessage(true)
+    .enableLogDetails(true)
+    .sortOrder(LogsSortOrder.Descending)
+}
+
 /** What every kind of panel has. */
-function withBasics<B extends ChartBuilder | NumberBuilder>(
+function withBasics<B extends ChartBuilder | NumberBuilder | LinesBuilder>(
   builder: B,
   panel: Panel,
   at: GridPos,
+  source: Source,
 ): B {
   builder
     .title(panel.title)
     .description(panel.description)
-    .datasource(DATASOURCE)
+    .datasource(DATASOURCES[source])
     .gridPos(at)
     .unit(panel.unit)
     .min(panel.min ?? 0)
     .noValue('–')
-    .targets(panel.queries.map(queryOf))
+    .targets(panel.queries.map(source === 'logs' ? logsQueryOf(panel.kind) : queryOf))
   if (panel.max !== undefined) builder.max(panel.max)
   return builder
 }
@@ -173,8 +217,23 @@ function thresholdsOf({ limit }: Panel): ThresholdsConfigBuilder {
 function queryOf({ expr, legend }: Query, index: number): DataqueryBuilder {
   return new DataqueryBuilder()
     .refId(String.fromCharCode(65 + index))
-    .datasource(DATASOURCE)
+    .datasource(DATASOURCES.metrics)
     .expr(expr)
     .legendFormat(legend)
     .range()
+}
+
+/** As the plugin of VictoriaLogs wants it, of which the SDK does not know. */
+function logsQueryOf(kind: Panel['kind']) {
+  return ({ expr, legend }: Query, index: number): Builder<Dataquery> => ({
+    build: () => ({
+      refId: String.fromCharCode(65 + index),
+      datasource: DATASOURCES.logs,
+      editorMode: 'code',
+      expr,
+      legendFormat: legend,
+      queryType: kind === 'lines' ? 'instant' : 'statsRange',
+      _implementsDataqueryVariant() {},
+    }),
+  })
 }

@@ -9,10 +9,11 @@ import { CONTAINERS } from './boards/containers.ts'
 import { DATABASE } from './boards/database.ts'
 import { EDGE } from './boards/edge.ts'
 import { HOST } from './boards/host.ts'
+import { LOGS } from './boards/logs.ts'
 import { OVERVIEW } from './boards/overview.ts'
 
 /** All dashboards, in the order in which one looks. */
-export const BOARDS: readonly Board[] = [OVERVIEW, EDGE, AUTH, DATABASE, CONTAINERS, HOST]
+export const BOARDS: readonly Board[] = [OVERVIEW, EDGE, AUTH, DATABASE, CONTAINERS, HOST, LOGS]
 
 /** The path of a dashboard's file. */
 export function fileOf({ uid }: Board): string {
