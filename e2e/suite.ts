@@ -12,8 +12,10 @@ const SERVER_TESTS = [
   ...['--preload=./e2e/on-server.ts', '--timeout=60000'],
 ]
 const VERBOSE = '--verbose'
-/** Mostly it waits for containers: it runs beside all others. */
-const BESIDE = 'compose'
+/** The longest: it begins first. */
+const LONGEST = 'compose'
+/** Most parts wait for something most of the time: two run at once, unless what they print is to be read. */
+const LANES = 2
 const ENDING = '.test.ts'
 const names = process.argv.slice(2).filter((argument) => argument !== VERBOSE)
 const parts = findParts()
@@ -56,10 +58,12 @@ async function runAll(chosen: readonly Part[], verbose: boolean): Promise<number
     console.log(lineOf(result))
     results.push(result)
   }
-  const beside = chosen.find(({ name }) => name === BESIDE)
-  const waiting = beside && chosen.length > 1 ? run(beside) : undefined
-  for (const part of chosen) if (!stop.aborted && !(waiting && part === beside)) await run(part)
-  await waiting
+  const isLongest = ({ name }: Part) => Number(name === LONGEST)
+  const queue = chosen.toSorted((one, other) => isLongest(other) - isLongest(one))
+  const runNext = async () => {
+    for (let part = queue.shift(); part && !stop.aborted; part = queue.shift()) await run(part)
+  }
+  await Promise.all(Array.from({ length: verbose ? 1 : LANES }, runNext))
   if (stop.aborted) return 130
   if (!verbose) tellOutput(results.filter(({ failed }) => failed > 0))
   tellSkipped(results.filter(({ skipped }) => skipped.length > 0))
@@ -76,7 +80,7 @@ function stopOnSignal(): AbortSignal {
 function lineOf({ name, passed, failed, skipped, seconds }: Result): string {
   const mark = failed > 0 ? '✗' : '✓'
   const counts = countsOf(passed, failed, skipped.length)
-  return `${mark} ${name.padEnd(12)} ${counts.padEnd(36)} ${seconds.toFixed(1).padStart(6)} s`
+  return `${mark} ${name.padEnd(15)} ${counts.padEnd(36)} ${seconds.toFixed(1).padStart(6)} s`
 }
 
 function countsOf(passed: number, failed: number, skipped: number): string {
