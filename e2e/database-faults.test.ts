@@ -23,8 +23,8 @@ import { until } from './until.ts'
 
 setDefaultTimeout(120_000)
 
-/** Twice what is promised, for a busy machine. */
-const IN_TIME_MS = 4_000
+/** Well beyond the two seconds that are promised, for a busy machine; less than a request takes that nobody ends. */
+const IN_TIME_MS = 7_000
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-faults-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const hasStack = await canRunStack()

@@ -1,6 +1,6 @@
 // Sessions and signing keys over real processes: three replicas on one database, and the command line beside them.
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,8 @@ const REFRESH =
 const SIGNUP =
   'mutation Signup($email: String!, $password: String!) { signup(email: $email, password: $password) { tokens { accessToken refreshToken } } }'
 /** Short lives, so that keys come and go within the test. */
+setDefaultTimeout(60_000)
+
 const SETTINGS = { MUNJIGI_ACCESS_TOKEN_TTL: '10s', MUNJIGI_JWKS_MAX_AGE: '1s' }
 
 interface Tokens {
