@@ -116,8 +116,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     async open({ user, passwordHash, success }, client) {
       const { row, opened } = prepare(user.id, client)
       const count = await database.write((db) =>
-        insertSession(db, row, { passwordHash, also: success(db) }),
+        insertSession(db, row, { passwordHash, also: success.statements(db) }),
       )
+      success.written()
       if (count === null) throw new AuthError('INVALID_CREDENTIALS')
       // Nothing is lost if this is never reached: the next login finds them.
       if (count > maxSessions) await end(user.id, ofUserBeyond(user.id, maxSessions), 'evicted')

@@ -6,10 +6,13 @@ import type { BatchItem } from 'drizzle-orm/batch'
 import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
+import { prepared } from '../storage/prepared.ts'
 import { users } from '../users/table.ts'
 import type { UserId } from '../users/user.ts'
 import type { SessionId } from './session.ts'
 import { endedSessions, sessions } from './table.ts'
+
+const { placeholder } = sql
 
 /** A row of the table. */
 export type SessionRow = typeof sessions.$inferSelect
@@ -89,29 +92,21 @@ export function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
     FROM users WHERE id = ${row.userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL`
 }
 
-/**
- * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
- * Returns what is to be told of the session, or nothing when another was first, or it expired or ended.
- */
-export async function rotateSession(
-  db: Db,
-  rotation: RotationRow,
-): Promise<RefreshedSession | undefined> {
-  const { id, generation, secretHash, nextSecretHash, now, idleExpiresAt } = rotation
-  const [row] = await db
+const rotation = prepared((db) =>
+  db
     .update(sessions)
     .set({
-      generation: generation + 1,
-      secretHash: nextSecretHash,
-      lastUsedAt: now,
-      expiresAt: sql`min(${idleExpiresAt}, ${sessions.endsAt})`,
+      generation: sql`${sessions.generation} + 1`,
+      secretHash: sql`${placeholder('nextSecretHash')}`,
+      lastUsedAt: sql`${placeholder('now')}`,
+      expiresAt: sql`min(${placeholder('idleExpiresAt')}, ${sessions.endsAt})`,
     })
     .where(
       and(
-        eq(sessions.id, id),
-        eq(sessions.generation, generation),
-        eq(sessions.secretHash, secretHash),
-        gt(sessions.expiresAt, now),
+        eq(sessions.id, placeholder('id')),
+        eq(sessions.generation, placeholder('generation')),
+        eq(sessions.secretHash, placeholder('secretHash')),
+        gt(sessions.expiresAt, placeholder('now')),
       ),
     )
     .returning({
@@ -119,7 +114,18 @@ export async function rotateSession(
       expiresAt: sessions.expiresAt,
       email: sql<string>`(SELECT email FROM users WHERE users.id = ${sessions.userId})`,
     })
-  return row
+    .prepare(),
+)
+
+/**
+ * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
+ * Returns what is to be told of the session, or nothing when another was first, or it expired or ended.
+ */
+export async function rotateSession(
+  db: Db,
+  parameters: RotationRow,
+): Promise<RefreshedSession | undefined> {
+  return await rotation(db).get({ ...parameters })
 }
 
 /** A session that has not expired, with its user. */

@@ -6,7 +6,7 @@ import type { Attempt, Throttle } from '../throttle/throttle.ts'
 export const FREE_ATTEMPT: Attempt = {
   recall: () => {},
   charge: () => Promise.resolve(),
-  succeed: () => () => [],
+  succeed: () => ({ statements: () => [], written: () => {} }),
 }
 
 /** Every attempt is free. */

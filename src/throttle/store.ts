@@ -98,14 +98,10 @@ function applies(onlyIf: Charge['onlyIf'], now: number): SQL {
 /** Begins a user's counts anew, gives the address its charge back, and remembers the address as the user's. */
 export function successStatements(db: Db, { clear, refund, known }: Succeeded) {
   const { key = '', interval = 0 } = refund ?? {}
-  const isRefund = sql`${throttles.key} = ${key}`
-  const settle = db
-    .update(throttles)
-    .set({
-      count: sql`iif(${isRefund}, ${throttles.count}, 0)`,
-      nextAt: sql`iif(${isRefund}, ${throttles.nextAt} - ${interval}, 0)`,
-    })
-    .where(inArray(throttles.key, [...clear, key]))
+  const keys = [...clear, key].map((one) => sql`${one}`)
+  const settle = db.run(sql`UPDATE throttles
+    SET count = iif(key = ${key}, count, 0), next_at = iif(key = ${key}, next_at - ${interval}, 0)
+    WHERE key IN (${sql.join(keys, sql`, `)})`)
   return known ? ([settle, ...know(db, known)] as const) : ([settle] as const)
 }
 

@@ -42,15 +42,17 @@ export interface Attempt {
   recall(): void
   /** Charges the attempt to all its rules, or to none. Throws `RATE_LIMITED`, `SERVICE_UNAVAILABLE`. */
   charge(): Promise<void>
-  /**
-   * What is to be written of a success, best in one batch with what it led to: the user's count begins anew, the address
-   * gets its charge back and is remembered as the user's.
-   */
+  /** What is to be written of a success. */
   succeed(): Success
 }
 
-/** The statements of a success; perhaps none. */
-export type Success = (db: Db) => ReturnType<typeof successStatements> | readonly []
+/** The user's count begins anew, the address gets its charge back and is remembered as the user's. */
+export interface Success {
+  /** Best written in one batch with what the attempt led to. Perhaps none. */
+  statements(db: Db): ReturnType<typeof successStatements> | readonly []
+  /** To be called when they were: what this replica had learned before no longer holds. */
+  written(): void
+}
 
 /** What the service is made from. */
 export interface ThrottleOptions extends RefusalsOptions {
@@ -121,14 +123,17 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       },
 
       succeed() {
-        refusals.forgive(charges, who)
         const paid = charges.find(({ rule }) => rule.name === 'address')
-        if (!rules.user && !paid) return () => []
         const refund = paid && { key: paid.key, interval: paid.rule.delay }
         const until = clock.now() + KNOWN_MS
         // Written only now and then: most logins come from where the last one came from.
         const known = knownUntil < until - RENEWED_MS ? { ...pair, until } : undefined
-        return (db) => successStatements(db, { clear: keysOf(pair.user), refund, known })
+        const counts = rules.user !== null || paid !== undefined
+        return {
+          statements: (db) =>
+            counts ? successStatements(db, { clear: keysOf(pair.user), refund, known }) : [],
+          written: () => refusals.forgive(charges, who),
+        }
       },
     }
   }

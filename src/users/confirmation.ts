@@ -56,7 +56,7 @@ export interface ConfirmationOptions {
 const PAID: Attempt = {
   recall: () => {},
   charge: () => Promise.resolve(),
-  succeed: () => () => [],
+  succeed: () => ({ statements: () => [], written: () => {} }),
 }
 
 /** Makes it. */

@@ -1,8 +1,9 @@
 // The statements on users.
 
-import { and, eq, gt } from 'drizzle-orm'
+import { and, eq, gt, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
+import { prepared } from '../storage/prepared.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
 import type { User, UserId } from './user.ts'
@@ -35,9 +36,17 @@ export async function insertNewUsers(db: Db, rows: readonly UserRow[]): Promise<
   return rowsAffected
 }
 
+const byEmail = prepared((db) =>
+  db
+    .select()
+    .from(users)
+    .where(eq(users.emailKey, sql.placeholder('emailKey')))
+    .prepare(),
+)
+
 /** The user of a canonical e-mail. */
 export async function selectUserByEmail(db: Db, emailKey: EmailKey): Promise<UserRow | undefined> {
-  return await db.select().from(users).where(eq(users.emailKey, emailKey)).get()
+  return await byEmail(db).get({ emailKey })
 }
 
 /** The user of an id. */

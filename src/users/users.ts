@@ -135,9 +135,10 @@ export function createUsers(options: UsersOptions): Users {
       const { confirmed } = await confirmation.check(claim, client, find)
       if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
       await database.write(async (db) => {
-        const [first, ...others] = confirmed.success(db)
+        const [first, ...others] = confirmed.success.statements(db)
         if (first) await db.batch([first, ...others])
       })
+      confirmed.success.written()
       return confirmed
     },
 
