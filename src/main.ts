@@ -13,6 +13,7 @@ import type { Parts } from './cli/parts.ts'
 import type { Actions } from './cli/program.ts'
 import { createProgram } from './cli/program.ts'
 import { restore } from './cli/restore.ts'
+import { rotateSecret } from './cli/rotate-secret.ts'
 import { secrets } from './cli/secrets.ts'
 import { serve } from './cli/serve.ts'
 import { userCommands } from './cli/users.ts'
@@ -46,6 +47,11 @@ const actions: Actions = {
     await serve(config, realParts(config))
   },
   secrets: secrets(systemRandom),
+  async secretsRotate(step) {
+    const settings = readSettings('dev', source)
+    const parts = realParts({ ...settings, logLevel: 'error' })
+    await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], { settings, parts })
+  },
   ...keyCommands(withServices),
   ...userCommands(withServices),
   backup: (file, options) => backup(file, options, onDatabase()),
