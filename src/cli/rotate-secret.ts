@@ -74,15 +74,22 @@ async function sealAnew(file: SecretFile, settings: Settings, parts: Parts): Pro
   }
 }
 
-/** With mode and owner of the file that was there: whoever calls this need not be who reads it. */
+/**
+ * With mode and owner of the file that was there: whoever calls this need not be who reads it. Of two at once the last one
+ * counts, or one takes the other's draft away and has it fail.
+ */
 async function replaceFile(path: string, text: string, random: Random): Promise<void> {
   await removeDrafts(path)
   const draft = besideOf(path, DRAFT, random)
-  await writeFile(draft, text, { mode: 0o600, flag: 'wx' })
-  const { mode, uid, gid } = statSync(path)
-  await chown(draft, uid, gid)
-  await chmod(draft, mode & 0o777)
-  await putInPlace(draft, path)
+  try {
+    await writeFile(draft, text, { mode: 0o600, flag: 'wx' })
+    const { mode, uid, gid } = statSync(path)
+    await chown(draft, uid, gid)
+    await chmod(draft, mode & 0o777)
+    await putInPlace(draft, path)
+  } finally {
+    await rm(draft, { force: true })
+  }
 }
 
 const DRAFT = 'rotating'
@@ -90,8 +97,7 @@ const DRAFT = 'rotating'
 /** Of a call that was killed: they hold secrets, perhaps one that was dropped since. */
 async function removeDrafts(path: string): Promise<void> {
   const folder = dirname(path)
-  const drafts = readdirSync(folder).filter((name) =>
-    name.startsWith(`${basename(path)}.${DRAFT}-`),
-  )
-  for (const name of drafts) await rm(join(folder, name), { force: true })
+  const isDraft = (name: string) => name.startsWith(`${basename(path)}.${DRAFT}-`)
+  for (const name of readdirSync(folder).filter(isDraft))
+    await rm(join(folder, name), { force: true })
 }
