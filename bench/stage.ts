@@ -114,8 +114,6 @@ export function settings(database: string): Record<string, string> {
     MUNJIGI_ISSUER_URL: 'https://auth.example.com',
     MUNJIGI_ACCESS_TOKEN_TTL: '12h',
     MUNJIGI_DRAIN_SECONDS: '0',
-    // All load comes from one address.
-    MUNJIGI_THROTTLE_SIGNUP_ATTEMPTS: '0',
   }
 }
 

@@ -8,7 +8,9 @@ import { makeTokens } from '../bench/new-tokens.ts'
 import { plot } from '../bench/plot.ts'
 import { toMarkdown } from '../bench/report.ts'
 import { parseRequests, writeRequests } from '../bench/requests.ts'
+import { settings } from '../bench/stage.ts'
 import { quantile, ratios, slope, spread } from '../bench/statistics.ts'
+import { readSettings } from '../src/config.ts'
 import { ask } from './ask.ts'
 import { startServer, TEST_SECRET } from './server.ts'
 
@@ -73,6 +75,18 @@ test('a plot has a dot for each sample, and a panel without samples is empty', (
   ])
   expect(svg.match(/h0/g)).toHaveLength(5)
   expect(svg).not.toMatch(/NaN|Infinity|undefined/)
+})
+
+// bench/README.md says so: a figure without the throttles' statements would be of another server.
+test('no throttle is off while figures are taken', () => {
+  const environment = settings('bench.db')
+  const config = readSettings('serve', { environment, readFile: () => '', onTerminal: false })
+  const attempts = [
+    config.throttleUserAttempts,
+    config.throttleAddressAttempts,
+    config.throttleSignupAttempts,
+  ]
+  expect(attempts).toEqual([10, 1_000_000, 1_000_000])
 })
 
 test('a token that the benchmark makes is one that the server accepts, and each is another', async () => {

@@ -532,6 +532,27 @@ describeCompose('under load', () => {
   })
 })
 
+describeCompose('a new secret', () => {
+  test('comes in the three steps of docs/operations.md, and nothing fails', async () => {
+    const show = '--rm -T --no-deps --entrypoint cat secrets /secrets/munjigi/secret'.split(' ')
+    const secret = async () => (await compose.run('run', ...show)).trim()
+    const old = await secret()
+    const login = mutation('login', '{ ... on LoggedIn { tokens { refreshToken } } }')
+    let { refreshToken } = dataOf(await send(login)).login.tokens
+    const load = loadOfMe()
+    for (const option of [[], ['--use-next'], ['--drop-previous']]) {
+      await compose.run('run', '--rm', '-T', 'rotate-secret', ...option)
+      await rollOut(compose, consoleUrl, () => {})
+      const query = `mutation { refresh(refreshToken: "${refreshToken}") { refreshToken } }`
+      refreshToken = dataOf(await send({ query })).refresh.refreshToken
+    }
+    expect((await load.stop()).failures).toEqual([])
+    expect(await secret()).toMatch(/^[\w-]{64}$/)
+    expect(await secret()).not.toBe(old)
+    await expect(compose.run('run', '--rm', '-T', 'rotate-secret', '--use-next')).rejects.toThrow()
+  }, 300_000)
+})
+
 describeCompose('a version that does not start', () => {
   test('replaces nobody, and says why', async () => {
     const broken = createCompose({ ...environment, MUNJIGI_LOG_LEVEL: 'loud' })

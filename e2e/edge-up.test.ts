@@ -2,10 +2,12 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConsole } from '../envoy/console.ts'
+import { hasPrometheus } from './monitoring.ts'
 import { controlSocket, freePorts, isFree } from './stack.ts'
 import { columns, lasting } from './status.ts'
 import { canRunStack } from './tools.ts'
@@ -165,6 +167,19 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
     expect(await up.ended).toBe(69)
     expect(up.output()).toContain('EDGE_HTTP_PORT=')
     expect(up.output()).not.toContain('    at ')
+    server.close()
+  })
+
+  test('does without Prometheus where its port is taken, and says which one that is', async () => {
+    const server = createServer()
+    await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening))
+    const { port } = server.address() as AddressInfo
+    const up = run('up.ts', ['--replicas', '1'], { ...(await ports()), PROMETHEUS_PORT: `${port}` })
+    await shown(up)
+    const why = hasPrometheus() ? `${port} is in use` : 'no prometheus is installed'
+    expect(up.output()).toContain(`none  ${why}`)
+    up.process.kill('SIGTERM')
+    expect(await up.ended).toBe(0)
     server.close()
   })
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createClient } from '@libsql/client'
 import type { Server } from './server.ts'
 import { startServer, TEST_SECRET } from './server.ts'
 import { until } from './until.ts'
@@ -196,6 +197,30 @@ describe('an operator', () => {
     expect(munjigi(['users', 'delete', email]).exitCode).toBe(1)
     expect(munjigi(['users', 'delete', email, '--yes']).exitCode).toBe(0)
     expect(munjigi(['users', 'show', email]).exitCode).toBe(1)
+  })
+
+  test('sees a signing key that no secret opens, and drops it; until then nothing else is done', async () => {
+    const client = createClient({ url: database })
+    await client.execute(
+      `INSERT INTO signing_keys (kid, algorithm, sealed_private_jwk, created_at, signs_from)
+       VALUES ('foreign', 'ES256', 'sealed elsewhere', 0, 9e99)`,
+    )
+    client.close()
+    expect(munjigi(['keys', 'list']).output).toMatch(/^foreign +– +unreadable +– +–$/m)
+    const shown = JSON.parse(munjigi(['keys', 'list', '--json']).output)
+    expect(shown).toContainEqual({ kid: 'foreign', stage: 'unreadable' })
+    for (const others of [
+      ['keys', 'rotate'],
+      ['keys', 'drop', shown[0].kid],
+      ['users', 'list'],
+    ])
+      expect(munjigi(others)).toMatchObject({
+        exitCode: 78,
+        complaint: expect.stringContaining('munjigi keys list'),
+      })
+    expect(munjigi(['keys', 'drop', 'foreign']).exitCode).toBe(0)
+    expect(munjigi(['keys', 'list']).output).not.toContain('foreign')
+    expect(munjigi(['users', 'list']).exitCode).toBe(0)
   })
 
   test.each([

@@ -77,12 +77,11 @@ async function up(): Promise<void> {
   const memory = createMemory()
   using control = listenForOthers(stack, memory, listening)
   void control
-  const prometheusPort = readPort('PROMETHEUS_PORT', process.env) ?? 9090
-  await using monitoring =
-    hasPrometheus() && (await isFree(prometheusPort))
-      ? await startMonitoring(stack, { port: prometheusPort })
-      : null
-  screen.say(welcome(stack, monitoring?.url, paint))
+  const port = readPort('PROMETHEUS_PORT', process.env) ?? 9090
+  const unmonitored = await whyUnmonitored(port)
+  await using monitoring = unmonitored ? null : await startMonitoring(stack, { port })
+  const metrics = [monitoring?.url ?? 'none', unmonitored ?? 'Prometheus, with the alerts'] as const
+  screen.say(welcome(stack, metrics, paint))
   const show = (view: ConsoleView | null) =>
     screen.show(indent(partsTable(stack, view, memory, paint)))
   const ended = await watchUntil(stopping, stack, memory, show)
@@ -133,9 +132,15 @@ function signal(): Promise<string> {
   })
 }
 
+/** What keeps Prometheus from its port; null if nothing does. */
+async function whyUnmonitored(port: number): Promise<string | null> {
+  if (!hasPrometheus()) return 'no prometheus is installed'
+  return (await isFree(port)) ? null : `${port} is in use; PROMETHEUS_PORT chooses another one`
+}
+
 function welcome(
   { url, ports, consoleUrl, ca }: Stack,
-  prometheusUrl: string | undefined,
+  metrics: readonly [url: string, remark: string],
   paint: Paint,
 ): string[] {
   const fact = (name: string, value: string, remark = '') =>
@@ -144,13 +149,7 @@ function welcome(
     fact('GraphQL', paint('bold', `${url}/graphql`)),
     fact('Keys', `${url}/.well-known/jwks.json`),
     fact('Console', consoleUrl, 'as a table: npm run status'),
-    fact(
-      'Metrics',
-      prometheusUrl ?? 'none',
-      prometheusUrl
-        ? 'Prometheus, with the alerts'
-        : 'no prometheus is installed, or 9090 is in use',
-    ),
+    fact('Metrics', ...metrics),
     fact('Plain', `http://localhost:${ports.http}`, 'sends browsers to HTTPS, refuses the rest'),
     fact('CA', ca.path, 'another one at each start, unless --data keeps it'),
     '',

@@ -8,7 +8,7 @@ import { createGraphQLServer } from './graphql/yoga.ts'
 import { createGraphiql } from './http/graphiql.ts'
 import { pathOf } from './http/path.ts'
 import { createRoutes } from './http/routes.ts'
-import type { KeyRing } from './keys/keys.ts'
+import type { KeyRing, KeyRingOptions } from './keys/keys.ts'
 import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
 import type { Report } from './observability/events.ts'
 import type { Log } from './observability/log.ts'
@@ -90,20 +90,7 @@ export interface Core extends Services {
 /** Makes the services. Throws `WrongSecret`, and `SERVICE_UNAVAILABLE` when the database cannot be reached. */
 export async function createCore(dependencies: Dependencies): Promise<Core> {
   const { config, clock, random, database, metrics, report } = dependencies
-  const secrets: [string, ...string[]] = [
-    config.secret,
-    ...(config.secretPrevious ? [config.secretPrevious] : []),
-  ]
-  const keys = await openKeyRing({
-    database,
-    clock,
-    report,
-    sealingKeys: sealingKeysOf(secrets),
-    algorithm: config.signingAlgorithm,
-    jwksMaxAge: config.jwksMaxAge,
-    tokenLifetime: config.accessTokenTtl + LEEWAY,
-    rotation: config.keyRotation,
-  })
+  const keys = await openKeys(dependencies)
   metrics.declareKeyAge(() => (clock.now() - keys.current().createdAt) / 1_000)
   const tokens = createAccessTokens({
     keys,
@@ -143,7 +130,7 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
   })
   const sessions = createSessions({
     database,
-    tokens: createRefreshTokens(secrets, random),
+    tokens: createRefreshTokens(secretsOf(config), random),
     ended,
     clock,
     random,
@@ -170,6 +157,28 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     keys,
     ended,
   }
+}
+
+/** The key ring alone. Throws `WrongSecret`. */
+export function openKeys(
+  { config, database, clock, report }: Dependencies,
+  more: Pick<KeyRingOptions, 'leaveUnreadable'> = {},
+): Promise<KeyRing> {
+  return openKeyRing({
+    database,
+    clock,
+    report,
+    sealingKeys: sealingKeysOf(secretsOf(config)),
+    algorithm: config.signingAlgorithm,
+    jwksMaxAge: config.jwksMaxAge,
+    tokenLifetime: config.accessTokenTtl + LEEWAY,
+    rotation: config.keyRotation,
+    ...more,
+  })
+}
+
+function secretsOf({ secret, secretPrevious }: Config): [string, ...string[]] {
+  return secretPrevious ? [secret, secretPrevious] : [secret]
 }
 
 function createHasher({ config, hashingCost, random }: Dependencies): Hasher | Promise<Hasher> {

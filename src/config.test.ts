@@ -5,6 +5,7 @@ import type { Mode, Settings } from './config.ts'
 import { ConfigFaults, readSettings } from './config.ts'
 
 const SECRET = 'Zm9yIHRlc3RzIG9ubHksIG5vdCBhIHNlY3JldA'
+const OTHER_SECRET = 'b3RoZXIsIGZvciB0ZXN0cyBvbmx5LCB0b28gLi4u'
 const SERVE = { MUNJIGI_SECRET: SECRET, MUNJIGI_ISSUER_URL: 'https://auth.example.com' }
 
 function read(
@@ -172,6 +173,50 @@ describe('a secret from a file', () => {
         { '/run/s': SECRET },
       )[0],
     ).toMatch(/not both/)
+  })
+  test.each(['next', 'previous'])(
+    'holds two while it is replaced: the %s one is accepted beside it',
+    (word) => {
+      const text = `${SECRET}\n${word} ${OTHER_SECRET}\n`
+      const environment = { ...SERVE, MUNJIGI_SECRET: '', MUNJIGI_SECRET_FILE: '/run/s' }
+      const { secret, secretPrevious } = read('serve', environment, { '/run/s': text })
+      expect([secret, secretPrevious]).toEqual([SECRET, OTHER_SECRET])
+    },
+  )
+  test('of any other form is one secret, to the byte', () => {
+    for (const text of [`${SECRET}\n${OTHER_SECRET}`, `${SECRET}\n\n`, `next ${SECRET}`])
+      expect(
+        read('dev', { MUNJIGI_SECRET_FILE: '/run/s' }, { '/run/s': `${text}\n` }),
+      ).toMatchObject({
+        secret: text,
+        secretPrevious: undefined,
+      })
+  })
+  test.each([
+    [{ MUNJIGI_SECRET_PREVIOUS: OTHER_SECRET }],
+    [{ MUNJIGI_SECRET_PREVIOUS_FILE: '/run/s' }],
+  ])('that holds two leaves no room for a third: %p', (more) => {
+    const text = `${SECRET}\nnext ${OTHER_SECRET}\n`
+    expect(faults('dev', { ...more, MUNJIGI_SECRET_FILE: '/run/s' }, { '/run/s': text })).toEqual([
+      'MUNJIGI_SECRET_PREVIOUS: is one too many, as the file of MUNJIGI_SECRET_FILE holds two',
+    ])
+  })
+  test('that is replaced between two readings is read once', () => {
+    const texts = [`${SECRET}\nnext ${OTHER_SECRET}\n`, `${OTHER_SECRET}\nprevious ${SECRET}\n`]
+    const readFile = () => texts.shift() ?? ''
+    const environment = { MUNJIGI_SECRET_FILE: '/run/s' }
+    const settings = readSettings('dev', { environment, readFile, onTerminal: false })
+    expect([settings.secret, settings.secretPrevious]).toEqual([SECRET, OTHER_SECRET])
+  })
+  test('that is empty is a fault', () => {
+    for (const text of ['', '\n', ' \n'])
+      expect(
+        faults(
+          'serve',
+          { ...SERVE, MUNJIGI_SECRET: '', MUNJIGI_SECRET_FILE: '/run/s' },
+          { '/run/s': text },
+        ),
+      ).toEqual(['MUNJIGI_SECRET: must be at least 32 bytes long'])
   })
   test('is only for secrets', () => {
     expect(faults('dev', { MUNJIGI_PORT_FILE: '/run/port' })[0]).toMatch(/unknown setting/)

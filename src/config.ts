@@ -3,6 +3,7 @@
 
 import { BlockList } from 'node:net'
 import { unknownNames } from './config/names.ts'
+import { withSecretFile } from './config/secret-file.ts'
 import type { Name, Setting } from './config/table.ts'
 import { SETTINGS } from './config/table.ts'
 import { Fault, PREFIX } from './config/values.ts'
@@ -99,8 +100,9 @@ type Values = { readonly [N in Name]: ReturnType<(typeof SETTINGS)[N]['read']> |
 /** Reads and checks every setting; `serve` demands a secret and an issuer. Throws `ConfigFaults` with all that is wrong. */
 export function readSettings(mode: 'serve', source: ConfigSource): Config
 export function readSettings(mode: Mode, source: ConfigSource): Settings
-export function readSettings(mode: Mode, source: ConfigSource): Settings {
-  const faults = unknownNames(source.environment)
+export function readSettings(mode: Mode, outside: ConfigSource): Settings {
+  const faults = unknownNames(outside.environment)
+  const source = withSecretFile(outside, faults)
   const read = <N extends Name>(name: N) => readOne(name, mode, source, faults)
   const host = read('HOST')
   const values = {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { Core, Dependencies } from './app.ts'
-import { createApp, createCore } from './app.ts'
+import { createApp, createCore, openKeys } from './app.ts'
 import type { BackupParts } from './cli/backup.ts'
 import { backup } from './cli/backup.ts'
 import { dev } from './cli/dev.ts'
@@ -13,12 +13,14 @@ import type { Parts } from './cli/parts.ts'
 import type { Actions } from './cli/program.ts'
 import { createProgram } from './cli/program.ts'
 import { restore } from './cli/restore.ts'
+import { rotateSecret } from './cli/rotate-secret.ts'
 import { secrets } from './cli/secrets.ts'
 import { serve } from './cli/serve.ts'
 import { userCommands } from './cli/users.ts'
-import { withCore } from './cli/with-core.ts'
+import { withCore, withKeys } from './cli/with-core.ts'
 import type { Config, ConfigSource, Settings } from './config.ts'
 import { readSettings } from './config.ts'
+import type { KeyRing } from './keys/keys.ts'
 import { createReport } from './observability/events.ts'
 import { startLog } from './observability/log.ts'
 import { createMetrics } from './observability/metrics.ts'
@@ -46,7 +48,12 @@ const actions: Actions = {
     await serve(config, realParts(config))
   },
   secrets: secrets(systemRandom),
-  ...keyCommands(withServices),
+  async secretsRotate(step) {
+    const settings = readSettings('dev', source)
+    const parts = realParts({ ...settings, logLevel: 'error' })
+    await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], { settings, parts })
+  },
+  ...keyCommands(withServices, withSigningKeys),
   ...userCommands(withServices),
   backup: (file, options) => backup(file, options, onDatabase()),
   restore: (file, options) => restore(file, options, onDatabase()),
@@ -69,6 +76,12 @@ try {
 async function withServices(use: (core: Core) => Promise<void>): Promise<void> {
   const settings = readSettings('dev', source)
   await withCore(settings, realParts({ ...settings, logLevel: 'error' }), use)
+}
+
+/** The same, for who looks after the signing keys. */
+async function withSigningKeys(use: (keys: KeyRing) => Promise<void>): Promise<void> {
+  const settings = readSettings('dev', source)
+  await withKeys(settings, realParts({ ...settings, logLevel: 'error' }), use)
 }
 
 /** For commands on the database itself, without services. */
@@ -99,6 +112,8 @@ function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
     random,
     openDatabase: ({ databaseUrl: url, databaseReadUrl: readUrl, databaseAuthToken: authToken }) =>
       openDatabase({ url, readUrl, authToken, ...shared }),
+    openReadableKeys: (config, database) =>
+      openKeys(dependencies(config, database), { leaveUnreadable: true }),
     createCore: (config, database) => createCore(dependencies(config, database)),
     createApp: (config, database) => createApp(dependencies(config, database)),
   }

@@ -1,30 +1,34 @@
 // munjigi keys …: the signing keys, on the same database as the running replicas, which follow within seconds.
 
 import type { Core } from '../app.ts'
+import type { KeyRing } from '../keys/keys.ts'
 import { moment, print, table } from './output.ts'
 import type { Actions } from './program.ts'
 import { NothingFound } from './with-core.ts'
 
-/** The commands, over whoever opens the services for them. */
+/** The commands, over whoever opens the services, or the readable keys alone, for them. */
 export function keyCommands(
   withCore: (use: (core: Core) => Promise<void>) => Promise<void>,
+  withKeys: (use: (keys: KeyRing) => Promise<void>) => Promise<void>,
 ): Pick<Actions, 'keysList' | 'keysRotate' | 'keysDrop'> {
   return {
     keysList: ({ json }) =>
-      withCore(async ({ keys }) => {
-        const rows = keys
-          .list()
-          .map(({ kid, algorithm, stage, createdAt, signsFrom }) => [
-            kid,
-            algorithm,
-            stage,
-            moment(createdAt),
-            moment(signsFrom),
-          ])
+      withKeys(async (keys) => {
+        const [readable, unreadable] = [keys.list(), keys.unreadable()]
+        const rows = readable.map(({ kid, algorithm, stage, createdAt, signsFrom }) => [
+          kid,
+          algorithm,
+          stage,
+          moment(createdAt),
+          moment(signsFrom),
+        ])
         print(
           json,
-          keys.list(),
-          table(['KID', 'ALGORITHM', 'STAGE', 'PUBLISHED', 'SIGNS FROM'], rows),
+          [...readable, ...unreadable.map((kid) => ({ kid, stage: UNREADABLE }))],
+          table(
+            ['KID', 'ALGORITHM', 'STAGE', 'PUBLISHED', 'SIGNS FROM'],
+            [...rows, ...unreadable.map((kid) => [kid, '–', UNREADABLE, '–', '–'])],
+          ),
         )
       }),
 
@@ -38,7 +42,7 @@ export function keyCommands(
       }),
 
     keysDrop: (kid, { json }) =>
-      withCore(async ({ keys }) => {
+      withKeys(async (keys) => {
         if (!(await keys.drop(kid)))
           throw new NothingFound(`there is no key ${kid}: see munjigi keys list`)
         const signing = keys.current().kid
@@ -50,3 +54,6 @@ export function keyCommands(
       }),
   }
 }
+
+/** Sealed under a secret that is not ours, or of an algorithm that we do not know. */
+const UNREADABLE = 'unreadable'

@@ -2,6 +2,7 @@
 
 import type { App, Core } from '../app.ts'
 import type { Config, Settings } from '../config.ts'
+import type { KeyRing } from '../keys/keys.ts'
 import type { Log } from '../observability/log.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
@@ -11,6 +12,8 @@ export interface Parts {
   readonly log: Log
   readonly random: Random
   readonly openDatabase: (settings: Settings) => Promise<Database>
+  /** Where one opens, those that do not are left out. */
+  readonly openReadableKeys: (config: Config, database: Database) => Promise<KeyRing>
   readonly createCore: (config: Config, database: Database) => Promise<Core>
   readonly createApp: (config: Config, database: Database) => Promise<App>
 }

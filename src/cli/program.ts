@@ -1,12 +1,14 @@
 // The command line: which commands exist, what they take, what help says. What they do is handed in.
 
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { Step } from './rotate-secret.ts'
 
 /** What the commands do. Each returns when it is done. */
 export interface Actions {
   dev(): Promise<void>
   serve(): Promise<void>
   secrets(folder: string): Promise<void>
+  secretsRotate(step: Step): Promise<void>
   keysList(options: Output): Promise<void>
   keysRotate(options: Output): Promise<void>
   keysDrop(kid: string, options: Output): Promise<void>
@@ -55,10 +57,20 @@ export function createProgram(actions: Actions, version: string): Command {
     .command('serve')
     .description('for production: nothing is guessed, what is missing is an error')
     .action(actions.serve)
-  program
+  const secrets = program
     .command('secrets <folder>')
     .description('make the secrets of a deployment that are not there yet')
     .action((folder: string) => actions.secrets(folder))
+  secrets
+    .command('rotate')
+    .description('replace the secret in MUNJIGI_SECRET_FILE; without an option: make the next one')
+    .option('--use-next', 'second step: write with the next one, accept the previous one')
+    .addOption(
+      new Option('--drop-previous', 'third step: accept the previous one no more').conflicts(
+        'useNext',
+      ),
+    )
+    .action(actions.secretsRotate)
 
   const keys = program.command('keys').description('the signing keys')
   keys

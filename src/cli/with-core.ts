@@ -3,6 +3,8 @@
 import type { Core } from '../app.ts'
 import type { Config, Settings } from '../config.ts'
 import { ConfigFaults } from '../config.ts'
+import type { KeyRing } from '../keys/keys.ts'
+import type { Database } from '../storage/database.ts'
 import { readKeptSecret } from './kept-secret.ts'
 import type { Parts } from './parts.ts'
 
@@ -17,13 +19,34 @@ export async function withCore(
   parts: Parts,
   use: (core: Core) => Promise<void>,
 ): Promise<void> {
+  await withDatabase(settings, parts, async (config, database) =>
+    use(await parts.createCore(config, database)),
+  )
+}
+
+/** The same with the signing keys alone, of which some may be unreadable. */
+export async function withKeys(
+  settings: Settings,
+  parts: Parts,
+  use: (keys: KeyRing) => Promise<void>,
+): Promise<void> {
+  await withDatabase(settings, parts, async (config, database) =>
+    use(await parts.openReadableKeys(config, database)),
+  )
+}
+
+async function withDatabase(
+  settings: Settings,
+  parts: Parts,
+  use: (config: Config, database: Database) => Promise<void>,
+): Promise<void> {
   const secret = settings.secret ?? readKeptSecret(settings)?.secret
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required'])
   // No token is issued here, so the issuer does not matter.
   const config: Config = { ...settings, mode: 'serve', secret, issuerUrl: settings.issuerUrl ?? '' }
   const database = await parts.openDatabase(settings)
   try {
-    await use(await parts.createCore(config, database))
+    await use(config, database)
   } finally {
     database.close()
   }

@@ -12,6 +12,7 @@ import type { PublicJwk, SigningKey } from './signing-key.ts'
 import { generateSigningKey, isSigningAlgorithm, publicHalf } from './signing-key.ts'
 import type { SigningKeyRow } from './store.ts'
 import {
+  deleteKey,
   deleteRetired,
   insertFirstKey,
   insertNextKey,
@@ -30,11 +31,16 @@ export interface KeyRing {
   jwks(): { readonly keys: readonly PublicJwk[] }
   /** All keys and their stages, the newest first. */
   list(): readonly KeyStage[]
+  /** The ids of those that are in the database and do not open: nothing else about them can be believed. */
+  unreadable(): readonly string[]
   /** Reads the keys again, publishes the next one when it is due, retires old ones. Throws nothing: what is known stays. */
   tend(): Promise<void>
   /** Publishes the next key now. Returns its id, or null when one is already waiting to sign. */
   rotate(): Promise<string | null>
-  /** Takes a key away at once, and with it all tokens it signed; a new one signs. False: there is none of this id. */
+  /**
+   * Takes a key away at once, and with it all tokens it signed; a new one signs, unless it was one that does not open. False:
+   * there is none of this id. Throws `WrongSecret` while others do not open.
+   */
   drop(kid: string): Promise<boolean>
   /** How often to tend, in milliseconds: several times within what caches may keep. */
   readonly interval: number
@@ -82,12 +88,15 @@ export interface KeyRingOptions {
   readonly tokenLifetime: number
   /** The age at which a key is replaced; 0: never by itself. */
   readonly rotation: number
+  /** Keys that do not open are left out where one does, for whoever comes to see and drop them. */
+  readonly leaveUnreadable?: true
 }
 
 /** Loads the keys and makes the first one where there is none. Throws `WrongSecret`. */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { database, clock, report, sealingKeys, algorithm, jwksMaxAge, tokenLifetime, rotation } =
     options
+  const { leaveUnreadable = false } = options
   const interval = Math.min(Math.max((jwksMaxAge * 1_000) / 10, 100), 5_000)
   // Replicas have looked at least twice, and others' caches are over, before a new key signs.
   const delay = jwksMaxAge * 1_000 + 2 * interval
@@ -107,6 +116,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     find: (kid) => keys.find((key) => key.kid === kid)?.publicJwk ?? null,
     jwks: () => ({ keys: keys.map((key) => key.publicJwk) }),
     list: () => keys.map(stageOf),
+    unreadable: () => refused,
     async tend() {
       try {
         if (isDue()) await publish(clock.now() - rotation * 1_000)
@@ -122,8 +132,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       return kid
     },
     async drop(kid) {
-      const row = await make(clock.now())
-      const dropped = await database.write((db) => replaceKey(db, kid, row))
+      const dropped = await (refused.includes(kid) ? remove(kid) : replace(kid))
       if (dropped) report({ type: 'key.rotated', stage: 'dropped', kid })
       await load()
       return dropped
@@ -155,9 +164,23 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
 
   async function retire(): Promise<void> {
     const before = clock.now() - (tokenLifetime + jwksMaxAge) * 1_000
-    if (!keys.some((key) => key.signsFrom <= before)) return
-    const retired = await database.write((db) => deleteRetired(db, algorithm, before))
+    // One that opens: a key that does not signs nothing, and takes over from nobody.
+    const successor = keys.find((key) => key.algorithm === algorithm && key.signsFrom <= before)
+    if (!successor) return
+    const retired = await database.write((db) => deleteRetired(db, successor.kid))
     for (const kid of retired) report({ type: 'key.rotated', stage: 'retired', kid })
+  }
+
+  /** One that does not open has signed nothing here: the others go on. */
+  async function remove(kid: string): Promise<boolean> {
+    return await database.write((db) => deleteKey(db, kid))
+  }
+
+  /** The new one is sealed as we know to: not while others may know better. */
+  async function replace(kid: string): Promise<boolean> {
+    if (refused.length > 0) throw new WrongSecret()
+    const row = await make(clock.now())
+    return await database.write((db) => replaceKey(db, kid, row))
   }
 
   async function make(signsFrom: number): Promise<SigningKeyRow> {
@@ -173,7 +196,8 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
 
   /** At the start, where a key that does not open means that the secret is wrong. */
   async function loadAll(): Promise<void> {
-    if ((await read()).length > 0) throw new WrongSecret()
+    refused = await read()
+    if (refused.length > 0 && !(leaveUnreadable && keys.length > 0)) throw new WrongSecret()
   }
 
   /** Later: what does not open is left out, and told of once, so that it does not stop what does. */

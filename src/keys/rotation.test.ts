@@ -214,6 +214,62 @@ describe('a key that a replica which runs cannot read', () => {
   })
 })
 
+describe('a key that does not open beside one that does', () => {
+  /** A row as another installation would have it. */
+  async function plant({ app }: Awaited<ReturnType<typeof setUp>>, signsFrom = 0): Promise<string> {
+    const { kid, privateJwk } = await generateSigningKey('ES256')
+    const sealedPrivateJwk = seal(JSON.stringify(privateJwk), sealingKeysOf([OTHER])[0], kid)
+    const row = { kid, algorithm: 'ES256', sealedPrivateJwk, createdAt: 0, signsFrom }
+    await app.database.write((db) => db.insert(signingKeys).values(row))
+    return kid
+  }
+
+  test('stops a start, but not who comes to see and drop it', async () => {
+    const setting = await setUp()
+    const { open, events } = setting
+    const before = (await open()).current().kid
+    const kid = await plant(setting)
+    expect(open()).rejects.toBeInstanceOf(WrongSecret)
+    const keys = await open({ leaveUnreadable: true })
+    expect([keys.unreadable(), keys.find(kid)]).toEqual([[kid], null])
+    expect(keys.list().map((key) => key.kid)).toEqual([before])
+    expect(await keys.drop(kid)).toBe(true)
+    expect(keys.unreadable()).toEqual([])
+    expect(await keys.drop(kid)).toBe(false)
+    expect(events).toEqual([{ type: 'key.rotated', stage: 'dropped', kid }])
+    // No other key has come in its place, which nobody would know yet.
+    expect((await open()).list().map((key) => key.kid)).toEqual([before])
+  })
+
+  test('is not left out where none opens', async () => {
+    const setting = await setUp()
+    await plant(setting)
+    expect(setting.open({ leaveUnreadable: true })).rejects.toBeInstanceOf(WrongSecret)
+  })
+
+  test('comes before any other that is to be dropped', async () => {
+    const setting = await setUp()
+    const { kid } = (await setting.open()).current()
+    await plant(setting)
+    const keys = await setting.open({ leaveUnreadable: true })
+    expect(keys.drop(kid)).rejects.toBeInstanceOf(WrongSecret)
+    expect(keys.find(kid)).not.toBeNull()
+  })
+
+  test('takes over from no key, however old it says to be', async () => {
+    const setting = await setUp({ rotation: 0 })
+    const { app, open } = setting
+    const keys = await open()
+    const next = (await keys.rotate()) ?? ''
+    app.clock.advance('311s')
+    const foreign = await plant(setting, app.clock.now())
+    app.clock.advance('905s')
+    await keys.tend()
+    const left = await app.database.read((db) => db.select().from(signingKeys))
+    expect(left.map(({ kid }) => kid).sort()).toEqual([next, foreign].sort())
+  })
+})
+
 describe('the secret', () => {
   test('that is not the one of the keys opens nothing', async () => {
     const { open } = await setUp()

@@ -32,15 +32,21 @@ export async function selectKeys(db: Db): Promise<SigningKeyRow[]> {
     .orderBy(desc(signingKeys.signsFrom), desc(signingKeys.kid))
 }
 
-/** Deletes the keys whose last token has expired: those with a successor that has signed since `before`. */
-export async function deleteRetired(db: Db, algorithm: string, before: number): Promise<string[]> {
+/** Deletes the keys older than their successor, whose last token has expired; none when the successor is gone. */
+export async function deleteRetired(db: Db, successor: string): Promise<string[]> {
   const rows = await db
     .delete(signingKeys)
     .where(
-      sql`signs_from < (SELECT max(signs_from) FROM ${signingKeys} WHERE algorithm = ${algorithm} AND signs_from <= ${before})`,
+      sql`signs_from < (SELECT signs_from FROM ${signingKeys} AS successor WHERE successor.kid = ${successor})`,
     )
     .returning({ kid: signingKeys.kid })
   return rows.map(({ kid }) => kid)
+}
+
+/** Deletes one key, and says whether it was there. */
+export async function deleteKey(db: Db, kid: string): Promise<boolean> {
+  const { rowsAffected } = await db.delete(signingKeys).where(eq(signingKeys.kid, kid))
+  return rowsAffected > 0
 }
 
 /** Replaces a key by another at once: nothing signed by it is accepted any more. */

@@ -1,0 +1,103 @@
+// `munjigi secrets rotate`: replaces the secret in the file that the replicas read, in three steps with a rollout behind each,
+// so that no replica meets what another one wrote under a secret that it does not know. Each step is one rename: a machine
+// that dies in the middle leaves the file as it was or as it is to be.
+
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { chmod, chown, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { SecretFile } from '../config/secret-file.ts'
+import { parseSecretFile, printSecretFile } from '../config/secret-file.ts'
+import type { Settings } from '../config.ts'
+import { ConfigFaults } from '../config.ts'
+import { WrongSecret } from '../keys/keys.ts'
+import { besideOf, putInPlace } from '../platform/place-file.ts'
+import type { Random } from '../platform/random.ts'
+import { newSecret } from './kept-secret.ts'
+import type { Parts } from './parts.ts'
+import { NothingFound, withCore } from './with-core.ts'
+
+/** Which step; the first when it is neither of these. */
+export interface Step {
+  readonly useNext?: true
+  readonly dropPrevious?: true
+}
+
+/** The command, on the file at `path`. */
+export async function rotateSecret(
+  step: Step,
+  path: string | undefined,
+  { settings, parts }: { settings: Settings; parts: Parts },
+): Promise<void> {
+  if (!path) throw new ConfigFaults(['MUNJIGI_SECRET_FILE: is required: it is what is replaced'])
+  const before = parseSecretFile(readFileSync(path, 'utf8'))
+  const after = nextStep(step, before, parts.random)
+  if (step.dropPrevious) await sealAnew(before, settings, parts)
+  await replaceFile(realpathSync(path), printSecretFile(after), parts.random)
+  console.log(DONE[after.other?.word ?? 'dropped'])
+}
+
+/** What the file is to hold. Throws `NothingFound` when it is another step's turn. */
+export function nextStep(
+  { useNext, dropPrevious }: Step,
+  { secret, other }: SecretFile,
+  random: Random,
+): SecretFile {
+  const word = useNext ? 'next' : dropPrevious ? 'previous' : undefined
+  if (word !== other?.word) throw new NothingFound(DUE[other?.word ?? 'first'])
+  if (!other) return { secret, other: { word: 'next', secret: newSecret(random) } }
+  return useNext ? { secret: other.secret, other: { word: 'previous', secret } } : { secret }
+}
+
+const DONE = {
+  next: 'a next secret is accepted by every replica that starts from now on. Replace all of them, then: munjigi secrets rotate --use-next',
+  previous:
+    'every replica that starts from now on writes with the new secret and accepts the previous one. Replace all of them; when nobody needs the previous one any more: munjigi secrets rotate --drop-previous',
+  dropped: 'the previous secret is dropped. Replace all replicas',
+} as const
+
+const DUE = {
+  first: 'the file holds one secret; to replace it: munjigi secrets rotate',
+  next: 'a next secret is there. When all replicas were replaced since: munjigi secrets rotate --use-next',
+  previous:
+    'the previous secret is still there. When nobody needs it any more: munjigi secrets rotate --drop-previous',
+} as const
+
+/** Opening the signing keys seals them under the first secret. That nothing needs the other one is then seen, not supposed. */
+async function sealAnew(file: SecretFile, settings: Settings, parts: Parts): Promise<void> {
+  const both = { ...settings, secret: file.secret, secretPrevious: file.other?.secret }
+  await withCore(both, parts, async () => {})
+  try {
+    await withCore({ ...both, secretPrevious: undefined }, parts, async () => {})
+  } catch (error) {
+    if (!(error instanceof WrongSecret)) throw error
+    throw new NothingFound('a signing key is still sealed under the previous secret: try again')
+  }
+}
+
+/**
+ * With mode and owner of the file that was there: whoever calls this need not be who reads it. Of two at once the last one
+ * counts, or one takes the other's draft away and has it fail.
+ */
+async function replaceFile(path: string, text: string, random: Random): Promise<void> {
+  await removeDrafts(path)
+  const draft = besideOf(path, DRAFT, random)
+  try {
+    await writeFile(draft, text, { mode: 0o600, flag: 'wx' })
+    const { mode, uid, gid } = statSync(path)
+    await chown(draft, uid, gid)
+    await chmod(draft, mode & 0o777)
+    await putInPlace(draft, path)
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
+const DRAFT = 'rotating'
+
+/** Of a call that was killed: they hold secrets, perhaps one that was dropped since. */
+async function removeDrafts(path: string): Promise<void> {
+  const folder = dirname(path)
+  const isDraft = (name: string) => name.startsWith(`${basename(path)}.${DRAFT}-`)
+  for (const name of readdirSync(folder).filter(isDraft))
+    await rm(join(folder, name), { force: true })
+}
