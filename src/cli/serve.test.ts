@@ -24,6 +24,7 @@ test('no connection is taken before the app has started', async () => {
       random: createTestRandom(),
       openDatabase: () => Promise.resolve(app.database),
       createCore: () => Promise.reject(new Error('no command of the operator')),
+      openReadableKeys: () => Promise.reject(new Error('no command of the operator')),
       createApp: () =>
         Promise.resolve({
           ...app,
