@@ -204,7 +204,7 @@ describe('a signing key', () => {
   test('that is still sealed under the previous secret is sealed anew before that is dropped', async () => {
     const at = place('sealed', `${NEXT}\nprevious ${OLD}\n`)
     expect((await munjigi(at, 'keys', 'list')).exitCode).toBe(0)
-    const client = createClient({ url: at.database })
+    const client = createClient({ url: at.database, timeout: 5_000 })
     const [oldKey, nextKey] = sealingKeysOf([OLD, NEXT]) as [Uint8Array, Uint8Array]
     const sealed = async () => {
       const { rows } = await client.execute('SELECT kid, sealed_private_jwk FROM signing_keys')

@@ -200,7 +200,7 @@ describe('an operator', () => {
   })
 
   test('sees a signing key that no secret opens, and drops it; until then nothing else is done', async () => {
-    const client = createClient({ url: database })
+    const client = createClient({ url: database, timeout: 5_000 })
     await client.execute(
       `INSERT INTO signing_keys (kid, algorithm, sealed_private_jwk, created_at, signs_from)
        VALUES ('foreign', 'ES256', 'sealed elsewhere', 0, 9e99)`,

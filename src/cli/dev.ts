@@ -4,7 +4,7 @@
 import { relative } from 'node:path'
 import type { Config, Settings } from '../config.ts'
 import { keepSecret } from './kept-secret.ts'
-import { serveUntilSignal } from './lifetime.ts'
+import { firstSignal, serveUntilSignal } from './lifetime.ts'
 import { listenNear } from './listen.ts'
 import type { Parts } from './parts.ts'
 import { welcome } from './welcome.ts'
@@ -12,6 +12,7 @@ import { welcome } from './welcome.ts'
 /** Serves until a signal. */
 export async function dev(settings: Settings, parts: Parts): Promise<void> {
   const { log, random, openDatabase, createApp } = parts
+  const signalled = firstSignal()
   const kept = settings.secret === undefined ? await keepSecret(settings, random) : undefined
   // The port is taken first: the issuer of the tokens is the URL that it gives.
   const publicListener = listenNear(settings.host, settings.port)
@@ -42,6 +43,7 @@ export async function dev(settings: Settings, parts: Parts): Promise<void> {
     log,
     publicListener,
     metricsListener,
+    signalled,
     drainSeconds: config.drainSeconds,
   })
 }

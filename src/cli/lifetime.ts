@@ -13,6 +13,8 @@ export interface Running {
   readonly log: Log
   readonly publicListener: Listener
   readonly metricsListener: Listener
+  /** Of `firstSignal`, made before anything that takes time. */
+  readonly signalled: Promise<string>
   readonly drainSeconds: number
 }
 
@@ -21,8 +23,7 @@ export interface Running {
  * finishes what runs, closes the database. A second signal exits at once with 130.
  */
 export async function serveUntilSignal(running: Running): Promise<void> {
-  const { app, database, log, publicListener, metricsListener, drainSeconds } = running
-  const signalled = firstSignal()
+  const { app, database, log, publicListener, metricsListener, signalled, drainSeconds } = running
   publicListener.answer(app.fetch)
   metricsListener.answer(app.metricsFetch)
   log.info('server.started', { url: publicListener.url, metrics: `${metricsListener.url}/metrics` })
@@ -38,8 +39,11 @@ export async function serveUntilSignal(running: Running): Promise<void> {
   log.info('server.stopped')
 }
 
-/** One listener, never taken away: without any, even for a moment, a second signal would end the process by itself. */
-function firstSignal(): Promise<string> {
+/**
+ * The first SIGTERM or SIGINT; a second one ends the process at once. One listener, never taken away: without any, even for
+ * a moment, that one would end it by itself, and the first process of a container would hear none.
+ */
+export function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
     let heard = false
     const hear = (name: string) => {

@@ -1,13 +1,14 @@
 // munjigi serve: for production. Nothing is guessed and nothing is made up: what is missing is an error.
 
 import type { Config } from '../config.ts'
-import { serveUntilSignal } from './lifetime.ts'
+import { firstSignal, serveUntilSignal } from './lifetime.ts'
 import { listen } from './listen.ts'
 import type { Parts } from './parts.ts'
 
 /** Serves until a signal. Throws `PortTaken`. */
 export async function serve(config: Config, parts: Parts): Promise<void> {
   const { log, openDatabase, createApp } = parts
+  const signalled = firstSignal()
   const database = await openDatabase(config)
   const app = await createApp(config, database)
   if (app.madeSigningKey) log.info('key.created', { algorithm: config.signingAlgorithm })
@@ -21,6 +22,7 @@ export async function serve(config: Config, parts: Parts): Promise<void> {
     log,
     publicListener,
     metricsListener,
+    signalled,
     drainSeconds: config.drainSeconds,
   })
 }

@@ -1,7 +1,8 @@
 // Sessions, through HTTP: refresh and its races, reuse, limits, ending, on one replica and on another.
 
 import { describe, expect, test } from 'bun:test'
-import type { Db } from '../storage/database.ts'
+import { AuthError } from '../errors.ts'
+import type { Database, Db } from '../storage/database.ts'
 import type { TestApp } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
 import { sessions } from './table.ts'
@@ -270,6 +271,26 @@ describe('sessions', () => {
       true,
       true,
     ])
+    expect(reasons(app)).toEqual(['evicted', 'evicted'])
+  })
+  test('that could not be ended are ended by the next login, and this one is no failure', async () => {
+    const config = { maxSessions: 2 }
+    const app = await createTestApp({ config })
+    for (let i = 0; i < 2; i += 1) await (i === 0 ? signup(app) : login(app))
+    let writes = 0
+    const database: Database = {
+      ...app.database,
+      async write(statement) {
+        writes += 1
+        // After the charge and the session itself.
+        if (writes === 3) throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+        return await app.database.write(statement)
+      },
+    }
+    const failing = await createTestApp({ config, database, clock: app.clock })
+    expect(await login(failing)).toBeTruthy()
+    expect(reasons(failing)).toEqual([])
+    await login(app)
     expect(reasons(app)).toEqual(['evicted', 'evicted'])
   })
 })

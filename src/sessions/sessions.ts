@@ -10,6 +10,7 @@ import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
 import { LONGEST_LIFE } from '../tokens/claims.ts'
 import type { Confirmed } from '../users/confirmation.ts'
+import { stillHas } from '../users/store.ts'
 import type { UserId } from '../users/user.ts'
 import { toUserId } from '../users/user.ts'
 import type { EndedSessions } from './ended.ts'
@@ -115,13 +116,15 @@ export function createSessions(options: SessionsOptions): Sessions {
 
     async open({ user, passwordHash, success }, client) {
       const { row, opened } = prepare(user.id, client)
+      const stillRight = stillHas(user.id, passwordHash)
       const count = await database.write((db) =>
-        insertSession(db, row, { passwordHash, also: success.statements(db) }),
+        insertSession(db, row, { passwordHash, also: success.statements(db, stillRight) }),
       )
       success.written()
       if (count === null) throw new AuthError('INVALID_CREDENTIALS')
-      // Nothing is lost if this is never reached: the next login finds them.
-      if (count > maxSessions) await end(user.id, ofUserBeyond(user.id, maxSessions), 'evicted')
+      // The session is open by now. Those that are left here, and the log says why, the next login finds.
+      if (count > maxSessions)
+        await end(user.id, ofUserBeyond(user.id, maxSessions), 'evicted').catch(() => 0)
       return opened
     },
 

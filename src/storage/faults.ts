@@ -20,7 +20,8 @@ export class StorageFault extends Error {
 export function toFault(error: unknown): StorageFault {
   const causes = chainOf(error)
   const messages = causes.map((cause) => cause.message).join('\n')
-  const detail = causes.map(codeOf).find((code) => code !== '') ?? 'unknown'
+  const detail =
+    causes.map(codeOf).find((code) => code !== '') ?? (isLate(causes) ? 'TIMEOUT' : 'unknown')
   if (/UNIQUE constraint failed/.test(messages)) return new StorageFault('conflict', 'unique')
   // Ours, closed for another statement (database.ts) before this one was begun.
   if (/connection was closed while this operation was in flight/.test(messages))
@@ -46,9 +47,12 @@ function codeOf(error: Error): string {
   return /^[A-Z][A-Z0-9_]{1,60}$/.test(code) ? code : ''
 }
 
+function isLate(causes: readonly Error[]): boolean {
+  return causes.some(({ name }) => name === 'TimeoutError' || name === 'AbortError')
+}
+
 function isNetwork(causes: readonly Error[], detail: string): boolean {
-  const names = causes.map((cause) => cause.name)
-  if (names.includes('TimeoutError') || names.includes('AbortError')) return true
+  if (isLate(causes)) return true
   return (
     /^(?:ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|CLIENT_CLOSED|HRANA_|SERVER_ERROR|SQLITE_CANTOPEN|SQLITE_IOERR|SQLITE_READONLY|PROXY_ERROR)|^Connection/.test(
       detail,

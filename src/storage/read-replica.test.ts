@@ -163,8 +163,6 @@ async function withReplica() {
   const { log } = createTestLog()
   const database = await openDatabase({ url: databaseUrl, readUrl, clock, random, log, metrics })
   const app = await createTestApp({ database, clock })
-  // Each counts its identifiers from one: the second goes on where the first has none.
-  for (let i = 0; i < 10; i += 1) for (const prefix of ['ses', 'usr']) app.random.id(prefix)
   return {
     app,
     other,

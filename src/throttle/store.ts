@@ -28,14 +28,21 @@ export interface Charged {
   readonly knownUntil: number
 }
 
+/** An address that becomes a user's. */
+export interface Known extends Pair {
+  readonly until: number
+  /** SQL that must be true: by then the password may be another, and whoever knew the old one a stranger. */
+  readonly onlyIf: SQL
+}
+
 /** How a user's counts end with the right password. */
 export interface Succeeded {
   /** The counts that begin anew. */
   readonly clear: readonly string[]
   /** The steady count that gets its charge back, and how much that was (milliseconds). */
   readonly refund: { readonly key: string; readonly interval: number } | undefined
-  /** The address that is the user's from now on, and until when; nothing where that is known already. */
-  readonly known: (Pair & { readonly until: number }) | undefined
+  /** The address that is the user's from now on, until when, and on what condition; nothing where that is known already. */
+  readonly known: Known | undefined
 }
 
 /** How many addresses of a user are remembered: those used last. */
@@ -106,17 +113,13 @@ export function successStatements(db: Db, { clear, refund, known }: Succeeded) {
 }
 
 /** The two statements that remember an address as the user's, and forget the one that was not used for longest. */
-function know(db: Db, { user, address, until }: Pair & { readonly until: number }) {
+function know(db: Db, { user, address, until, onlyIf }: Known) {
   const beyond = sql`${knownAddresses.user} = ${user} AND ${knownAddresses.address} IN (SELECT address FROM known_addresses
     WHERE user = ${user} ORDER BY expires_at DESC, address LIMIT -1 OFFSET ${KNOWN_ADDRESSES})`
   return [
-    db
-      .insert(knownAddresses)
-      .values({ user, address, expiresAt: until })
-      .onConflictDoUpdate({
-        target: [knownAddresses.user, knownAddresses.address],
-        set: { expiresAt: until },
-      }),
+    db.run(sql`INSERT INTO known_addresses (user, address, expires_at)
+      SELECT ${user}, ${address}, ${until} WHERE ${onlyIf}
+      ON CONFLICT (user, address) DO UPDATE SET expires_at = excluded.expires_at`),
     db.delete(knownAddresses).where(beyond),
   ] as const
 }

@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'bun:test'
 import { BlockList } from 'node:net'
 import { sql } from 'drizzle-orm'
+import type { Database } from '../storage/database.ts'
 import type { Answer, TestApp, TestAppOptions, TestClient } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
 
@@ -205,6 +206,29 @@ describe('where a user has logged in from is forgotten', () => {
     await app.run(DELETE, { old: KIM.password }, token)
     await tries(app.from(STRANGER), WRONG, 11)
     expect((await app.from(OWNER).run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+  })
+})
+
+describe('a right password that is the old one before its login ends', () => {
+  test.each([
+    ['a new password', CHANGE, 1],
+    ['the end of the user', DELETE, 0],
+  ])('does not make its address known: %s', async (_, mutation, known) => {
+    const { app, token } = await appWithKim()
+    let writes = 0
+    const database: Database = {
+      ...app.database,
+      async write(statement) {
+        writes += 1
+        // The first charged the attempt; the second opens the session.
+        if (writes === 2) await app.run(mutation, { old: KIM.password }, token)
+        return await app.database.write(statement)
+      },
+    }
+    const thief = (await createTestApp({ database, clock: app.clock })).from(STRANGER)
+    expect((await thief.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
+    const rows = await app.database.read((db) => db.all(sql`SELECT * FROM known_addresses`))
+    expect(rows).toHaveLength(known)
   })
 })
 

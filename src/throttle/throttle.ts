@@ -2,6 +2,7 @@
 // users who do not exist too. refusals.ts remembers and tells what was refused; sweep.ts keeps the tables small.
 
 import { createHmac } from 'node:crypto'
+import type { SQL } from 'drizzle-orm'
 import { AuthError } from '../errors.ts'
 import type { Database, Db } from '../storage/database.ts'
 import { networkOf } from './address.ts'
@@ -48,8 +49,11 @@ export interface Attempt {
 
 /** The user's count begins anew, the address gets its charge back and is remembered as the user's. */
 export interface Success {
-  /** Best written in one batch with what the attempt led to. Perhaps none. */
-  statements(db: Db): ReturnType<typeof successStatements> | readonly []
+  /**
+   * Best written in one batch with what the attempt led to. Perhaps none. `stillRight`: SQL that is true while the password
+   * is the one that was checked; only then is the address remembered.
+   */
+  statements(db: Db, stillRight: SQL): ReturnType<typeof successStatements> | readonly []
   /** To be called when they were: what this replica had learned before no longer holds. */
   written(): void
 }
@@ -127,11 +131,14 @@ export function createThrottle(options: ThrottleOptions): Throttle {
         const refund = paid && { key: paid.key, interval: paid.rule.delay }
         const until = clock.now() + KNOWN_MS
         // Written only now and then: most logins come from where the last one came from.
-        const known = knownUntil < until - RENEWED_MS ? { ...pair, until } : undefined
+        const isNews = knownUntil < until - RENEWED_MS
         const counts = rules.user !== null || paid !== undefined
         return {
-          statements: (db) =>
-            counts ? successStatements(db, { clear: keysOf(pair.user), refund, known }) : [],
+          statements(db, stillRight) {
+            if (!counts) return []
+            const known = isNews ? { ...pair, until, onlyIf: stillRight } : undefined
+            return successStatements(db, { clear: keysOf(pair.user), refund, known })
+          },
           written: () => refusals.forgive(charges, who),
         }
       },

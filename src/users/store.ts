@@ -1,5 +1,6 @@
 // The statements on users.
 
+import type { SQL } from 'drizzle-orm'
 import { and, eq, gt, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
@@ -72,6 +73,11 @@ export async function replaceHash(
     .set({ passwordHash: to })
     .where(and(eq(users.id, userId), eq(users.passwordHash, from)))
   return rowsAffected === 1
+}
+
+/** True while a user has this password hash and may log in. */
+export function stillHas(userId: UserId, passwordHash: PasswordHash): SQL {
+  return sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL)`
 }
 
 /** Lifts the decision that a user may not log in. */

@@ -23,6 +23,7 @@ import {
   selectUser,
   selectUserByEmail,
   selectUsers,
+  stillHas,
   toUser,
 } from './store.ts'
 import type { User, UserId } from './user.ts'
@@ -135,7 +136,8 @@ export function createUsers(options: UsersOptions): Users {
       const { confirmed } = await confirmation.check(claim, client, find)
       if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
       await database.write(async (db) => {
-        const [first, ...others] = confirmed.success.statements(db)
+        const stillRight = stillHas(confirmed.user.id, confirmed.passwordHash)
+        const [first, ...others] = confirmed.success.statements(db, stillRight)
         if (first) await db.batch([first, ...others])
       })
       confirmed.success.written()
@@ -150,7 +152,7 @@ export function createUsers(options: UsersOptions): Users {
     },
 
     async list(page) {
-      const rows = await database.readStale((db) => selectUsers(db, page))
+      const rows = await database.read((db) => selectUsers(db, page))
       return rows.map(toUser)
     },
 
