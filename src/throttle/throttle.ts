@@ -2,7 +2,6 @@
 // users who do not exist too. refusals.ts remembers and tells what was refused; sweep.ts keeps the tables small.
 
 import { createHmac } from 'node:crypto'
-import type { SQL } from 'drizzle-orm'
 import { AuthError } from '../errors.ts'
 import type { Database, Db } from '../storage/database.ts'
 import { networkOf } from './address.ts'
@@ -10,7 +9,7 @@ import type { RefusalsOptions, Refused } from './refusals.ts'
 import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
-import type { Charge, Charged, Pair } from './store.ts'
+import type { Charge, Charged, Known, Pair } from './store.ts'
 import { charge, forget, selectRefusal, successStatements } from './store.ts'
 import { sweepThrottles } from './sweep.ts'
 
@@ -53,7 +52,7 @@ export interface Success {
    * Best written in one batch with what the attempt led to. Perhaps none. `stillRight`: SQL that is true while the password
    * is the one that was checked; only then is the address remembered.
    */
-  statements(db: Db, stillRight: SQL): ReturnType<typeof successStatements> | readonly []
+  statements(db: Db, stillRight: Known['onlyIf']): ReturnType<typeof successStatements> | readonly []
   /** To be called when they were: what this replica had learned before no longer holds. */
   written(): void
 }
