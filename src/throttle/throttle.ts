@@ -52,7 +52,10 @@ export interface Success {
    * Best written in one batch with what the attempt led to. Perhaps none. `stillRight`: SQL that is true while the password
    * is the one that was checked; only then is the address remembered.
    */
-  statements(db: Db, stillRight: Known['onlyIf']): ReturnType<typeof successStatements> | readonly []
+  statements(
+    db: Db,
+    stillRight: Known['onlyIf'],
+  ): ReturnType<typeof successStatements> | readonly []
   /** To be called when they were: what this replica had learned before no longer holds. */
   written(): void
 }
