@@ -7,8 +7,10 @@ import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import { prepared } from '../storage/prepared.ts'
+import { stillHas } from '../users/store.ts'
 import { users } from '../users/table.ts'
 import type { UserId } from '../users/user.ts'
+import { toUserId } from '../users/user.ts'
 import type { SessionId } from './session.ts'
 import { endedSessions, sessions } from './table.ts'
 
@@ -87,9 +89,9 @@ export function ofUserBeyond(userId: UserId, newest: number): SQL {
 /** The statement that opens a session while its user has this password hash and may log in. */
 export function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
   return sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
-    SELECT ${row.id}, id, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
+    SELECT ${row.id}, ${row.userId}, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
       ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
-    FROM users WHERE id = ${row.userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL`
+    WHERE ${stillHas(toUserId(row.userId), passwordHash)}`
 }
 
 const rotation = prepared((db) =>
