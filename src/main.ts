@@ -49,17 +49,15 @@ const actions: Actions = {
   },
   secrets: secrets(systemRandom),
   async secretsRotate(step) {
-    const settings = readSettings('dev', source)
-    const parts = realParts({ ...settings, logLevel: 'error' })
-    await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], { settings, parts })
+    await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], forOperator())
   },
   ...keyCommands(withServices, withSigningKeys),
   ...userCommands(withServices),
   backup: (file, options) => backup(file, options, onDatabase()),
   restore: (file, options) => restore(file, options, onDatabase()),
   async migrate(options) {
-    const settings = readSettings('dev', source)
-    await migrateDatabase(options, settings, realParts({ ...settings, logLevel: 'error' }))
+    const { settings, parts } = forOperator()
+    await migrateDatabase(options, settings, parts)
   },
 }
 
@@ -72,16 +70,20 @@ try {
   process.exit(exitCode)
 }
 
-/** For an operator's command: its result is what is printed, so the log keeps to errors. */
 async function withServices(use: (core: Core) => Promise<void>): Promise<void> {
-  const settings = readSettings('dev', source)
-  await withCore(settings, realParts({ ...settings, logLevel: 'error' }), use)
+  const { settings, parts } = forOperator()
+  await withCore(settings, parts, use)
 }
 
-/** The same, for who looks after the signing keys. */
 async function withSigningKeys(use: (keys: KeyRing) => Promise<void>): Promise<void> {
+  const { settings, parts } = forOperator()
+  await withKeys(settings, parts, use)
+}
+
+/** For an operator's command: its result is what is printed, so the log keeps to errors. */
+function forOperator(): { settings: Settings; parts: Parts } {
   const settings = readSettings('dev', source)
-  await withKeys(settings, realParts({ ...settings, logLevel: 'error' }), use)
+  return { settings, parts: realParts({ ...settings, logLevel: 'error' }) }
 }
 
 /** For commands on the database itself, without services. */
