@@ -10,6 +10,7 @@ import type {
 import { getOperationAST, Kind } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import type { ErrorCode } from '../errors.ts'
+import type { Series } from '../observability/histogram.ts'
 import type { Metrics, OperationOutcome } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import { codeOf } from './errors.ts'
@@ -20,25 +21,38 @@ export interface OperationMetricsOptions {
   readonly metrics: Metrics
 }
 
-/** Times what is executed, by names of the schema only: a client's own names would create series without end. */
-export function useOperationMetrics({ clock, metrics }: OperationMetricsOptions): Plugin {
-  // A twentieth of a light request, if it were found out each time.
-  const known = new WeakMap<OperationDefinitionNode, string>()
+/** Begins to time an operation of a document; what is returned is told the result. Undefined if there is no such operation. */
+export type OperationTimer = (
+  document: DocumentNode,
+  operationName: string | undefined,
+) => ((result: unknown) => void) | undefined
+
+/** Makes a timer, by names of the schema only: a client's own names would create series without end. */
+export function createOperationTimer({ clock, metrics }: OperationMetricsOptions): OperationTimer {
+  // A tenth of a light request, if they were looked up each time.
+  const known = new WeakMap<OperationDefinitionNode, Record<OperationOutcome, Series>>()
+  return (document, operationName) => {
+    const operation = getOperationAST(document, operationName)
+    if (!operation) return undefined
+    const series = known.get(operation) ?? seriesOf(document, operation)
+    known.set(operation, series)
+    const started = clock.elapsed()
+    return (result) => series[outcomeOf(result)].observe((clock.elapsed() - started) / 1_000)
+  }
+
+  function seriesOf(document: DocumentNode, operation: OperationDefinitionNode) {
+    const of = (outcome: OperationOutcome) =>
+      metrics.operation(operation.operation, rootField(document, operation), outcome)
+    return { ok: of('ok'), refused: of('refused'), failed: of('failed') }
+  }
+}
+
+/** Times what Yoga executes. */
+export function useOperationTimer(time: OperationTimer): Plugin {
   return {
     onExecute({ args }) {
-      const operation = getOperationAST(args.document, args.operationName)
-      if (!operation) return undefined
-      const field = known.get(operation) ?? rootField(args.document, operation)
-      known.set(operation, field)
-      const labels = { type: operation.operation, field }
-      const started = clock.elapsed()
-      return {
-        onExecuteDone: ({ result }) =>
-          metrics.observeOperation(
-            { ...labels, outcome: outcomeOf(result) },
-            (clock.elapsed() - started) / 1_000,
-          ),
-      }
+      const end = time(args.document, args.operationName ?? undefined)
+      return end && { onExecuteDone: ({ result }) => end(result) }
     },
   }
 }

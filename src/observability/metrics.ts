@@ -1,10 +1,12 @@
-// The Prometheus registry: HTTP by @hono/prometheus, the rest our own. Every label value is known beforehand and
-// starts at 0, so that rate() sees the first error and no client can create a series.
+// The Prometheus registry: HTTP with the names, labels and buckets of @hono/prometheus, the rest our own. Every label value is
+// known beforehand and starts at 0, so that rate() sees the first error and no client can create a series.
 
-import { prometheus } from '@hono/prometheus'
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Metric } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { EndReason, ThrottleRule } from './events.ts'
 import { END_REASONS, SECURITY_EVENTS, THROTTLE_RULES } from './events.ts'
+import type { Labels, Printed, Series } from './histogram.ts'
+import { createHistogram } from './histogram.ts'
 
 const SIGNUP_RESULTS = [
   'success',
@@ -33,6 +35,9 @@ const REFRESH_RESULTS = [
 const OPERATION_OUTCOMES = ['ok', 'refused', 'failed'] as const
 const BREACH_CHECK_RESULTS = ['clean', 'breached', 'failed'] as const
 const STATEMENT_KINDS = ['read', 'write'] as const
+const METHODS: ReadonlySet<string> = new Set(
+  'GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH'.split(' '),
+)
 const STALE_READ_RESULTS = ['answered', 'behind', 'away'] as const
 
 export type SignupResult = (typeof SIGNUP_RESULTS)[number]
@@ -51,11 +56,8 @@ export type Metrics = ReturnType<typeof createMetrics>
 /** A fresh registry with all series of the contract. */
 export function createMetrics(build: { version: string; bun: string }) {
   const registry = new Registry()
-  const http = prometheus({
-    registry,
-    // A timer each 10 ms, the default, would keep an idle server busy for a hundredth of a core.
-    collectDefaultMetrics: { eventLoopMonitoringPrecision: 100 },
-  })
+  // A timer each 10 ms, the default, would keep an idle server busy for a hundredth of a core.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 })
   const registers = [registry]
 
   // What is asked at each scrape; the parts that know the answers declare them.
@@ -107,13 +109,20 @@ export function createMetrics(build: { version: string; bun: string }) {
     labelNames: ['event'],
     registers,
   })
-  const operations = new Histogram({
+  const requests = createHistogram({
+    name: 'http_request_duration_seconds',
+    help: 'Duration of HTTP requests in seconds',
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+  })
+  const operations = createHistogram({
     name: 'munjigi_graphql_operation_seconds',
     help: 'GraphQL operations by root field and outcome.',
-    labelNames: ['type', 'field', 'outcome'],
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 8],
-    registers,
   })
+  const requestSeries = new Map<string, Series>()
+  register(registry, requests)
+  register(registry, requests.total('http_requests_total', 'Total number of HTTP requests'))
+  register(registry, operations)
   const hashSeconds = new Histogram({
     name: 'munjigi_password_hash_seconds',
     help: 'Time of one password hash or verification, waiting excluded.',
@@ -229,12 +238,11 @@ export function createMetrics(build: { version: string; bun: string }) {
     /** Gives every root field of the schema its series. */
     declareOperations(fields: ReadonlyArray<{ type: string; field: string }>) {
       for (const { type, field } of fields)
-        for (const outcome of OPERATION_OUTCOMES) operations.zero({ type, field, outcome })
+        for (const outcome of OPERATION_OUTCOMES) operations.series({ type, field, outcome })
     },
-    observeOperation: (
-      labels: { type: string; field: string; outcome: OperationOutcome },
-      seconds: number,
-    ) => operations.observe(labels, seconds),
+    /** The series of a root field with one outcome: `declareOperations` has made it. */
+    operation: (type: string, field: string, outcome: OperationOutcome): Series =>
+      operations.series({ type, field, outcome }),
     /** Series for one hashing engine, and its running and waiting counts at each scrape. */
     declareHashing(engine: string, counts: { running: () => number; waiting: () => number }) {
       hashSeconds.zero({ engine })
@@ -259,10 +267,30 @@ export function createMetrics(build: { version: string; bun: string }) {
     declareKeyAge(seconds: () => number) {
       keyAgeSeconds = seconds
     },
-    /** Hono middleware that counts and times each request by route pattern. */
-    httpMiddleware: http.registerMetrics,
+    /** Counts and times an answer, by route pattern. */
+    observeRequest(method: string, route: string, answer: { status: number; seconds: number }) {
+      const key = `${answer.status} ${method} ${route}`
+      const known = requestSeries.get(key) ?? requests.series(requestLabels(method, route, answer))
+      requestSeries.set(key, known)
+      known.observe(answer.seconds)
+    },
     /** The text that Prometheus scrapes. */
     print: () => registry.metrics(),
     contentType: registry.contentType,
+  }
+}
+
+/** prom-client's registry takes whatever has a name and says what to print; its types know only its own classes. */
+function register(registry: Registry, metric: Printed): void {
+  registry.registerMetric(metric as unknown as Metric)
+}
+
+/** Of the methods only those of RFC 9110 and PATCH: the others are anybody's invention. */
+function requestLabels(method: string, route: string, { status }: { status: number }): Labels {
+  return {
+    method: METHODS.has(method) ? method : 'other',
+    route,
+    status: String(status),
+    ok: String(status >= 200 && status < 300),
   }
 }
