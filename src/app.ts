@@ -12,6 +12,7 @@ import type { KeyRing, KeyRingOptions } from './keys/keys.ts'
 import { openKeyRing, sealingKeysOf } from './keys/keys.ts'
 import type { Report } from './observability/events.ts'
 import type { Log } from './observability/log.ts'
+import { withLogContext } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { createThreadPoolProbe } from './observability/thread-pool.ts'
 import { loadBlocklist } from './passwords/blocklist.ts'
@@ -223,7 +224,7 @@ export async function createApp(
   })
   const { keys, tokens, sessions, ended, throttle } = core
   const schema = createSchema(core)
-  const graphql = createServer({
+  const serveGraphQL = createServer({
     schema,
     language: config.messageLanguage,
     introspection: config.introspection,
@@ -259,15 +260,18 @@ export async function createApp(
     keys,
     tokens,
     ended,
-    graphql,
+    // Here, not around all of a request: what waits inside costs more, and most of a light one is not execution.
+    graphql: (operation) =>
+      withLogContext({ requestId: operation.client.requestId }, () =>
+        database.forRequest(() => serveGraphQL(operation)),
+      ),
     health: { failing },
     draining: () => draining,
     graphiql,
   })
 
   return {
-    fetch: (request, peer) =>
-      database.forRequest(async () => await routes.fetch(request, { peer })),
+    fetch: routes,
     async metricsFetch(request) {
       if (pathOf(request) !== '/metrics') return new Response('Not found\n', { status: 404 })
       return new Response(await metrics.print(), {

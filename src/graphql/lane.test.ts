@@ -2,6 +2,7 @@
 // twice, so that the lane knows its text. Status, every header, body, log and metrics must be the same.
 
 import { describe, expect, test } from 'bun:test'
+import { normalizedExecutor } from '@graphql-tools/executor'
 import { buildSchema, parse } from 'graphql'
 import { createYoga } from 'graphql-yoga'
 import type { Database } from '../storage/database.ts'
@@ -210,10 +211,10 @@ describe('the lane and Yoga', () => {
 
   test('mask a fault of the engine itself alike', async () => {
     const faulty = (serve: typeof yogaAlone) => (options: GraphQLServerOptions) => {
-      const observeOperation = () => {
+      const observe = () => {
         throw new Error('hunter2')
       }
-      return serve({ ...options, metrics: { ...options.metrics, observeOperation } })
+      return serve({ ...options, metrics: { ...options.metrics, operation: () => ({ observe }) } })
     }
     const apps = [faulty(createGraphQLServer), faulty(yogaAlone)].map((createServer) =>
       createTestApp({ createServer }),
@@ -293,15 +294,15 @@ describe('a lane that is broken on purpose is noticed', () => {
     [
       'is slow to end: its operation is counted twice',
       (options) => {
-        const { observeOperation } = options.metrics
-        const twice: typeof observeOperation = (...seen) => {
-          observeOperation(...seen)
-          observeOperation(...seen)
+        const operation: typeof options.metrics.operation = (...labels) => {
+          const series = options.metrics.operation(...labels)
+          const observe = (seconds: number) => {
+            series.observe(seconds)
+            series.observe(seconds)
+          }
+          return { observe }
         }
-        return createGraphQLServer({
-          ...options,
-          metrics: { ...options.metrics, observeOperation: twice },
-        })
+        return createGraphQLServer({ ...options, metrics: { ...options.metrics, operation } })
       },
     ],
   ])(
@@ -313,6 +314,19 @@ describe('a lane that is broken on purpose is noticed', () => {
     },
     30_000,
   )
+})
+
+test('the lane has the executor that Yoga has', async () => {
+  const executors = new Set<unknown>()
+  const yoga = createYoga<object>({
+    schema: buildSchema('type Query { a: Int }'),
+    plugins: [
+      { onExecute: ({ executeFn }: { executeFn: unknown }) => void executors.add(executeFn) },
+    ],
+  })
+  const ask = new Request('http://munjigi.test/graphql', post({ query: '{ a }' }))
+  expect((await yoga.fetch(ask)).status).toBe(200)
+  expect([...executors]).toEqual([normalizedExecutor])
 })
 
 test('another schema makes the lane forget what the last one accepted', async () => {

@@ -1,18 +1,24 @@
-// The short lane beside Yoga: a text that Yoga has accepted before is executed by Yoga's own engine, with its context and
-// execute hooks, but is not parsed and validated again and takes none of the ways that Yoga has for other requests.
+// The short lane beside Yoga: a text that Yoga has accepted before is executed by the executor that Yoga has, but is not
+// parsed and validated again and takes none of the ways that Yoga has for other requests.
 // So nothing may be a validation rule that depends on who asks: a text accepted for one is executed for all.
 
-import type { DocumentNode, ExecutionResult } from 'graphql'
-import { GraphQLError, getOperationAST } from 'graphql'
-import type { Plugin, YogaServerInstance } from 'graphql-yoga'
+import { normalizedExecutor } from '@graphql-tools/executor'
+import type { ExecutionResult, GraphQLSchema } from 'graphql'
+import { GraphQLError } from 'graphql'
+import type { Plugin } from 'graphql-yoga'
 import type { Operation } from './context.ts'
 import type { AcceptedTexts } from './documents.ts'
+import type { OperationTimer } from './operations.ts'
 
 /** Executes an operation if its text was accepted before; else undefined, and Yoga is asked. Never throws. */
 export type Lane = (operation: Operation) => Promise<ExecutionResult> | undefined
 
-/** Yoga's engine: its functions for one request, with the hooks of all plugins. */
-type Engine = ReturnType<YogaServerInstance<Operation, object>['getEnveloped']>
+/** What the lane executes with. */
+export interface LaneOptions {
+  readonly schema: GraphQLSchema
+  readonly accepted: AcceptedTexts
+  readonly time: OperationTimer
+}
 
 /** Remembers what Yoga accepts, as long as its schema stays. */
 export function useAccepted(accepted: AcceptedTexts): Plugin<Operation> {
@@ -27,36 +33,33 @@ export function useAccepted(accepted: AcceptedTexts): Plugin<Operation> {
   }
 }
 
-/** Makes the lane. `getEnveloped`: Yoga's, read once, since reading a property of Yoga makes a new function each time. */
-export function createLane(
-  getEnveloped: (operation: Operation) => Engine,
-  accepted: AcceptedTexts,
-): Lane {
+/** Makes the lane. */
+export function createLane({ schema, accepted, time }: LaneOptions): Lane {
   return (operation) => {
-    const { query, operationName } = operation.params
+    const { query, operationName, variables: variableValues } = operation.params
     const document = accepted.get(query)
+    const end = document && time(document, operationName)
     // Which operation is meant may still be wrong: Yoga says so.
-    if (!document || !getOperationAST(document, operationName)) return undefined
-    return execute(getEnveloped(operation), document, operation)
+    if (!end) return undefined
+    return execute(
+      { schema, document, contextValue: operation, variableValues, operationName },
+      end,
+    )
   }
 }
 
 async function execute(
-  engine: Engine,
-  document: DocumentNode,
-  { params }: Operation,
+  args: Parameters<typeof normalizedExecutor>[0],
+  end: (result: unknown) => void,
 ): Promise<ExecutionResult> {
   try {
-    return await engine.execute({
-      schema: engine.schema,
-      document,
-      contextValue: await engine.contextFactory(),
-      variableValues: params.variables,
-      operationName: params.operationName,
-    })
+    // Neither streams nor deferred parts exist here.
+    const result = (await normalizedExecutor(args)) as ExecutionResult
+    end(result)
+    return result
   } catch (error) {
-    // A fault of the engine or of a hook, not of a resolver. As a result it passes the gate, like all others.
-    return { errors: [new GraphQLError('engine', { originalError: toError(error) })] }
+    // A fault of the executor, not of a resolver. As a result it passes the gate, like all others.
+    return { errors: [new GraphQLError('executor', { originalError: toError(error) })] }
   }
 }
 

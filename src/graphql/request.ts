@@ -47,7 +47,7 @@ async function readBody(request: Request): Promise<Uint8Array> {
   if (Number(length ?? 0) > MAX_BODY_BYTES) throw new AuthError('PAYLOAD_TOO_LARGE')
   try {
     // Read at once where its length is known: an eighth of the cost of a light request otherwise.
-    return length === null ? await readStream(request) : new Uint8Array(await request.arrayBuffer())
+    return length === null ? await readStream(request) : await request.bytes()
   } catch (error) {
     throw error instanceof AuthError ? error : new AuthError('BAD_USER_INPUT', { field: 'body' })
   }

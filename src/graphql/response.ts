@@ -3,6 +3,7 @@
 
 import type { ErrorCode, ErrorDetails, Language } from '../errors.ts'
 import { ERRORS, messageOf } from '../errors.ts'
+import { SECURITY_HEADERS } from '../platform/security-headers.ts'
 
 /** The two types that answers have. */
 export type AnswerType = 'application/graphql-response+json' | 'application/json'
@@ -59,7 +60,7 @@ export function answer(result: WireResult, to: AnswerTo): Response {
   const body = status >= 400 ? { errors: result.errors } : result
   return new Response(JSON.stringify(body), {
     status,
-    headers: headersFor(result.errors ?? [], to),
+    headers: result.errors ? headersFor(result.errors, to) : HEADERS[to.type],
   })
 }
 
@@ -94,8 +95,18 @@ function isMalformed({ extensions, locations }: WireError): boolean {
   return extensions.code === 'BAD_USER_INPUT' && locations === undefined
 }
 
+/** Of every answer of that type. Copying them into a response costs a fifth of setting them one by one. */
+const HEADERS = {
+  'application/json': headersOf('application/json'),
+  'application/graphql-response+json': headersOf('application/graphql-response+json'),
+} as const satisfies Record<AnswerType, Headers>
+
+function headersOf(type: AnswerType): Headers {
+  return new Headers({ 'content-type': `${type}; charset=utf-8`, ...SECURITY_HEADERS })
+}
+
 function headersFor(errors: readonly WireError[], { type, tokenSent }: AnswerTo): Headers {
-  const headers = new Headers({ 'content-type': `${type}; charset=utf-8` })
+  const headers = new Headers(HEADERS[type])
   for (const { extensions } of errors) {
     if (extensions.retryAfter !== undefined)
       headers.set('retry-after', String(extensions.retryAfter))

@@ -15,7 +15,7 @@ import { createAcceptedTexts, createValidate, parseDocument } from './documents.
 import { toWireError } from './errors.ts'
 import { createLane, useAccepted } from './lane.ts'
 import type { LimitName } from './limits.ts'
-import { rootFieldsOf, useOperationMetrics } from './operations.ts'
+import { createOperationTimer, rootFieldsOf, useOperationTimer } from './operations.ts'
 import type { WireError, WireResult } from './response.ts'
 import { answer } from './response.ts'
 
@@ -43,6 +43,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
   const floods = new WeakSet<Client>()
   metrics.declareOperations(rootFieldsOf(schema))
   const answerWith = createAnswer(options, floods)
+  const time = createOperationTimer(options)
   const yoga = createYoga<Operation>({
     schema,
     logging: false,
@@ -60,11 +61,11 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       useRead(),
       useDocuments(options),
       useAccepted(accepted),
-      useOperationMetrics(options),
+      useOperationTimer(time),
       useAnswer(answerWith),
     ],
   })
-  const lane = createLane(yoga.getEnveloped, accepted)
+  const lane = createLane({ schema, accepted, time })
 
   return async (operation) => {
     const result = lane(operation)

@@ -4,6 +4,7 @@ import type { BlockList } from 'node:net'
 import { isIP } from 'node:net'
 import type { Client } from '../graphql/context.ts'
 import type { Random } from '../platform/random.ts'
+import { createRecent } from '../platform/recent.ts'
 
 /** Who may speak for others, and in which header. */
 export interface ClientRules {
@@ -12,29 +13,32 @@ export interface ClientRules {
 }
 
 /** Reads the client of a request that came from the socket address `peer`. */
-export function readClient(
-  request: Request,
-  peer: string,
-  rules: ClientRules,
-  random: Random,
-): Client {
-  const { headers } = request
-  const address = plainAddress(peer)
-  const trusted = isTrusted(address, rules.trustedPeers)
-  return {
-    address: (trusted && reportedAddress(headers, rules.clientAddressHeader)) || address,
-    userAgent: headers.get('user-agent') ?? '',
-    requestId: (trusted && reportedId(headers)) || random.id('req'),
-    // Only who waits in a queue asks for it: making one for every request would cost each of them.
-    get signal() {
-      return request.signal
-    },
+export type ClientReader = (request: Request, peer: string) => Client
+
+/** Makes a reader. */
+export function createClientReader(rules: ClientRules, random: Random): ClientReader {
+  // Behind an edge they are few, and without one most come more than once.
+  const trust = createRecent<boolean>(1_000)
+  return (request, peer) => {
+    const { headers } = request
+    const address = plainAddress(peer)
+    const trusted = trust.get(address) ?? isTrusted(address, rules.trustedPeers)
+    trust.set(address, trusted)
+    return {
+      address: (trusted && reportedAddress(headers, rules.clientAddressHeader)) || address,
+      userAgent: headers.get('user-agent') ?? '',
+      requestId: (trusted && reportedId(headers)) || random.id('req'),
+      // Only who waits in a queue asks for it: making one for every request would cost each of them.
+      get signal() {
+        return request.signal
+      },
+    }
   }
 }
 
 /** `::ffff:192.0.2.1` and `192.0.2.1` are one address. */
 function plainAddress(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, '')
+  return address.startsWith('::') ? address.replace(/^::ffff:(?=\d+\.)/i, '') : address
 }
 
 function isTrusted(address: string, peers: BlockList): boolean {

@@ -4,7 +4,6 @@
 import type { Context as HonoContext } from 'hono'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
-import { routePath } from 'hono/route'
 import type { Config } from '../config.ts'
 import { ANY_LOCALHOST } from '../config.ts'
 import type { ErrorCode, ErrorDetails } from '../errors.ts'
@@ -16,18 +15,20 @@ import type { GraphQLServer } from '../graphql/yoga.ts'
 import type { KeyRing } from '../keys/keys.ts'
 import { keyRoutes } from '../keys/routes.ts'
 import type { Log } from '../observability/log.ts'
-import { describeError, withLogContext } from '../observability/log.ts'
+import { describeError } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
+import { createDeadline } from '../platform/deadline.ts'
 import type { Random } from '../platform/random.ts'
+import { addSecurityHeaders } from '../platform/security-headers.ts'
 import type { EndedSessions } from '../sessions/ended.ts'
 import type { AccessTokens } from '../tokens/access-token.ts'
-import { readClient } from './client.ts'
+import { createClientReader } from './client.ts'
 import type { Graphiql } from './graphiql.ts'
 import type { Health } from './health.ts'
 import { healthRoutes } from './health.ts'
 import { pathOf } from './path.ts'
-import { readViewer, sendsToken } from './viewer.ts'
+import { readBearer, toViewer } from './viewer.ts'
 
 /** What the routes are made from. */
 export interface RouteOptions {
@@ -47,39 +48,34 @@ export interface RouteOptions {
   readonly graphiql: Graphiql | undefined
 }
 
-/** The socket's peer is handed in by the listener; the client of a request is found out here. */
-export type Env = { Bindings: { peer: string }; Variables: { client: Client } }
+/** Answers one request that came from the socket address `peer`. */
+export type Routes = (request: Request, peer: string) => Promise<Response>
+
+type Env = { Bindings: { client: Client; path: string } }
 type Context = HonoContext<Env>
 
 /** How long a request may take before it is answered with `SERVICE_UNAVAILABLE`: less than the edge waits. */
 export const REQUEST_DEADLINE_MS = 8_000
 
-const SECURITY_HEADERS = [
-  ['cache-control', 'no-store'],
-  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
-  ['referrer-policy', 'no-referrer'],
-  ['x-content-type-options', 'nosniff'],
-  ['x-frame-options', 'DENY'],
-] as const
-
-/** The app of the public port. */
-export function createRoutes(options: RouteOptions): Hono<Env> {
-  const { config, metrics, keys, tokens, ended, graphql, health, graphiql, log } = options
-  const app = new Hono<Env>({ getPath: pathOf })
-  app.use(observe(options))
-  app.use(metrics.httpMiddleware)
+/** The public port. */
+export function createRoutes(options: RouteOptions): Routes {
+  const { config, keys, tokens, ended, graphql, health, graphiql, log } = options
+  const deadline = createDeadline(REQUEST_DEADLINE_MS)
+  const app = new Hono<Env>({
+    getPath: (request, options) => options?.env?.path ?? pathOf(request),
+  })
   if (config.corsOrigins.length > 0) app.use('/graphql', cors(corsOptions(config.corsOrigins)))
-  app.all('/graphql', (c) => inTime(c, () => serveGraphQL(c)))
+  app.all('/graphql', (c) => inTime(c, serveGraphQL(c)))
   app.route('/', keyRoutes(keys, config.jwksMaxAge))
   app.route('/', healthRoutes(health))
   if (config.mode === 'dev') app.get('/', (c) => c.html(landingPage(config)))
   app.notFound((c) => refusal(c, 'NOT_FOUND'))
   app.onError((error, c) => {
     if (error instanceof AuthError) return refusal(c, error.code, error.details)
-    log.error('request.failed', describeError(error))
+    log.error('request.failed', { requestId: c.env.client.requestId, ...describeError(error) })
     return refusal(c, 'INTERNAL_SERVER_ERROR')
   })
-  return app
+  return observed(app, options)
 
   async function serveGraphQL(c: Context): Promise<Response> {
     const request = c.req.raw
@@ -90,30 +86,24 @@ export function createRoutes(options: RouteOptions): Hono<Env> {
     )
       return await graphiql(request)
     const params = await readGraphQLRequest(request)
-    const viewer = await readViewer(request.headers, tokens, ended)
+    const token = readBearer(request.headers)
+    const viewer = token
+      ? toViewer(tokens.recall(token) ?? (await tokens.verify(token)), ended)
+      : null
     const answerTo = {
       type: answerType(request.headers.get('accept')),
-      tokenSent: sendsToken(request.headers),
+      tokenSent: token !== undefined,
     }
-    return await graphql({ params, client: c.get('client'), viewer, answerTo })
+    return await graphql({ params, client: c.env.client, viewer, answerTo })
   }
 
   /** A body that is still coming is not waited for, and what is not read is not executed; work that began goes on. */
-  async function inTime(c: Context, work: () => Promise<Response>): Promise<Response> {
-    const { promise: late, resolve } = Promise.withResolvers<Response>()
-    const timer = setTimeout(
-      () => resolve(refusal(c, 'SERVICE_UNAVAILABLE', { retryAfter: 1 })),
-      REQUEST_DEADLINE_MS,
-    )
-    try {
-      return await Promise.race([work(), late])
-    } finally {
-      clearTimeout(timer)
-    }
+  function inTime(c: Context, work: Promise<Response>): Promise<Response> {
+    return deadline.within(work, () => refusal(c, 'SERVICE_UNAVAILABLE', { retryAfter: 1 }))
   }
 
   function refusal(c: Context, code: ErrorCode, details: ErrorDetails = {}): Response {
-    const { requestId } = c.get('client')
+    const { requestId } = c.env.client
     return refuse(wireError(code, details, { language: config.messageLanguage, requestId }))
   }
 }
@@ -121,34 +111,40 @@ export function createRoutes(options: RouteOptions): Hono<Env> {
 /** Asked every second by whoever balances the load: in the log only for who looks for it. */
 const QUIET: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
-/** The outermost layer: gives the request its id and its client, the answer its headers, the log its line. */
-function observe({ config, clock, random, log, draining }: RouteOptions) {
-  return async (c: Context, next: () => Promise<void>): Promise<void> => {
-    const client = readClient(c.req.raw, c.env.peer, config, random)
+/** Of a path that is none of ours: what is sent there must not make series and lines of its own. */
+const ELSEWHERE = '/*'
+
+/** The outermost layer: gives the request its client, the answer its headers, the log its line, the metrics their count. */
+function observed(app: Hono<Env>, options: RouteOptions): Routes {
+  const { config, clock, random, log, metrics, draining } = options
+  const readClientOf = createClientReader(config, random)
+  const patterns = new Set(app.routes.map(({ path }) => path))
+  return async (request, peer) => {
+    const client = readClientOf(request, peer)
+    const path = pathOf(request)
     const started = clock.elapsed()
-    c.set('client', client)
-    await withLogContext({ requestId: client.requestId }, async () => {
-      await next()
-      decorate(c, client, draining())
-      const route = routePath(c, -1)
-      log.request({
-        level: QUIET.has(route) ? 'debug' : 'info',
-        time: clock.now(),
-        requestId: client.requestId,
-        method: c.req.method,
-        route,
-        status: c.res.status,
-        ms: Math.round((clock.elapsed() - started) * 10) / 10,
-        clientAddress: client.address,
-        userAgent: client.userAgent,
-      })
+    const response = await app.fetch(request, { client, path })
+    decorate(response.headers, client, draining())
+    const route = patterns.has(path) ? path : ELSEWHERE
+    const [{ method }, { status }, took] = [request, response, clock.elapsed() - started]
+    metrics.observeRequest(method, route, { status, seconds: took / 1_000 })
+    log.request({
+      level: QUIET.has(route) ? 'debug' : 'info',
+      time: clock.now(),
+      requestId: client.requestId,
+      method,
+      route,
+      status,
+      ms: Math.round(took * 10) / 10,
+      clientAddress: client.address,
+      userAgent: client.userAgent,
     })
+    return response
   }
 }
 
-function decorate(c: Context, { requestId }: Client, draining: boolean): void {
-  const { headers } = c.res
-  for (const [name, value] of SECURITY_HEADERS) if (!headers.has(name)) headers.set(name, value)
+function decorate(headers: Headers, { requestId }: Client, draining: boolean): void {
+  addSecurityHeaders(headers)
   headers.set('x-request-id', requestId)
   if (!draining) return
   headers.set('connection', 'close')
