@@ -3,7 +3,7 @@
 import type { Load } from './drive.ts'
 import { createEdges } from './edge.ts'
 import type { Burst } from './load.ts'
-import { burst, ceilingBurst, heavyBurst } from './load.ts'
+import { ceilingBurst, heavyBurst, warmBurst } from './load.ts'
 import type { Cores } from './machine.ts'
 import type { Peer } from './peers.ts'
 import type { Account } from './real.ts'
@@ -17,6 +17,7 @@ import {
 } from './real.ts'
 import { send } from './requests.ts'
 import type { Server, Stage } from './stage.ts'
+import { settings } from './stage.ts'
 
 /** One thing to measure, again and again. */
 export interface Subject {
@@ -49,13 +50,17 @@ export async function prepare(
   const accounts = await makeAccounts(server.url)
   const loads = createLoads(stage, { server, accounts, cores, logins })
   const echoes = await startEchoes(stage, cores, { server, accounts })
+  const bare = await startBare(stage, cores)
+  const newTokens = await loadWithNewTokens(stage, accounts, loads.me)
   const native = await createNative(stage, cores, logins)
   const edges = edge ? await createEdges(stage) : { subjects: [], skipped: ['edge: left out'] }
   const subjects = [
     subject('bareEcho', { ...loads.me, server: echoes.bare, counted: undefined }),
     subject('dressedEcho', { ...loads.me, server: echoes.dressed, counted: undefined }),
     subject('me', loads.me),
-    subject('meNew', await loadWithNewTokens(stage, accounts, loads.me)),
+    subject('meNew', newTokens),
+    subject('bareMe', { ...loads.me, server: bare, counted: undefined }),
+    subject('bareMeNew', { ...newTokens, server: bare, counted: undefined }),
     subject('jwks', loads.jwks),
     subject('livez', loads.livez),
     ceiling('insert', cores, (seconds) => ['insert.ts', stage.path('insert.db'), String(seconds)]),
@@ -112,6 +117,12 @@ async function startEchoes(
   return { bare: await echo('bare'), dressed: await echo('dressed', JSON.stringify(headers)) }
 }
 
+/** The same service on the same database, so that it knows the accounts' tokens. */
+async function startBare(stage: Stage, cores: Cores): Promise<Server> {
+  const env = settings(stage.path('load.db'))
+  return await stage.start({ args: ['bench/bare.ts'], env, cores: cores.server })
+}
+
 /** What every answer of the server carries whatever it says: the dressed echo sends the same. */
 async function commonHeaders(
   { url }: Server,
@@ -132,8 +143,8 @@ function subject(name: string, load: Load, weight: Weight = 'light'): Subject {
     weight,
     burst(seconds) {
       bursts += 1
-      const run = weight === 'heavy' ? heavyBurst : burst
-      return run(load, seconds, bursts * NUMBERS_PER_BURST)
+      const first = bursts * NUMBERS_PER_BURST
+      return weight === 'heavy' ? heavyBurst(load, seconds, first) : warmBurst(load, seconds, first)
     },
   }
 }

@@ -13,6 +13,8 @@ const NAMES: Readonly<Record<string, string>> = {
   dressedEcho: 'ceiling: Hono echo, dressed',
   me: '`me { id email }`, token seen before',
   meNew: '`me { id email }`, token not seen before',
+  bareMe: 'bare `me { id email }`, token seen before',
+  bareMeNew: 'bare `me { id email }`, token not seen before',
   jwks: '`GET /.well-known/jwks.json`',
   livez: '`GET /livez`',
   hash: 'ceiling: bare argon2id, Bun',
@@ -39,7 +41,7 @@ export function tables(figures: Figures): Table[] {
 }
 
 function light(figures: Figures): Table {
-  const names = ['bareEcho', 'dressedEcho', 'me', 'meNew', 'jwks', 'livez']
+  const names = ['bareEcho', 'dressedEcho', 'me', 'meNew', 'bareMe', 'bareMeNew', 'jwks', 'livez']
   return burstTable(figures, { title: 'Light requests', names, unit: 'µs' }, [
     ['× bare echo', (name) => show(costRatio(figures, name, 'bareEcho'))],
     ['× dressed echo', (name) => show(costRatio(figures, name, 'dressedEcho'))],

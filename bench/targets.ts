@@ -26,11 +26,13 @@ export function targets(figures: Figures): Table {
 
 function light(figures: Figures): string[][] {
   const echoes = (name: string, ceiling: string) => costRatio(figures, name, ceiling)
-  const [me, fresh] = [rowOf(figures, 'me'), rowOf(figures, 'meNew')]
+  const target = (name: string, most: number, ratio: [row: string, ceiling: string]) =>
+    row(name, { most }, echoes(...ratio), rowOf(figures, ratio[0]))
   return [
-    row('CPU of `me` / of a dressed echo', { most: 1.5 }, echoes('me', 'dressedEcho'), me),
-    row('CPU of `me` / of a bare echo', { most: 2 }, echoes('me', 'bareEcho'), me),
-    row('CPU of `me`, new token / of a bare echo', { most: 6 }, echoes('meNew', 'bareEcho'), fresh),
+    target('CPU of `me` / of a dressed echo', 1.5, ['me', 'dressedEcho']),
+    target('CPU of a bare `me` / of a bare echo', 2, ['bareMe', 'bareEcho']),
+    target('CPU of `me`, new token / of a dressed echo', 6, ['meNew', 'dressedEcho']),
+    target('CPU of a bare `me`, new token / of a bare echo', 6, ['bareMeNew', 'bareEcho']),
   ]
 }
 
