@@ -13,8 +13,8 @@ import { systemRandom } from '../src/platform/random.ts'
 import { toSessionId } from '../src/sessions/session.ts'
 import {
   endSessions,
-  insertSession,
-  rotateSession,
+  opening,
+  rotating,
   selectEnded,
   selectSession,
   selectSessions,
@@ -22,6 +22,7 @@ import {
 } from '../src/sessions/store.ts'
 import type { Database } from '../src/storage/database.ts'
 import { openDatabase } from '../src/storage/database.ts'
+import type { Statement } from '../src/storage/statement.ts'
 import type { TestApp } from '../src/testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN } from '../src/testing/app.ts'
 import { createTestLog } from '../src/testing/log.ts'
@@ -109,6 +110,10 @@ function operations(): Operation[] {
     ...{ name, kind: 'write' },
     run: ({ database }, n) => database.write((db) => statement(db, n)),
   })
+  const commit = (name: string, statement: (n: number) => Statement): Operation => ({
+    ...{ name, kind: 'write' },
+    run: ({ database }, n) => database.commit([statement(n)]),
+  })
   const next = (prefix: string) => {
     made += 1
     return `${prefix}_x${pad(made)}`
@@ -130,22 +135,24 @@ function operations(): Operation[] {
     read('a session', (db, n) => selectSession(db, sessionId(n), now)),
     read("a user's sessions", (db, n) => selectSessions(db, userId(n), now)),
     read('what ended lately', (db) => selectEnded(db, { sequence: 0, since: now, limit: 1_000 })),
-    write('a refresh', (db, n) =>
-      rotateSession(db, {
+    commit('a refresh', (n) =>
+      rotating({
         ...{ id: sessionId(n), generation: 0, secretHash: 'secret', nextSecretHash: 'secret' },
         ...{ now, idleExpiresAt: FAR },
       }),
     ),
     write('a new user', (db) => insertUser(db, person())),
-    write('a new session', (db, n) =>
-      insertSession(db, session(n), { passwordHash: hash, also: [] }),
-    ),
+    commit('a new session', (n) => opening(session(n), hash)),
     // Of one that is there: with a thousand sessions there would soon be none left to end.
-    write('a session, opened and ended', async (db, n) => {
-      const row = session(n)
-      await insertSession(db, row, { passwordHash: hash, also: [] })
-      await endSessions(db, { which: withId(toSessionId(row.id)), reason: 'ended', now })
-    }),
+    {
+      ...{ name: 'a session, opened and ended', kind: 'write' },
+      async run({ database }, n) {
+        const row = session(n)
+        const ending = { which: withId(toSessionId(row.id)), reason: 'ended', now } as const
+        await database.commit([opening(row, hash)])
+        await database.write((db) => endSessions(db, ending))
+      },
+    },
     {
       ...{ name: 'a login, whole', kind: 'login' },
       run: ({ app }, n) => app.run(LOGIN, { ...KIM, email: `${n}@example.com` }),

@@ -49,9 +49,10 @@ export async function startReal(
 }
 
 /** Signs up the accounts that log in later, one after the other: a loaded server may refuse. */
-export async function makeAccounts(url: string): Promise<Account[]> {
+export async function makeAccounts(url: string, family = 'kim'): Promise<Account[]> {
   const accounts: Account[] = []
-  while (accounts.length < ACCOUNTS) accounts.push(await signUp(url, email(accounts.length)))
+  while (accounts.length < ACCOUNTS)
+    accounts.push(await signUp(url, `${family}-${accounts.length}@example.com`))
   return accounts
 }
 
@@ -59,6 +60,8 @@ export async function makeAccounts(url: string): Promise<Account[]> {
 export interface Plan {
   readonly server: Server
   readonly accounts: readonly Account[]
+  /** Those that log in, if others: after a hundred logins the session that others read with would have to go. */
+  readonly visitors?: readonly Account[]
   readonly cores: Cores
   /** Logins and signups at once. */
   readonly logins: number
@@ -69,7 +72,7 @@ export interface Plan {
 /** The load for each operation of the real server. */
 export function createLoads(
   stage: Stage,
-  { server, accounts, cores, logins, prefix = '' }: Plan,
+  { server, accounts, visitors = accounts, cores, logins, prefix = '' }: Plan,
 ): Record<Exclude<Operation, 'meNew'>, Load> {
   const load = (name: string, requests: readonly RequestLine[], counted: Load['counted']) => ({
     server,
@@ -87,7 +90,7 @@ export function createLoads(
     livez: get('/livez'),
     login: load(
       'login',
-      loginRequests(accounts),
+      loginRequests(visitors),
       count('munjigi_logins_total', 'result="success"'),
     ),
     signup: load(
@@ -145,8 +148,4 @@ async function signUp(url: string, address: string): Promise<Account> {
   if (accessToken === undefined || refreshToken === undefined)
     throw new Error(`no account could be made: ${text}`)
   return { email: address, accessToken, refreshToken }
-}
-
-function email(i: number): string {
-  return `kim-${i}@example.com`
 }

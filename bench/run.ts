@@ -93,7 +93,7 @@ function describe(
     ],
     [
       'load',
-      `${rounds} rounds in turn, ${seconds} s each; 16 connections, for passwords ${logins}, for refreshes 8; 16 accounts; ${startRounds} of each start; logs to files`,
+      `${rounds} rounds in turn, ${seconds} s each; 16 connections, for passwords ${logins}, for refreshes 8; 16 accounts for reads and refreshes, 16 for logins; ${startRounds} of each start; logs to files`,
     ],
   ]
 }

@@ -2,7 +2,7 @@
 // also on Ctrl-C; every server listens on 127.0.0.1 only.
 
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cpuTime, HAS_PROC, pinned } from './machine.ts'
 
@@ -117,15 +117,11 @@ export function settings(database: string): Record<string, string> {
   }
 }
 
-/**
- * All load comes from one address: the throttles stay at work, with room for it. And a server that is held on one core
- * would take the machine for one that has no more, with a shorter queue of logins.
- */
+/** All load comes from one address: the throttles stay at work, with room for it. */
 export function patience() {
   return {
     MUNJIGI_THROTTLE_ADDRESS_ATTEMPTS: '1000000',
     MUNJIGI_THROTTLE_SIGNUP_ATTEMPTS: '1000000',
-    MUNJIGI_PASSWORD_HASH_CONCURRENCY: String(Math.max(2, cpus().length)),
   }
 }
 

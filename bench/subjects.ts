@@ -48,7 +48,8 @@ export async function prepare(
 ): Promise<Prepared> {
   const server = await startReal(stage, cores)
   const accounts = await makeAccounts(server.url)
-  const loads = createLoads(stage, { server, accounts, cores, logins })
+  const visitors = await makeAccounts(server.url, 'lee')
+  const loads = createLoads(stage, { server, accounts, visitors, cores, logins })
   const echoes = await startEchoes(stage, cores, { server, accounts })
   const bare = await startBare(stage, cores)
   const newTokens = await loadWithNewTokens(stage, accounts, loads.me)
