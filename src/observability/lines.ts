@@ -1,4 +1,5 @@
-// How a line of the log looks: JSON on one line, or for people. No value can break a line or fill a disk.
+// How a line of the log looks: JSON on one line, or for people. No value can break a line or fill a disk, and what looks like
+// a secret is not written.
 
 export type LogFormat = 'json' | 'pretty'
 
@@ -31,8 +32,8 @@ export function formatRecord(record: Entry, format: LogFormat): string {
   const time = new Date(record.timestamp).toISOString()
   const event = String(record.rawMessage)
   if (format === 'json') return toJson({ time, level: record.level, event, ...record.properties })
-  const fields = Object.entries(record.properties).map(
-    ([name, value]) => `${name}=${toJson(value)}`,
+  const fields = Object.entries(record.properties).flatMap(([name, value]) =>
+    isSecret(name) ? [] : [`${name}=${toJson(value)}`],
   )
   return [time.slice(11, 23), record.level.padEnd(7), event, ...fields].join(' ')
 }
@@ -65,8 +66,23 @@ const REQUEST = 'http.request'
 const LONGEST_VALUE = 300
 
 function toJson(value: unknown): string {
-  const text = JSON.stringify(value, (_, v) => (typeof v === 'string' ? shorten(v) : v))
+  const text = JSON.stringify(value, (name, v) => {
+    if (isSecret(name)) return undefined
+    return typeof v === 'string' ? shorten(v) : v
+  })
   return escapeLineBreaks(text ?? 'null')
+}
+
+/** Fields that must not exist; if one does by mistake, it is dropped rather than printed. */
+const SECRET_NAMES = /password|token|secret|hash$|authorization|cookie|^email$|private/i
+
+/** The names of fields stand in the code, so they are few. */
+const known = new Map<string, boolean>()
+
+function isSecret(name: string): boolean {
+  const answer = known.get(name) ?? SECRET_NAMES.test(name)
+  known.set(name, answer)
+  return answer
 }
 
 function shorten(text: string): string {
