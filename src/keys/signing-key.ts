@@ -79,6 +79,18 @@ export function importPublic(jwk: PublicJwk): Promise<CryptoKey> {
   return crypto.subtle.importKey('jwk', { ...jwk }, PARAMETERS[jwk.alg], false, ['verify'])
 }
 
+/** The private key in the form that signs, with what `hono/jwt` writes into the header of a token. */
+export async function importPrivate({
+  kid,
+  algorithm,
+  privateJwk,
+}: SigningKey): Promise<CryptoKey> {
+  const key = await crypto.subtle.importKey('jwk', privateJwk, PARAMETERS[algorithm], false, [
+    'sign',
+  ])
+  return Object.assign(key, { alg: algorithm, kid })
+}
+
 /** The RFC 7638 thumbprint (SHA-256, base64url) of a public key. */
 export function thumbprint(jwk: JsonWebKey, algorithm: SigningAlgorithm): string {
   return createHash('sha256')

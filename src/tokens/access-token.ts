@@ -4,7 +4,7 @@
 import { sign, verify } from 'hono/jwt'
 import type { KeyRing } from '../keys/keys.ts'
 import type { PublicJwk } from '../keys/signing-key.ts'
-import { importPublic } from '../keys/signing-key.ts'
+import { importPrivate, importPublic } from '../keys/signing-key.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import { createRecent } from '../platform/recent.ts'
@@ -53,13 +53,13 @@ const VERIFIED_TOKENS = 5_000
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keys, clock, random, issuer, audience, ttl } = options
   const verified = createRecent<Compact>(VERIFIED_TOKENS)
-  // Importing a key costs as much as verifying with it. One that left the ring is not found any more, and not asked for.
-  const imported = new WeakMap<PublicJwk, Promise<CryptoKey>>()
+  // Importing a key costs as much as using it. One that left the ring is not found any more, and not asked for.
+  const signing = createOnce(importPrivate)
+  const verifying = createOnce(importPublic)
   const seconds = () => Math.floor(clock.now() / 1_000)
 
   return {
     async issue({ userId, email, sessionId }) {
-      const { kid, algorithm, privateJwk } = keys.current()
       const now = seconds()
       const claims: AccessClaims = {
         iss: issuer,
@@ -73,8 +73,9 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         exp: now + ttl,
         token_use: 'access',
       }
-      const key = { ...privateJwk, kid, alg: algorithm }
-      return { accessToken: await sign({ ...claims }, key, algorithm), expiresIn: ttl }
+      const key = keys.current()
+      const accessToken = await sign({ ...claims }, await signing.of(key), key.algorithm)
+      return { accessToken, expiresIn: ttl }
     },
 
     async verify(token) {
@@ -106,11 +107,13 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   async function hasValidSignature(token: string, jwk: PublicJwk): Promise<boolean> {
-    const importing = imported.get(jwk) ?? importPublic(jwk)
-    imported.set(jwk, importing)
     try {
-      const key = await importing
-      await verify(token, key, { alg: jwk.alg, exp: false, nbf: false, iat: false })
+      await verify(token, await verifying.of(jwk), {
+        alg: jwk.alg,
+        exp: false,
+        nbf: false,
+        iat: false,
+      })
       return true
     } catch {
       return false
@@ -123,4 +126,16 @@ function readOurs(token: string): Compact | null {
   const compact = readCompact(token)
   if (!compact || Object.keys(compact.header).sort().join() !== HEADER_MEMBERS) return null
   return compact.header['typ'] === 'JWT' ? compact : null
+}
+
+/** Remembers what is made of each key, as long as the key is there. */
+function createOnce<Key extends object>(make: (key: Key) => Promise<CryptoKey>) {
+  const made = new WeakMap<Key, Promise<CryptoKey>>()
+  return {
+    of(key: Key): Promise<CryptoKey> {
+      const making = made.get(key) ?? make(key)
+      made.set(key, making)
+      return making
+    },
+  }
 }
