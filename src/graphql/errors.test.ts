@@ -100,16 +100,11 @@ describe('messages', () => {
 })
 
 describe('a fault of ours', () => {
-  const broken = (error: unknown): Database => ({
-    ...app.database,
-    read: () => Promise.reject(error),
-    write: app.database.write,
-  })
   const failing = async (error: unknown) => {
     let fail = false
     const database: Database = {
       ...app.database,
-      read: (query) => (fail ? broken(error).read(query) : app.database.read(query)),
+      commit: (statements) => (fail ? Promise.reject(error) : app.database.commit(statements)),
     }
     const target = await createTestApp({ database })
     fail = true

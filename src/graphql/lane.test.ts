@@ -181,7 +181,7 @@ const CASES: readonly Case[] = [
     name: 'gone while it works',
     request: () => {
       const client = new AbortController()
-      setTimeout(() => client.abort(), 1)
+      queueMicrotask(() => client.abort())
       return { ...post({ query: LOGIN, variables: KIM }), signal: client.signal }
     },
   },

@@ -2,10 +2,10 @@
 // known beforehand and starts at 0, so that rate() sees the first error and no client can create a series.
 
 import type { Metric } from 'prom-client'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { EndReason, ThrottleRule } from './events.ts'
 import { END_REASONS, SECURITY_EVENTS, THROTTLE_RULES } from './events.ts'
-import type { Labels, Printed, Series } from './histogram.ts'
+import type { HistogramOptions, Labels, Printed, Series } from './histogram.ts'
 import { createHistogram } from './histogram.ts'
 
 const SIGNUP_RESULTS = [
@@ -59,9 +59,16 @@ export function createMetrics(build: { version: string; bun: string }) {
   // A timer each 10 ms, the default, would keep an idle server busy for a hundredth of a core.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 })
   const registers = [registry]
+  const histogram = (options: HistogramOptions) => {
+    const made = createHistogram(options)
+    register(registry, made)
+    return made
+  }
 
   // What is asked at each scrape; the parts that know the answers declare them.
-  let hashing: { engine: string; running: () => number; waiting: () => number } | undefined
+  let hashing:
+    | { engine: string; running: () => number; waiting: () => number; seconds: Series }
+    | undefined
   let keyAgeSeconds = () => 0
   let writeAgeSeconds = () => 0
   let readReplicaAgeSeconds = () => 0
@@ -109,26 +116,22 @@ export function createMetrics(build: { version: string; bun: string }) {
     labelNames: ['event'],
     registers,
   })
-  const requests = createHistogram({
+  const requests = histogram({
     name: 'http_request_duration_seconds',
     help: 'Duration of HTTP requests in seconds',
     buckets: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
   })
-  const operations = createHistogram({
+  const operations = histogram({
     name: 'munjigi_graphql_operation_seconds',
     help: 'GraphQL operations by root field and outcome.',
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 8],
   })
   const requestSeries = new Map<string, Series>()
-  register(registry, requests)
   register(registry, requests.total('http_requests_total', 'Total number of HTTP requests'))
-  register(registry, operations)
-  const hashSeconds = new Histogram({
+  const hashSeconds = histogram({
     name: 'munjigi_password_hash_seconds',
     help: 'Time of one password hash or verification, waiting excluded.',
-    labelNames: ['engine'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-    registers,
   })
   const hashRunning: Gauge = new Gauge({
     name: 'munjigi_password_hash_running',
@@ -156,11 +159,10 @@ export function createMetrics(build: { version: string; bun: string }) {
     labelNames: ['result'],
     registers,
   })
-  const threadPoolDelay = new Histogram({
+  const threadPoolDelay = histogram({
     name: 'munjigi_thread_pool_delay_seconds',
     help: 'How long a tiny task waited for the pool of threads that hashes, files and asynchronous cryptography share.',
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-    registers,
   })
   const throttleRefused = new Counter({
     name: 'munjigi_throttle_refused_total',
@@ -168,12 +170,10 @@ export function createMetrics(build: { version: string; bun: string }) {
     labelNames: ['rule'],
     registers,
   })
-  const statementSeconds = new Histogram({
+  const statementSeconds = histogram({
     name: 'munjigi_database_statement_seconds',
     help: 'Database work, waiting and retries included.',
-    labelNames: ['kind'],
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2],
-    registers,
   })
   const statementRetries = new Counter({
     name: 'munjigi_database_retries_total',
@@ -212,6 +212,11 @@ export function createMetrics(build: { version: string; bun: string }) {
     registers,
   })
 
+  const delays = threadPoolDelay.series({})
+  const statements = {
+    read: statementSeconds.series({ kind: 'read' }),
+    write: statementSeconds.series({ kind: 'write' }),
+  } satisfies Record<StatementKind, Series>
   for (const result of SIGNUP_RESULTS) signups.inc({ result }, 0)
   for (const result of LOGIN_RESULTS) logins.inc({ result }, 0)
   for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
@@ -221,7 +226,6 @@ export function createMetrics(build: { version: string; bun: string }) {
   for (const result of BREACH_CHECK_RESULTS) breachChecks.inc({ result }, 0)
   for (const result of STALE_READ_RESULTS) staleReads.inc({ result }, 0)
   for (const kind of STATEMENT_KINDS) {
-    statementSeconds.zero({ kind })
     statementRetries.inc({ kind }, 0)
   }
   buildInfo.set({ version: build.version, bun: build.bun }, 1)
@@ -245,17 +249,15 @@ export function createMetrics(build: { version: string; bun: string }) {
       operations.series({ type, field, outcome }),
     /** Series for one hashing engine, and its running and waiting counts at each scrape. */
     declareHashing(engine: string, counts: { running: () => number; waiting: () => number }) {
-      hashSeconds.zero({ engine })
       hashRefused.inc({ engine }, 0)
-      hashing = { engine, ...counts }
+      hashing = { engine, ...counts, seconds: hashSeconds.series({ engine }) }
     },
-    observeHash: (engine: string, seconds: number) => hashSeconds.observe({ engine }, seconds),
+    observeHash: (seconds: number) => hashing?.seconds.observe(seconds),
     countHashRefused: (engine: string) => hashRefused.inc({ engine }),
     countBreachCheck: (result: BreachCheckResult) => breachChecks.inc({ result }),
-    observeThreadPoolDelay: (seconds: number) => threadPoolDelay.observe(seconds),
+    observeThreadPoolDelay: (seconds: number) => delays.observe(seconds),
     countThrottleRefused: (rule: ThrottleRule) => throttleRefused.inc({ rule }),
-    observeStatement: (kind: StatementKind, seconds: number) =>
-      statementSeconds.observe({ kind }, seconds),
+    observeStatement: (kind: StatementKind, seconds: number) => statements[kind].observe(seconds),
     countRetry: (kind: StatementKind) => statementRetries.inc({ kind }),
     declareWriteAge(seconds: () => number) {
       writeAgeSeconds = seconds

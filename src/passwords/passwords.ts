@@ -19,8 +19,8 @@ export interface Passwords {
   /** The hash of a new password. An attempt is charged before, and may throw `RATE_LIMITED`. */
   hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
   /**
-   * Whether a password is the one of a hash, which is looked for only when there is room and the attempt is paid for.
-   * Imported hashes too. Without one, for e-mails that no user has, and for one that cannot be read or asks for too much,
+   * Whether a password is the one of a hash. `find` charges the attempt and brings the hash; it is asked only when there is
+   * room. Imported hashes too. Without one, for e-mails that no user has, and for one that cannot be read or asks for too much,
    * it takes as long as for a hash of today and is false. Throws `RATE_LIMITED`.
    */
   check(
@@ -34,7 +34,7 @@ export interface Passwords {
 
 /** What a hash is computed for. */
 export interface Terms {
-  /** Charged before the hash, and not when there is no room for it. */
+  /** Refused from memory, or charged before the hash, and not when there is no room for it. */
   readonly attempt: Attempt
   /** Aborted when nobody waits for the result any more. */
   readonly signal: AbortSignal | undefined
@@ -59,12 +59,14 @@ export function createPasswords(options: PasswordsOptions): Passwords {
 
   return {
     hash: (password, { attempt, signal } = {}) =>
-      gated({ attempt, signal, before: attempt?.charge }, () => hasher.hash(password)),
+      gated(
+        { attempt, signal, before: attempt && (async () => void (await attempt.charge())) },
+        () => hasher.hash(password),
+      ),
 
     async check(password, find, { attempt, signal }) {
       let hash: PasswordHash | undefined
       const before = async () => {
-        await attempt.charge()
         hash = await find()
       }
       return await gated({ attempt, signal, before }, () => verify(password, hash ?? decoy))
@@ -102,7 +104,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     try {
       return await work()
     } finally {
-      metrics.observeHash(hasher.engine, (clock.elapsed() - started) / 1_000)
+      metrics.observeHash((clock.elapsed() - started) / 1_000)
     }
   }
 }

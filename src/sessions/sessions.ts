@@ -21,12 +21,12 @@ import { toSessionId } from './session.ts'
 import type { RefreshedSession, SessionRow } from './store.ts'
 import {
   endSessions,
-  insertSession,
   ofUser,
   ofUserBeyond,
   ofUserWithId,
+  opening,
   pastGeneration,
-  rotateSession,
+  rotating,
   selectSession,
   selectSessions,
   sweep,
@@ -117,13 +117,15 @@ export function createSessions(options: SessionsOptions): Sessions {
     async open({ user, passwordHash, success }, client) {
       const { row, opened } = prepare(user.id, client)
       const stillRight = stillHas(user.id, passwordHash)
-      const count = await database.write((db) =>
-        insertSession(db, row, { passwordHash, also: success.statements(db, stillRight) }),
-      )
+      const [{ rows }] = await database.commit([
+        opening(row, passwordHash),
+        ...success.statements(stillRight),
+      ])
       success.written()
-      if (count === null) throw new AuthError('INVALID_CREDENTIALS')
+      const [inserted] = rows
+      if (!inserted) throw new AuthError('INVALID_CREDENTIALS')
       // The session is open by now. Those that are left here, and the log says why, the next login finds.
-      if (count > maxSessions)
+      if (inserted.count > maxSessions)
         await end(user.id, ofUserBeyond(user.id, maxSessions), 'evicted').catch(() => 0)
       return opened
     },
@@ -141,7 +143,8 @@ export function createSessions(options: SessionsOptions): Sessions {
         now,
         idleExpiresAt: now + idleTtl * 1_000,
       }
-      const row = await database.write((db) => rotateSession(db, rotation))
+      const [{ rows }] = await database.commit([rotating(rotation)])
+      const [row] = rows
       return row ? rotated('rotated', row, next) : await judgeReplaced(token)
     },
 

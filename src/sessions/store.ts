@@ -2,11 +2,11 @@
 
 import type { SQL } from 'drizzle-orm'
 import { and, desc, eq, gt, lt, lte, sql } from 'drizzle-orm'
-import type { BatchItem } from 'drizzle-orm/batch'
 import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
-import { prepared } from '../storage/prepared.ts'
+import type { Statement } from '../storage/statement.ts'
+import { preparedStatement, statement } from '../storage/statement.ts'
 import { stillHas } from '../users/store.ts'
 import { users } from '../users/table.ts'
 import type { UserId } from '../users/user.ts'
@@ -65,19 +65,11 @@ export function pastGeneration(id: SessionId, generation: number): SQL {
 
 /**
  * Opens a session if the user's password hash is still the one that was checked. Returns how many sessions the user has
- * with it, or null when the password is another by now. `also`: what is written in the same batch, in either case.
+ * with it; no row when the password is another by now.
  */
-export async function insertSession(
-  db: Db,
-  row: SessionRow,
-  { passwordHash, also }: { passwordHash: PasswordHash; also: readonly BatchItem<'sqlite'>[] },
-): Promise<number | null> {
+export function opening(row: SessionRow, passwordHash: PasswordHash): Statement<{ count: number }> {
   const count = sql`(SELECT count(*) FROM sessions WHERE user_id = ${row.userId})`
-  const open = db.all<{ count: number }>(
-    sql`${insertIf(row, passwordHash)} RETURNING ${count} AS count`,
-  )
-  const [[inserted]] = await db.batch([open, ...also])
-  return inserted?.count ?? null
+  return statement(sql`${insertIf(row, passwordHash)} RETURNING ${count} AS count`)
 }
 
 /** A user's oldest sessions beyond the newest so many. */
@@ -94,41 +86,22 @@ export function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
     WHERE ${stillHas(toUserId(row.userId), passwordHash)}`
 }
 
-const rotation = prepared((db) =>
-  db
-    .update(sessions)
-    .set({
-      generation: sql`${sessions.generation} + 1`,
-      secretHash: sql`${placeholder('nextSecretHash')}`,
-      lastUsedAt: sql`${placeholder('now')}`,
-      expiresAt: sql`min(${placeholder('idleExpiresAt')}, ${sessions.endsAt})`,
-    })
-    .where(
-      and(
-        eq(sessions.id, placeholder('id')),
-        eq(sessions.generation, placeholder('generation')),
-        eq(sessions.secretHash, placeholder('secretHash')),
-        gt(sessions.expiresAt, placeholder('now')),
-      ),
-    )
-    .returning({
-      userId: sessions.userId,
-      expiresAt: sessions.expiresAt,
-      email: sql<string>`(SELECT email FROM users WHERE users.id = ${sessions.userId})`,
-    })
-    .prepare(),
-)
-
 /**
  * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
- * Returns what is to be told of the session, or nothing when another was first, or it expired or ended.
+ * It returns what is to be told of the session, or nothing when another was first, or it expired or ended.
  */
-export async function rotateSession(
-  db: Db,
-  parameters: RotationRow,
-): Promise<RefreshedSession | undefined> {
-  return await rotation(db).get({ ...parameters })
+export function rotating(rotation: RotationRow): Statement<RefreshedSession> {
+  return preparedRotation({ ...rotation })
 }
+
+const preparedRotation = preparedStatement<RefreshedSession>(
+  sql`UPDATE sessions SET generation = generation + 1, secret_hash = ${placeholder('nextSecretHash')},
+      last_used_at = ${placeholder('now')}, expires_at = min(${placeholder('idleExpiresAt')}, ends_at)
+    WHERE id = ${placeholder('id')} AND generation = ${placeholder('generation')}
+      AND secret_hash = ${placeholder('secretHash')} AND expires_at > ${placeholder('now')}
+    RETURNING user_id AS userId, expires_at AS expiresAt,
+      (SELECT email FROM users WHERE users.id = user_id) AS email`,
+)
 
 /** A session that has not expired, with its user. */
 export async function selectSession(

@@ -19,6 +19,7 @@ import { users } from '../users/table.ts'
 import type { Db } from './database.ts'
 import { openDatabase } from './database.ts'
 import { StorageFault } from './faults.ts'
+import type { Statement } from './statement.ts'
 import { heartbeats } from './table.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-database-'))
@@ -172,6 +173,64 @@ describe('writers of one process', () => {
     const writes = [1, 1, 2, 1, 3].map((id) => database.write((db) => beat(db, id)))
     const results = await Promise.allSettled(writes)
     expect(results.map(({ status }) => status[0])).toEqual(['f', 'r', 'f', 'r', 'f'])
+  })
+})
+
+describe('commits', () => {
+  const statementOf = (id: number): Statement => ({
+    sql: 'INSERT INTO heartbeats (id, at) VALUES (?, 0)',
+    args: [id],
+  })
+
+  test('of twenty clients at once are seen from another connection when they are answered', async () => {
+    const { database, url } = await open({})
+    const elsewhere = (await open({ url })).database
+    const ids = Array.from({ length: 20 }, (_, i) => i)
+    await Promise.all(ids.map((id) => database.commit([statementOf(id)])))
+    expect(await elsewhere.read((db) => db.$count(heartbeats))).toBe(20)
+    for (const opened of [database, elsewhere]) opened.close()
+  })
+
+  test('do not fail with the one that a unique index refuses, which no operator is told of', async () => {
+    const { database, lines } = await open({})
+    const results = await Promise.allSettled(
+      [1, 1, 2, 1, 3].map((id) => database.commit([statementOf(id)])),
+    )
+    expect(results.map(({ status }) => status[0])).toEqual(['f', 'r', 'f', 'r', 'f'])
+    expect(results[1]).toMatchObject({ reason: { code: 'conflict' } })
+    expect(lines).toEqual([])
+    database.close()
+  })
+
+  test('wait for a lock held by somebody else, and are committed when it is gone', async () => {
+    const { database, url } = await open({})
+    const held = await lock(url)
+    const commits = [1, 2, 3].map((id) => database.commit([statementOf(id)]))
+    // The first try has been in vain by then.
+    for (let i = 0; i < 5; i += 1) await new Promise(setImmediate)
+    held[Symbol.dispose]()
+    await Promise.all(commits)
+    const elsewhere = (await open({ url })).database
+    expect(await elsewhere.read((db) => db.$count(heartbeats))).toBe(3)
+    for (const opened of [database, elsewhere]) opened.close()
+  })
+
+  test('are refused together when the lock stays, each told so by itself', async () => {
+    const clock = createTestClock()
+    const { database, url, lines } = await open({ clock })
+    using _held = await lock(url)
+    const commits = [1, 2, 3].map((id) => failure(database.commit([statementOf(id)])))
+    for (let i = 0; i < 20; i += 1) await new Promise(setImmediate)
+    clock.advance('2s')
+    for (const error of await Promise.all(commits))
+      expect(error).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
+    expect(lines.map((line) => JSON.parse(line).fault)).toEqual(['busy'])
+    database.close()
+  })
+
+  test('of nothing are none', async () => {
+    const { database } = await open({ memory: true })
+    expect(await database.commit([])).toEqual([])
   })
 })
 

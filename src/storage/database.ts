@@ -5,7 +5,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Client } from '@libsql/client'
+import type { Client, ResultSet } from '@libsql/client'
 import { createClient } from '@libsql/client'
 import type { LibSQLDatabase } from 'drizzle-orm/libsql'
 import { drizzle } from 'drizzle-orm/libsql'
@@ -16,8 +16,11 @@ import type { Clock } from '../platform/clock.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { StorageFault, toFault } from './faults.ts'
+import { createGroupCommit } from './group-commit.ts'
 import { migrate } from './migrate.ts'
 import { createReadReplica } from './read-replica.ts'
+import type { Outcomes, Statement } from './statement.ts'
+import { outcomesOf } from './statement.ts'
 import { heartbeats } from './table.ts'
 import { refuseUnfinished, UnfinishedRestore } from './unfinished.ts'
 
@@ -35,6 +38,13 @@ export interface Database {
   readStale<T>(query: (db: Db) => Promise<T>, isEnough?: (answer: T) => boolean): Promise<T>
   /** Runs one statement or batch that changes rows. Throws `StorageFault('conflict')` when a unique index says no. */
   write<T>(statement: (db: Db) => Promise<T>): Promise<T>
+  /**
+   * The same for statements that are data, all of them or none: for what many clients do at once, as it may share its
+   * transaction with others.
+   */
+  commit<const Statements extends readonly Statement[]>(
+    statements: Statements,
+  ): Promise<Outcomes<Statements>>
   /** Runs `work` for one client: all statements in it together get the time that else each one has. */
   forRequest<T>(work: () => Promise<T>): Promise<T>
   close(): void
@@ -158,6 +168,21 @@ function createDatabase(
   const requests = new AsyncLocalStorage<{ left: number }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
+  const once = (statements: readonly Statement[]) => execute(client, statements)
+  const group = createGroupCommit({
+    clock,
+    writes,
+    async execute(statements, deadline) {
+      try {
+        return await late.run(deadline, () => once(statements))
+      } catch (error) {
+        if (toFault(error).code === 'busy') await afterBusy({ client, url: options.url })
+        throw error
+      }
+    },
+    insist: (statements, deadline) => insist('write', deadline, () => once(statements)),
+    wasRefused,
+  })
 
   return {
     read: (query) => timed('read', (deadline) => attempt('read', deadline, () => query(db))),
@@ -171,6 +196,14 @@ function createDatabase(
       timed('write', (deadline) =>
         writes.run(() => attempt('write', deadline, () => statement(db))),
       ),
+    commit: (statements) =>
+      timed('write', async (deadline) => {
+        try {
+          return outcomesOf(await group.commit(statements, deadline))
+        } catch (error) {
+          throw told('write', error)
+        }
+      }),
     forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
     close() {
       readReplica?.close()
@@ -202,20 +235,41 @@ function createDatabase(
     // Its turn came too late, or the statements before took all the time of the request.
     if (clock.elapsed() >= deadline) throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
     try {
-      return await patiently(
-        { ...options, client },
-        deadline - clock.elapsed(),
-        () => metrics.countRetry(kind),
-        () => late.run(deadline, run),
-      )
+      return await insist(kind, deadline, run)
     } catch (error) {
-      const fault = toFault(error)
-      if (fault.code === 'conflict') throw fault
-      options.log.error('database.fault', { kind, fault: fault.code, detail: fault.detail })
-      if (fault.code === 'other') throw fault
-      throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+      throw told(kind, error)
     }
   }
+
+  function insist<T>(kind: StatementKind, deadline: number, run: () => Promise<T>): Promise<T> {
+    return patiently(
+      { ...options, client },
+      deadline - clock.elapsed(),
+      () => metrics.countRetry(kind),
+      () => late.run(deadline, run),
+    )
+  }
+
+  /** What is thrown for what the driver threw; operators are told but of a unique index, which only says no. */
+  function told(kind: StatementKind, error: unknown): Error {
+    if (error instanceof AuthError || error instanceof GateFull) return error
+    const fault = toFault(error)
+    if (fault.code === 'conflict') return fault
+    options.log.error('database.fault', { kind, fault: fault.code, detail: fault.detail })
+    return fault.code === 'other' ? fault : new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+  }
+}
+
+/** One transaction; a statement alone is one by itself. */
+async function execute(
+  client: Client,
+  statements: readonly Statement[],
+): Promise<readonly ResultSet[]> {
+  const [first, ...others] = statements
+  if (!first) return []
+  return others.length === 0
+    ? [await client.execute(first)]
+    : await client.batch([...statements], 'write')
 }
 
 /** Repeats what the database was too busy for (and therefore did not execute), with growing, uneven pauses. */
@@ -231,12 +285,24 @@ async function patiently<T>(
       return await run()
     } catch (error) {
       if (toFault(error).code !== 'busy') throw error
-      // The binding leaves the statement that met the lock unfinished, and while one is, SQLite commits nothing on its
-      // connection: what is written next would be acknowledged and lost. So the connections are opened anew.
-      if (url.startsWith('file:')) await client.reconnect()
+      await afterBusy({ client, url })
       if (clock.elapsed() >= deadline) throw error
     }
     onRetry()
     await Bun.sleep(pause * (0.5 + random.fraction()))
   }
+}
+
+/** Whether an error says that nothing was executed: SQLite's do, all but that the disk failed; the network's do not. */
+function wasRefused(error: unknown): boolean {
+  const { code, detail } = toFault(error)
+  return code !== 'unreachable' && /^(?:SQLITE_|unique$)/.test(detail)
+}
+
+/**
+ * The binding leaves the statement that met the lock unfinished, and while one is, SQLite commits nothing on its connection:
+ * what is written next would be acknowledged and lost. So the connections are opened anew.
+ */
+async function afterBusy({ client, url }: { client: Client; url: string }): Promise<void> {
+  if (url.startsWith('file:')) await client.reconnect()
 }

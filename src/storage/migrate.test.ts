@@ -14,12 +14,12 @@ import type { PasswordHash } from '../passwords/hasher.ts'
 import { toSessionId } from '../sessions/session.ts'
 import {
   endSessions,
-  insertSession,
   ofUser,
   ofUserBeyond,
   ofUserWithId,
+  opening,
   pastGeneration,
-  rotateSession,
+  rotating,
   selectEnded,
   selectSession,
   selectSessions,
@@ -27,10 +27,18 @@ import {
   withId,
 } from '../sessions/store.ts'
 import type { EmailKey } from '../users/email.ts'
-import { insertUser, selectUser, selectUserByEmail, selectUsers } from '../users/store.ts'
+import {
+  insertUser,
+  selectUser,
+  selectUserByEmail,
+  selectUsers,
+  userOfEmail,
+  userOfId,
+} from '../users/store.ts'
 import { toUserId } from '../users/user.ts'
 import type { Db } from './database.ts'
 import { migrate } from './migrate.ts'
+import type { Statement } from './statement.ts'
 
 const MIGRATIONS = new URL('./migrations/', import.meta.url).pathname
 const SHIPPED = readdirSync(MIGRATIONS).filter((file) => file.endsWith('.sql')).length
@@ -224,13 +232,9 @@ describe('what is asked often finds an index', () => {
   }
   const ending = (which: SQL) => (db: Db) => endSessions(db, { which, reason: 'ended', now: 0 })
 
-  test.each<[string, RegExp, (db: Db) => Promise<unknown>]>([
+  test.each<[string, RegExp, Statement | ((db: Db) => Promise<unknown>)]>([
     ['a session, with its user', BY_ID, (db) => selectSession(db, toSessionId('ses_1'), 0)],
-    [
-      'a new session',
-      BY_USER,
-      (db) => insertSession(db, session, { passwordHash: '' as PasswordHash, also: [] }),
-    ],
+    ['a new session', BY_USER, opening(session, '' as PasswordHash)],
     ["the end of a user's oldest sessions", BY_USER, ending(ofUserBeyond(toUserId('usr_1'), 100))],
     ['the end of a session', BY_ID, ending(withId(toSessionId('ses_1')))],
     [
@@ -256,6 +260,16 @@ describe('what is asked often finds an index', () => {
       (db) => selectUserByEmail(db, 'kim@example.com' as EmailKey),
     ],
     [
+      'the user of an e-mail who logs in',
+      /SEARCH users USING INDEX users_email_key_unique \(email_key=\?\)/,
+      userOfEmail('kim@example.com' as EmailKey),
+    ],
+    [
+      'the user of a token who shows a password',
+      /SEARCH users USING INDEX sqlite_autoindex_users_1 \(id=\?\)/,
+      userOfId(toUserId('usr_1')),
+    ],
+    [
       'the user of a token',
       /SEARCH users USING INDEX sqlite_autoindex_users_1 \(id=\?\)/,
       (db) => selectUser(db, toUserId('usr_1')),
@@ -264,7 +278,7 @@ describe('what is asked often finds an index', () => {
     [
       'a refresh',
       /SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 \(id=\?\)/,
-      (db) => rotateSession(db, rotation),
+      rotating(rotation),
     ],
     [
       "a user's sessions",
@@ -287,10 +301,11 @@ describe('what is asked often finds an index', () => {
   })
 })
 
-/** How SQLite goes about the statements that `statement` sends, those of a batch too. */
-async function planOf(statement: (db: Db) => Promise<unknown>): Promise<string> {
+/** How SQLite goes about a statement, or those that a function sends, those of a batch too. */
+async function planOf(statement: Statement | ((db: Db) => Promise<unknown>)): Promise<string> {
   const client = newClient()
   await migrate(client)
+  if (typeof statement !== 'function') return (await explain(client, statement)).join('\n')
   const sent: InStatement[] = []
   const listening = new Proxy(client, {
     get(target, name) {

@@ -2,10 +2,10 @@
 
 import type { Attempt, Throttle } from '../throttle/throttle.ts'
 
-/** An attempt that costs nothing. */
+/** An attempt that costs nothing and finds nobody. */
 export const FREE_ATTEMPT: Attempt = {
   recall: () => {},
-  charge: () => Promise.resolve(),
+  charge: () => Promise.resolve([]),
   succeed: () => ({ statements: () => [], written: () => {} }),
 }
 

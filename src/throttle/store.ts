@@ -4,8 +4,12 @@
 import type { SQL } from 'drizzle-orm'
 import { and, eq, inArray, lte, ne, sql } from 'drizzle-orm'
 import type { Db } from '../storage/database.ts'
+import type { Statement } from '../storage/statement.ts'
+import { preparedStatement, statement } from '../storage/statement.ts'
 import type { Rule } from './rules.ts'
 import { knownAddresses, throttles } from './table.ts'
+
+const { placeholder } = sql
 
 /** A user and an address, as digests. */
 export interface Pair {
@@ -19,7 +23,7 @@ export interface Charge {
   /** The row that counts. */
   readonly key: string
   /** Charged only if the user has (or has not) logged in from the address before. */
-  readonly onlyIf?: Pair & { readonly known: boolean }
+  readonly onlyIf?: { readonly known: boolean }
 }
 
 /** An attempt that was charged. */
@@ -48,14 +52,28 @@ export interface Succeeded {
 /** How many addresses of a user are remembered: those used last. */
 const KNOWN_ADDRESSES = 20
 
-/** Charges an attempt by every rule, or by none when one of them does not allow it yet: then returns null. */
-export async function charge(
-  db: Db,
-  charges: readonly Charge[],
-  { user, address }: Pair,
-  now: number,
-): Promise<Charged | null> {
-  const [row] = await db.all<Charged>(sql`WITH ${counts(charges, now)},
+/** What an attempt is judged by: who attempts, and when (milliseconds since 1970). */
+export interface Judged extends Pair {
+  readonly now: number
+}
+
+/** The statement that charges an attempt by every rule, or by none when one of them does not allow it yet: then it returns no row. */
+export type ChargeStatement = (charges: readonly Charge[], judged: Judged) => Statement<Charged>
+
+/** Makes the statement. Its text is long and depends on nothing but the rules: for each combination of them it is built once. */
+export function createChargeStatement(): ChargeStatement {
+  const known = new Map<string, ReturnType<typeof prepareCharge>>()
+  return (charges, judged) => {
+    const combination = charges.map(({ rule }) => rule.name).join()
+    const prepared = known.get(combination) ?? prepareCharge(charges)
+    known.set(combination, prepared)
+    return prepared(valuesOf(charges, judged))
+  }
+}
+
+function prepareCharge(charges: readonly Charge[]) {
+  const now = placeholder('now')
+  return preparedStatement<Charged>(sql`WITH ${counts(charges, placeholder)},
     next AS (SELECT *, max(allowed_at, ${now} - slack) + CASE
         WHEN attempts >= "limit" THEN memory
         WHEN attempts < free THEN 0
@@ -66,62 +84,67 @@ export async function charge(
     ON CONFLICT (key) DO UPDATE
     SET count = excluded.count, next_at = excluded.next_at, expires_at = excluded.expires_at
     RETURNING coalesce((SELECT expires_at FROM known_addresses
-      WHERE user = ${user} AND address = ${address}), 0) AS knownUntil`)
-  return row ?? null
+      WHERE user = ${placeholder('user')} AND address = ${placeholder('address')}), 0) AS knownUntil`)
 }
 
 /** The rule that does not allow an attempt for longest, or nothing when all do by now. */
 export async function selectRefusal(
   db: Db,
   charges: readonly Charge[],
-  now: number,
+  judged: Judged,
 ): Promise<{ key: string; nextAt: number } | undefined> {
+  const values = valuesOf(charges, judged)
   const [row] = await db.all<{ key: string; nextAt: number }>(
-    sql`WITH ${counts(charges, now)} SELECT key, allowed_at AS nextAt FROM counts
-      WHERE allowed_at > ${now} ORDER BY allowed_at DESC LIMIT 1`,
+    sql`WITH ${counts(charges, (name) => values[name])} SELECT key, allowed_at AS nextAt FROM counts
+      WHERE allowed_at > ${judged.now} ORDER BY allowed_at DESC LIMIT 1`,
   )
   return row
 }
 
+/** What stands in the places of a text about these charges. */
+function valuesOf(charges: readonly Charge[], judged: Judged): Record<string, unknown> {
+  return { ...judged, ...Object.fromEntries(charges.map(({ key }, i) => [`key${i}`, key])) }
+}
+
 /** What each rule has counted, this attempt included, and from when it allows one. What expired counts as forgotten. */
-function counts(charges: readonly Charge[], now: number): SQL {
-  const rows = charges.map(
-    ({ key, rule, onlyIf }) =>
-      sql`(${key}, ${rule.free}, ${rule.delay}, ${rule.ceiling}, ${rule.limit}, ${rule.memory}, ${rule.slack}, ${applies(onlyIf, now)})`,
-  )
+function counts(charges: readonly Charge[], value: (name: string) => unknown): SQL {
+  const now = value('now')
+  const rows = charges.map(({ rule, onlyIf }, i) => {
+    const { free, delay, ceiling, limit, memory, slack } = rule
+    const numbers = sql.raw([free, delay, ceiling, limit, memory, slack].join(', '))
+    return sql`(${value(`key${i}`)}, ${numbers}, ${applies(onlyIf, value)})`
+  })
   return sql`rules (key, free, delay, ceiling, "limit", memory, slack, applies) AS (VALUES ${sql.join(rows, sql`, `)}),
     counts AS MATERIALIZED (SELECT rules.*, iif(held.expires_at > ${now}, held.count, 0) + 1 AS attempts,
         iif(held.expires_at > ${now}, held.next_at, 0) AS allowed_at
       FROM rules LEFT JOIN throttles held ON held.key = rules.key WHERE applies)`
 }
 
-function applies(onlyIf: Charge['onlyIf'], now: number): SQL {
+function applies(onlyIf: Charge['onlyIf'], value: (name: string) => unknown): SQL {
   if (!onlyIf) return sql`1`
-  const { user, address, known } = onlyIf
-  return sql`${known ? sql`EXISTS` : sql`NOT EXISTS`} (SELECT 1 FROM known_addresses
-    WHERE user = ${user} AND address = ${address} AND expires_at > ${now})`
+  return sql`${onlyIf.known ? sql`EXISTS` : sql`NOT EXISTS`} (SELECT 1 FROM known_addresses
+    WHERE user = ${value('user')} AND address = ${value('address')} AND expires_at > ${value('now')})`
 }
 
 /** Begins a user's counts anew, gives the address its charge back, and remembers the address as the user's. */
-export function successStatements(db: Db, { clear, refund, known }: Succeeded) {
+export function successStatements({ clear, refund, known }: Succeeded): Statement[] {
   const { key = '', interval = 0 } = refund ?? {}
   const keys = [...clear, key].map((one) => sql`${one}`)
-  const settle = db.run(sql`UPDATE throttles
+  const settle = statement(sql`UPDATE throttles
     SET count = iif(key = ${key}, count, 0), next_at = iif(key = ${key}, next_at - ${interval}, 0)
     WHERE key IN (${sql.join(keys, sql`, `)})`)
-  return known ? ([settle, ...know(db, known)] as const) : ([settle] as const)
+  return known ? [settle, ...know(known)] : [settle]
 }
 
 /** The two statements that remember an address as the user's, and forget the one that was not used for longest. */
-function know(db: Db, { user, address, until, onlyIf }: Known) {
-  const beyond = sql`${knownAddresses.user} = ${user} AND ${knownAddresses.address} IN (SELECT address FROM known_addresses
-    WHERE user = ${user} ORDER BY expires_at DESC, address LIMIT -1 OFFSET ${KNOWN_ADDRESSES})`
+function know({ user, address, until, onlyIf }: Known): Statement[] {
   return [
-    db.run(sql`INSERT INTO known_addresses (user, address, expires_at)
+    statement(sql`INSERT INTO known_addresses (user, address, expires_at)
       SELECT ${user}, ${address}, ${until} WHERE ${onlyIf}
       ON CONFLICT (user, address) DO UPDATE SET expires_at = excluded.expires_at`),
-    db.delete(knownAddresses).where(beyond),
-  ] as const
+    statement(sql`DELETE FROM known_addresses WHERE user = ${user} AND address IN (SELECT address FROM known_addresses
+      WHERE user = ${user} ORDER BY expires_at DESC, address LIMIT -1 OFFSET ${KNOWN_ADDRESSES})`),
+  ]
 }
 
 /** Forgets the counts of these keys, and the addresses of a user but the one that is kept. */

@@ -3,14 +3,15 @@
 
 import { createHmac } from 'node:crypto'
 import { AuthError } from '../errors.ts'
-import type { Database, Db } from '../storage/database.ts'
+import type { Database } from '../storage/database.ts'
+import type { Statement } from '../storage/statement.ts'
 import { networkOf } from './address.ts'
 import type { RefusalsOptions, Refused } from './refusals.ts'
 import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
 import type { Charge, Charged, Known, Pair } from './store.ts'
-import { charge, forget, selectRefusal, successStatements } from './store.ts'
+import { createChargeStatement, forget, selectRefusal, successStatements } from './store.ts'
 import { sweepThrottles } from './sweep.ts'
 
 /** Who attempts: the canonical e-mail, whether a user has it or not, and the client's address. */
@@ -40,8 +41,11 @@ export interface Throttle {
 export interface Attempt {
   /** Throws `RATE_LIMITED` when this replica has just learned that it is too early. Asks nobody. */
   recall(): void
-  /** Charges the attempt to all its rules, or to none. Throws `RATE_LIMITED`, `SERVICE_UNAVAILABLE`. */
-  charge(): Promise<void>
+  /**
+   * Charges the attempt to all its rules, or to none. `find`: what is looked for on the same way; returns its rows. Throws
+   * `RATE_LIMITED`, `SERVICE_UNAVAILABLE`.
+   */
+  charge<Row>(find?: Statement<Row>): Promise<readonly Row[]>
   /** What is to be written of a success. */
   succeed(): Success
 }
@@ -52,10 +56,7 @@ export interface Success {
    * Best written in one batch with what the attempt led to. Perhaps none. `stillRight`: SQL that is true while the password
    * is the one that was checked; only then is the address remembered.
    */
-  statements(
-    db: Db,
-    stillRight: Known['onlyIf'],
-  ): ReturnType<typeof successStatements> | readonly []
+  statements(stillRight: Known['onlyIf']): readonly Statement[]
   /** To be called when they were: what this replica had learned before no longer holds. */
   written(): void
 }
@@ -80,13 +81,14 @@ export function createThrottle(options: ThrottleOptions): Throttle {
   const { database, clock } = options
   const rules = createRules(options.config)
   const refusals = createRefusals(options)
+  const chargeOf = createChargeStatement()
 
   return {
     password(who) {
       const pair = pairOf(who)
       return attemptOf(who, pair, [
-        ...guess(rules.user, pair.user, { ...pair, known: false }),
-        ...guess(rules.knownAddress, pair.user, { ...pair, known: true }),
+        ...guess(rules.user, pair.user, { known: false }),
+        ...guess(rules.knownAddress, pair.user, { known: true }),
         ...guess(rules.address, pair.address),
       ])
     },
@@ -102,7 +104,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       if (charges.length === 0) return
       try {
         refusals.recall(charges, { clientAddress })
-        await pay({ clientAddress }, pair, charges)
+        await pay({ clientAddress }, { pair, charges })
       } catch {
         // Reported where it happened. The request is refused in any case.
       }
@@ -124,8 +126,11 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     return {
       recall: () => refusals.recall(charges, who),
 
-      async charge() {
-        if (charges.length > 0) knownUntil = (await pay(who, pair, charges)).knownUntil
+      async charge(find) {
+        if (charges.length === 0) return find ? (await database.commit([find]))[0].rows : []
+        const paid = await pay(who, { pair, charges, find })
+        knownUntil = paid.knownUntil
+        return paid.found
       },
 
       succeed() {
@@ -136,10 +141,10 @@ export function createThrottle(options: ThrottleOptions): Throttle {
         const isNews = knownUntil < until - RENEWED_MS
         const counts = rules.user !== null || paid !== undefined
         return {
-          statements(db, stillRight) {
+          statements(stillRight) {
             if (!counts) return []
             const known = isNews ? { ...pair, until, onlyIf: stillRight } : undefined
-            return successStatements(db, { clear: keysOf(pair.user), refund, known })
+            return successStatements({ clear: keysOf(pair.user), refund, known })
           },
           written: () => refusals.forgive(charges, who),
         }
@@ -147,11 +152,20 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     }
   }
 
-  async function pay(who: Refused, pair: Pair, charges: readonly Charge[]): Promise<Charged> {
-    const now = clock.now()
-    const charged = await database.write((db) => charge(db, charges, pair, now))
-    if (charged) return charged
-    const held = await database.read((db) => selectRefusal(db, charges, now))
+  async function pay<Row>(
+    who: Refused,
+    {
+      pair,
+      charges,
+      find,
+    }: { pair: Pair; charges: readonly Charge[]; find?: Statement<Row> | undefined },
+  ): Promise<Charged & { readonly found: readonly Row[] }> {
+    const judged = { ...pair, now: clock.now() }
+    const charge = chargeOf(charges, judged)
+    const [paid, ...others] = await database.commit(find ? [charge, find] : [charge])
+    const [charged] = paid.rows
+    if (charged) return { ...charged, found: others.flatMap(({ rows }) => rows) }
+    const held = await database.read((db) => selectRefusal(db, charges, judged))
     const one = charges.find(({ key }) => key === held?.key)
     if (held && one) refusals.refuse(one, held.nextAt, who)
     // Another attempt succeeded between the two statements: the next one is allowed.

@@ -7,6 +7,7 @@ import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Password } from '../passwords/password.ts'
 import type { Passwords, Terms } from '../passwords/passwords.ts'
 import type { Database } from '../storage/database.ts'
+import type { Statement } from '../storage/statement.ts'
 import type { Attempt, Success, Throttle } from '../throttle/throttle.ts'
 import type { EmailKey } from './email.ts'
 import type { UserRow } from './store.ts'
@@ -39,8 +40,8 @@ export interface Checked {
 
 /** The ways to a user's password. Both throw `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export interface Confirmation {
-  /** Checks a password against the row that is found, or against none in the same time. */
-  check(claim: Claim, client: Client, find: () => Promise<UserRow | undefined>): Promise<Checked>
+  /** Checks a password against the row that is found on the way of the charge, or against none in the same time. */
+  check(claim: Claim, client: Client, find: Statement<UserRow>): Promise<Checked>
   /** The same user with a hash of today. Null: the password was changed in the meantime. */
   renew(confirmed: Confirmed, claim: Claim, client: Client): Promise<Confirmed | null>
 }
@@ -55,7 +56,7 @@ export interface ConfirmationOptions {
 /** The same guess, looked at a second time. */
 const PAID: Attempt = {
   recall: () => {},
-  charge: () => Promise.resolve(),
+  charge: () => Promise.resolve([]),
   succeed: () => ({ statements: () => [], written: () => {} }),
 }
 
@@ -83,10 +84,11 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
   async function check(
     { emailKey, password }: Claim,
     { address: clientAddress, signal }: Client,
-    find: () => Promise<UserRow | undefined>,
+    find: Statement<UserRow>,
   ): Promise<Checked> {
     const attempt = throttle.password({ emailKey, clientAddress })
-    return await compare(password, find, { attempt, signal })
+    const chargeAndFind = async () => (await attempt.charge(find))[0]
+    return await compare(password, chargeAndFind, { attempt, signal })
   }
 
   async function compare(

@@ -8,7 +8,7 @@ import type { Password } from '../passwords/password.ts'
 import type { Database } from '../storage/database.ts'
 import type { TestApp } from '../testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
-import { FREE_THROTTLE } from '../testing/throttle.ts'
+import { createThrottle } from '../throttle/throttle.ts'
 import { parseEmail } from './email.ts'
 import { selectUserByEmail } from './store.ts'
 import { createUsers } from './users.ts'
@@ -105,12 +105,13 @@ describe('a login behind whose back the hash becomes', () => {
     let changing = false
     const database: Database = {
       ...app.database,
-      async read(query) {
-        const found = await app.database.read(query)
+      async commit(statements) {
+        const outcomes = await app.database.commit(statements)
+        // The first charges the attempt and brings the user.
         if (changing)
           await app.database.write((db) => db.run(`UPDATE users SET password_hash = '${to}'`))
         changing = false
-        return found
+        return outcomes
       },
     }
     const replica = await createTestApp({ database, clock: app.clock })
@@ -148,7 +149,12 @@ test('where too many wait, the login goes on with the hash that was checked', as
   const { app } = await appWith(OLD)
   const users = createUsers({
     ...app,
-    throttle: FREE_THROTTLE,
+    throttle: createThrottle({
+      ...app,
+      key: new Uint8Array(32),
+      emailDigest: () => '',
+      report: () => {},
+    }),
     passwords: {
       check: async (_, find) => (await find()) === OLD,
       isCurrent: () => false,

@@ -4,7 +4,8 @@ import type { SQL } from 'drizzle-orm'
 import { and, eq, gt, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
-import { prepared } from '../storage/prepared.ts'
+import type { Statement } from '../storage/statement.ts'
+import { preparedStatement, statement } from '../storage/statement.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
 import type { User, UserId } from './user.ts'
@@ -37,17 +38,26 @@ export async function insertNewUsers(db: Db, rows: readonly UserRow[]): Promise<
   return rowsAffected
 }
 
-const byEmail = prepared((db) =>
-  db
-    .select()
-    .from(users)
-    .where(eq(users.emailKey, sql.placeholder('emailKey')))
-    .prepare(),
+const ROW = sql`SELECT id, email, email_key AS emailKey, password_hash AS passwordHash, created_at AS createdAt,
+  disabled_at AS disabledAt FROM users`
+
+/** Finds the user of a canonical e-mail. */
+export function userOfEmail(emailKey: EmailKey): Statement<UserRow> {
+  return preparedOfEmail({ emailKey })
+}
+
+const preparedOfEmail = preparedStatement<UserRow>(
+  sql`${ROW} WHERE email_key = ${sql.placeholder('emailKey')}`,
 )
+
+/** Finds the user of an id. */
+export function userOfId(userId: UserId): Statement<UserRow> {
+  return statement(sql`${ROW} WHERE id = ${userId}`)
+}
 
 /** The user of a canonical e-mail. */
 export async function selectUserByEmail(db: Db, emailKey: EmailKey): Promise<UserRow | undefined> {
-  return await byEmail(db).get({ emailKey })
+  return await db.select().from(users).where(eq(users.emailKey, emailKey)).get()
 }
 
 /** The user of an id. */

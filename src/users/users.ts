@@ -25,6 +25,8 @@ import {
   selectUsers,
   stillHas,
   toUser,
+  userOfEmail,
+  userOfId,
 } from './store.ts'
 import type { User, UserId } from './user.ts'
 import { toUserId } from './user.ts'
@@ -116,7 +118,7 @@ export function createUsers(options: UsersOptions): Users {
 
     async authenticate({ email, password }, client) {
       const claim = { emailKey: email.key, password }
-      const find = () => database.read((db) => selectUserByEmail(db, email.key))
+      const find = userOfEmail(email.key)
       const { row, confirmed } = await confirmation.check(claim, client, find)
       if (!row) return { kind: 'refused', reason: 'unknown_user' }
       const userId = toUserId(row.id)
@@ -131,15 +133,12 @@ export function createUsers(options: UsersOptions): Users {
     async confirm(viewer, text, client) {
       const [email, password] = [readEmail(viewer.email), readPassword(text)]
       if (typeof email === 'string' || password === null) throw new AuthError('INVALID_CREDENTIALS')
-      const find = () => database.read((db) => selectUser(db, toUserId(viewer.userId)))
+      const find = userOfId(toUserId(viewer.userId))
       const claim = { emailKey: email.key, password }
       const { confirmed } = await confirmation.check(claim, client, find)
       if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
-      await database.write(async (db) => {
-        const stillRight = stillHas(confirmed.user.id, confirmed.passwordHash)
-        const [first, ...others] = confirmed.success.statements(db, stillRight)
-        if (first) await db.batch([first, ...others])
-      })
+      const stillRight = stillHas(confirmed.user.id, confirmed.passwordHash)
+      await database.commit(confirmed.success.statements(stillRight))
       confirmed.success.written()
       return confirmed
     },

@@ -1,0 +1,52 @@
+// Statements as data: a text and what stands in its places. Several of them, also of different requests, can then share one
+// transaction (group-commit.ts), and a text that every login or refresh needs is built once: that takes Drizzle as long as it
+// takes SQLite to execute it.
+
+import type { InArgs, ResultSet } from '@libsql/client'
+import type { SQL } from 'drizzle-orm'
+import { fillPlaceholders } from 'drizzle-orm'
+import { SQLiteAsyncDialect } from 'drizzle-orm/sqlite-core'
+
+/** One statement. */
+export interface Statement<Row = unknown> {
+  readonly sql: string
+  readonly args: InArgs
+  /** Never there: the type of the rows, which whoever wrote the text knows. */
+  readonly row?: Row
+}
+
+/** What a statement did. */
+export interface Outcome<Row> {
+  readonly rows: readonly Row[]
+  readonly rowsAffected: number
+}
+
+/** What each of several statements did. */
+export type Outcomes<Statements extends readonly Statement[]> = {
+  readonly [I in keyof Statements]: Statements[I] extends Statement<infer Row>
+    ? Outcome<Row>
+    : never
+}
+
+const dialect = new SQLiteAsyncDialect()
+
+/** The statement of a text. */
+export function statement<Row>(text: SQL): Statement<Row> {
+  const { sql, params } = dialect.sqlToQuery(text)
+  return { sql, args: params as InArgs }
+}
+
+/** The same with a text that is built once. What changes from one execution to the next is a `sql.placeholder`. */
+export function preparedStatement<Row>(
+  text: SQL,
+): (values: Readonly<Record<string, unknown>>) => Statement<Row> {
+  const { sql, params } = dialect.sqlToQuery(text)
+  return (values) => ({ sql, args: fillPlaceholders(params, values) as InArgs })
+}
+
+/** The outcomes as their statements have them: rows have a property for each column. */
+export function outcomesOf<Statements extends readonly Statement[]>(
+  results: readonly ResultSet[],
+): Outcomes<Statements> {
+  return results as unknown as Outcomes<Statements>
+}
