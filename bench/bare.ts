@@ -1,5 +1,5 @@
-// The real `/graphql` in a Hono app, and nothing around it: no request id, no headers of ours, no deadline, no metrics of
-// HTTP, no line. Beside the bare echo it says what GraphQL, the token and the answer cost. Settings: as `serve` reads them.
+// The real `/graphql` in a Hono app, and nothing around it: no request id, no client, no deadline, no metrics of HTTP, no
+// line. Beside the bare echo it says what GraphQL, the token and the answer cost. Settings: as `serve` reads them.
 
 import { Hono } from 'hono'
 import { createCore } from '../src/app.ts'

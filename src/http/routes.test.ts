@@ -333,6 +333,30 @@ describe('an unknown path', () => {
   })
 })
 
+describe('what is counted and logged of a request', () => {
+  const seen = async (method: string, path: string) => {
+    const app = await createTestApp({ config: { logLevel: 'info' } })
+    const { status } = await send(app, { method }, path)
+    const series = (await app.metrics.print()).match(/^http_requests_total\{(.*)\} 1$/m)?.[1]
+    const line = app.logLines.find((text) => text.includes('http.request')) ?? '{}'
+    return { status, series, level: JSON.parse(line).level, route: JSON.parse(line).route }
+  }
+  test.each([
+    ['GET', '/livez', 200, '/livez', 'debug'],
+    ['GET', '/.well-known/jwks.json', 200, '/.well-known/jwks.json', 'info'],
+    ['POST', '/graphql', 415, '/graphql', 'info'],
+    ['POST', '/livez', 404, '/*', 'info'],
+    ['DELETE', '/.well-known/jwks.json', 404, '/*', 'info'],
+    ['GET', '/.env', 404, '/*', 'info'],
+  ])('%s %s, answered %i, is of the route %s', async (method, path, status, route, level) => {
+    const ok = String(status === 200)
+    expect(await seen(method, path)).toEqual({
+      ...{ status, route, level },
+      series: `method="${method}",route="${route}",status="${status}",ok="${ok}"`,
+    })
+  })
+})
+
 describe('the metrics port', () => {
   test('answers /metrics and nothing else', async () => {
     const app = await createTestApp()

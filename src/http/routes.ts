@@ -60,7 +60,7 @@ export const REQUEST_DEADLINE_MS = 8_000
 /** The public port. */
 export function createRoutes(options: RouteOptions): Routes {
   const { config, keys, tokens, ended, graphql, health, graphiql, log } = options
-  const deadline = createDeadline(REQUEST_DEADLINE_MS)
+  const deadline = createDeadline(REQUEST_DEADLINE_MS, options.clock)
   const app = new Hono<Env>({
     getPath: (request, options) => options?.env?.path ?? pathOf(request),
   })
@@ -125,8 +125,9 @@ function observed(app: Hono<Env>, options: RouteOptions): Routes {
     const started = clock.elapsed()
     const response = await app.fetch(request, { client, path })
     decorate(response.headers, client, draining())
-    const route = patterns.has(path) ? path : ELSEWHERE
     const [{ method }, { status }, took] = [request, response, clock.elapsed() - started]
+    // Nothing of ours answers 404 but for a path, or a method on it, that is none of ours.
+    const route = status !== 404 && patterns.has(path) ? path : ELSEWHERE
     metrics.observeRequest(method, route, { status, seconds: took / 1_000 })
     log.request({
       level: QUIET.has(route) ? 'debug' : 'info',

@@ -76,12 +76,13 @@ function toJson(value: unknown): string {
 /** Fields that must not exist; if one does by mistake, it is dropped rather than printed. */
 const SECRET_NAMES = /password|token|secret|hash$|authorization|cookie|^email$|private/i
 
-/** The names of fields stand in the code, so they are few. */
+/** What was judged before. The names of fields stand in the code, so they are few. */
 const known = new Map<string, boolean>()
+const MOST_KNOWN = 1_000
 
 function isSecret(name: string): boolean {
   const answer = known.get(name) ?? SECRET_NAMES.test(name)
-  known.set(name, answer)
+  if (known.size < MOST_KNOWN) known.set(name, answer)
   return answer
 }
 

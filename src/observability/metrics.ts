@@ -35,6 +35,7 @@ const REFRESH_RESULTS = [
 const OPERATION_OUTCOMES = ['ok', 'refused', 'failed'] as const
 const BREACH_CHECK_RESULTS = ['clean', 'breached', 'failed'] as const
 const STATEMENT_KINDS = ['read', 'write'] as const
+/** Of RFC 9110, and PATCH: the others are anybody's invention. */
 const METHODS: ReadonlySet<string> = new Set(
   'GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH'.split(' '),
 )
@@ -271,8 +272,9 @@ export function createMetrics(build: { version: string; bun: string }) {
     },
     /** Counts and times an answer, by route pattern. */
     observeRequest(method: string, route: string, answer: { status: number; seconds: number }) {
-      const key = `${answer.status} ${method} ${route}`
-      const known = requestSeries.get(key) ?? requests.series(requestLabels(method, route, answer))
+      const name = METHODS.has(method) ? method : 'other'
+      const key = `${answer.status} ${name} ${route}`
+      const known = requestSeries.get(key) ?? requests.series(requestLabels(name, route, answer))
       requestSeries.set(key, known)
       known.observe(answer.seconds)
     },
@@ -287,10 +289,9 @@ function register(registry: Registry, metric: Printed): void {
   registry.registerMetric(metric as unknown as Metric)
 }
 
-/** Of the methods only those of RFC 9110 and PATCH: the others are anybody's invention. */
 function requestLabels(method: string, route: string, { status }: { status: number }): Labels {
   return {
-    method: METHODS.has(method) ? method : 'other',
+    method,
     route,
     status: String(status),
     ok: String(status >= 200 && status < 300),

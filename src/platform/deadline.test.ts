@@ -6,22 +6,40 @@ import { createDeadline } from './deadline.ts'
 beforeEach(() => void jest.useFakeTimers())
 afterEach(() => void jest.useRealTimers())
 
-/** What is waited for, and whether it is over: what it came to, or `late`. */
-function wait(work: Promise<string>, deadline = createDeadline(8_000)) {
-  const waiting = { outcome: '' }
-  const over = deadline
-    .within(work, () => 'late')
-    .then(
-      (outcome) => Object.assign(waiting, { outcome }),
-      (error: Error) => Object.assign(waiting, { outcome: error.message }),
-    )
-  return { waiting, over }
+/** A deadline of eight seconds, and what moves its time. */
+function open() {
+  let now = 0
+  const deadline = createDeadline(8_000, { now: () => now, elapsed: () => now })
+  /** Time passes, and the timer is heard in it. */
+  const pass = (ms: number) => {
+    for (let i = 0; i < ms; i += 100) {
+      now += 100
+      jest.advanceTimersByTime(100)
+    }
+  }
+  /** Time passes in which the event loop hears nothing. */
+  const hang = (ms: number) => {
+    now += ms
+  }
+  /** What is waited for, and whether it is over: what it came to, or `late`. */
+  const wait = (work: Promise<string>) => {
+    const waiting = { outcome: '' }
+    const over = deadline
+      .within(work, () => 'late')
+      .then(
+        (outcome) => Object.assign(waiting, { outcome }),
+        (error: Error) => Object.assign(waiting, { outcome: error.message }),
+      )
+    return { waiting, over }
+  }
+  return { pass, hang, wait }
 }
 
 const never = () => new Promise<string>(() => {})
 
 describe('within a deadline of eight seconds', () => {
   test('what ends or fails in time is what it is', async () => {
+    const { wait } = open()
     for (const [work, outcome] of [
       [Promise.resolve('done'), 'done'],
       [Promise.reject(new Error('failed')), 'failed'],
@@ -29,15 +47,15 @@ describe('within a deadline of eight seconds', () => {
       expect(await wait(work).over).toEqual({ outcome })
   })
 
-  test('nobody is late after seven, everybody after eight', async () => {
-    const deadline = createDeadline(8_000)
-    const first = wait(never(), deadline)
-    jest.advanceTimersByTime(400)
-    const second = wait(never(), deadline)
-    jest.advanceTimersByTime(6_999)
+  test('nobody is late before seven, everybody after eight', async () => {
+    const { pass, wait } = open()
+    const first = wait(never())
+    pass(400)
+    const second = wait(never())
+    pass(6_500)
     await Promise.resolve()
     expect([first.waiting.outcome, second.waiting.outcome]).toEqual(['', ''])
-    jest.advanceTimersByTime(1_001)
+    pass(1_500)
     expect(await Promise.all([first.over, second.over])).toEqual([
       { outcome: 'late' },
       { outcome: 'late' },
@@ -45,21 +63,30 @@ describe('within a deadline of eight seconds', () => {
   })
 
   test('who came later is late later', async () => {
-    const deadline = createDeadline(8_000)
-    const first = wait(never(), deadline)
-    jest.advanceTimersByTime(4_500)
-    const second = wait(never(), deadline)
-    jest.advanceTimersByTime(3_500)
+    const { pass, wait } = open()
+    const first = wait(never())
+    pass(4_500)
+    const second = wait(never())
+    pass(3_500)
     await first.over
     expect(second.waiting.outcome).toBe('')
-    jest.advanceTimersByTime(4_500)
+    pass(4_500)
     expect(await second.over).toEqual({ outcome: 'late' })
   })
 
+  test('a loop that was held up makes nobody wait longer than to its next look', async () => {
+    const { pass, hang, wait } = open()
+    const { over } = wait(never())
+    hang(7_000)
+    pass(1_000)
+    expect(await over).toEqual({ outcome: 'late' })
+  })
+
   test('what ends or fails too late changes nothing', async () => {
+    const { pass, wait } = open()
     const [work, other] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()]
     const both = [wait(work.promise), wait(other.promise)]
-    jest.advanceTimersByTime(8_000)
+    pass(8_000)
     await Promise.all(both.map(({ over }) => over))
     work.resolve('done')
     other.reject(new Error('failed'))
@@ -68,15 +95,15 @@ describe('within a deadline of eight seconds', () => {
   })
 
   test('nothing is left running when nobody waits, and it looks again when somebody does', async () => {
-    const deadline = createDeadline(8_000)
+    const { pass, wait } = open()
     for (const _ of ['once', 'again']) {
-      await wait(Promise.resolve('done'), deadline).over
+      await wait(Promise.resolve('done')).over
       expect(jest.getTimerCount()).toBe(1)
-      jest.advanceTimersByTime(1_000)
+      pass(1_000)
       expect(jest.getTimerCount()).toBe(0)
     }
-    const last = wait(never(), deadline)
-    jest.advanceTimersByTime(8_000)
+    const last = wait(never())
+    pass(8_000)
     expect(await last.over).toEqual({ outcome: 'late' })
   })
 })

@@ -1,6 +1,8 @@
 // A deadline that many share. Setting and clearing a timer for each request costs more than all else that watches over
 // it; here one timer looks after all of them, and only while somebody waits.
 
+import type { Clock } from './clock.ts'
+
 /** Bounds how long is waited for work, not the work. */
 export interface Deadline {
   /** What `work` comes to, or what `late` returns when that takes too long. */
@@ -11,18 +13,19 @@ export interface Deadline {
 const LOOKS = 8
 
 /** Makes a deadline of `ms` milliseconds: after that, or up to an eighth earlier, nobody waits any more. */
-export function createDeadline(ms: number): Deadline {
+export function createDeadline(ms: number, clock: Clock): Deadline {
   // In the order in which they came, which is the order in which they will be late.
   const waiting = new Set<Waiting>()
-  let look = 0
   let timer: Timer | undefined
 
   return {
     within<T>(work: Promise<T>, late: () => T): Promise<T> {
       return new Promise<T>((resolve, reject) => {
-        const one: Waiting = { lastLook: look + LOOKS, giveUp: () => resolve(late()) }
+        const one: Waiting = { since: clock.elapsed(), giveUp: () => resolve(late()) }
         waiting.add(one)
         timer ??= setInterval(lookAround, ms / LOOKS)
+        // What is done must not keep a process alive.
+        timer.unref()
         work.then(
           (value) => {
             waiting.delete(one)
@@ -38,9 +41,10 @@ export function createDeadline(ms: number): Deadline {
   }
 
   function lookAround(): void {
-    look += 1
+    // By the clock, not by how often it was looked: a loop that is held up looks less often.
+    const longest = clock.elapsed() - ms * (1 - 1 / LOOKS)
     for (const one of waiting) {
-      if (one.lastLook > look) break
+      if (one.since > longest) break
       waiting.delete(one)
       one.giveUp()
     }
@@ -51,6 +55,6 @@ export function createDeadline(ms: number): Deadline {
 }
 
 interface Waiting {
-  readonly lastLook: number
+  readonly since: number
   readonly giveUp: () => void
 }

@@ -224,7 +224,19 @@ describe('commits', () => {
     clock.advance('2s')
     for (const error of await Promise.all(commits))
       expect(error).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
-    expect(lines.map((line) => JSON.parse(line).fault)).toEqual(['busy'])
+    expect(lines.map((line) => JSON.parse(line).fault)).toEqual(['busy', 'busy', 'busy'])
+    database.close()
+  })
+
+  test('are made again when a lock that others met closed their connection', async () => {
+    const { database, url } = await open({})
+    const held = await lock(url)
+    const blocked = database.write((db) => beat(db, 9))
+    const commits = [1, 2, 3].map((id) => database.commit([statementOf(id)]))
+    for (let i = 0; i < 5; i += 1) await new Promise(setImmediate)
+    held[Symbol.dispose]()
+    await Promise.all([blocked, ...commits])
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(4)
     database.close()
   })
 

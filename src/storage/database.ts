@@ -16,6 +16,7 @@ import type { Clock } from '../platform/clock.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { StorageFault, toFault } from './faults.ts'
+import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { migrate } from './migrate.ts'
 import { createReadReplica } from './read-replica.ts'
@@ -172,15 +173,7 @@ function createDatabase(
   const group = createGroupCommit({
     clock,
     writes,
-    async execute(statements, deadline) {
-      try {
-        return await late.run(deadline, () => once(statements))
-      } catch (error) {
-        if (toFault(error).code === 'busy') await afterBusy({ client, url: options.url })
-        throw error
-      }
-    },
-    insist: (statements, deadline) => insist('write', deadline, () => once(statements)),
+    execute: (statements, deadlines) => insist('write', deadlines, () => once(statements)),
     wasRefused,
   })
 
@@ -235,18 +228,22 @@ function createDatabase(
     // Its turn came too late, or the statements before took all the time of the request.
     if (clock.elapsed() >= deadline) throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
     try {
-      return await insist(kind, deadline, run)
+      return await insist(kind, { first: deadline, last: deadline }, run)
     } catch (error) {
       throw told(kind, error)
     }
   }
 
-  function insist<T>(kind: StatementKind, deadline: number, run: () => Promise<T>): Promise<T> {
+  function insist<T>(
+    kind: StatementKind,
+    { first, last }: Deadlines,
+    run: () => Promise<T>,
+  ): Promise<T> {
     return patiently(
       { ...options, client },
-      deadline - clock.elapsed(),
+      first - clock.elapsed(),
       () => metrics.countRetry(kind),
-      () => late.run(deadline, run),
+      () => late.run(last, run),
     )
   }
 
@@ -285,7 +282,9 @@ async function patiently<T>(
       return await run()
     } catch (error) {
       if (toFault(error).code !== 'busy') throw error
-      await afterBusy({ client, url })
+      // The binding leaves the statement that met the lock unfinished, and while one is, SQLite commits nothing on its
+      // connection: what is written next would be acknowledged and lost. So the connections are opened anew.
+      if (url.startsWith('file:')) await client.reconnect()
       if (clock.elapsed() >= deadline) throw error
     }
     onRetry()
@@ -296,13 +295,6 @@ async function patiently<T>(
 /** Whether an error says that nothing was executed: SQLite's do, all but that the disk failed; the network's do not. */
 function wasRefused(error: unknown): boolean {
   const { code, detail } = toFault(error)
-  return code !== 'unreachable' && /^(?:SQLITE_|unique$)/.test(detail)
-}
-
-/**
- * The binding leaves the statement that met the lock unfinished, and while one is, SQLite commits nothing on its connection:
- * what is written next would be acknowledged and lost. So the connections are opened anew.
- */
-async function afterBusy({ client, url }: { client: Client; url: string }): Promise<void> {
-  if (url.startsWith('file:')) await client.reconnect()
+  if (code === 'busy' || code === 'conflict') return true
+  return code !== 'unreachable' && detail.startsWith('SQLITE_')
 }

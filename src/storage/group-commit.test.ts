@@ -36,7 +36,6 @@ async function open({ failing }: { failing?: Error } = {}) {
       if (failing) throw failing
       return await executed(statements)
     },
-    insist: executed,
     wasRefused: (error) => String(error).includes('SQLITE_CONSTRAINT'),
   })
   const commit = (statements: readonly Statement[], deadline = LATER) =>
@@ -139,6 +138,18 @@ describe('who waits', () => {
     const commits = numbers(1_000).map((id) => commit([insert(id)]))
     await expect(commit([insert(1_001)])).rejects.toBeInstanceOf(GateFull)
     expect(await statusOf(commits)).toBe('f'.repeat(1_000))
+  })
+
+  test('for a gate that is full is refused at once', async () => {
+    const { commit, writes } = await open()
+    const busy = Promise.withResolvers<void>()
+    const others = numbers(101).map(() => writes.run(() => busy.promise))
+    const commits = [commit([insert(1)]), commit([insert(2)])]
+    expect(await statusOf(commits)).toBe('rr')
+    await expect(commits[0]).rejects.toBeInstanceOf(GateFull)
+    busy.resolve()
+    await Promise.all(others)
+    expect(await statusOf([commit([insert(3)])])).toBe('f')
   })
 
   test('for a writer that does not end is refused by its deadline, and who came later waits on', async () => {

@@ -20,17 +20,23 @@ export interface GroupCommitOptions {
   readonly clock: Clock
   /** The one writer's. */
   readonly writes: Gate
-  /** Executes all in one transaction, once. */
-  execute(statements: readonly Statement[], deadline: number): Promise<readonly ResultSet[]>
-  /** The same, again and again while the database is busy. */
-  insist(statements: readonly Statement[], deadline: number): Promise<readonly ResultSet[]>
+  /** Executes all in one transaction. */
+  execute(statements: readonly Statement[], deadlines: Deadlines): Promise<readonly ResultSet[]>
   /** Whether an error of `execute` says that nothing was executed. */
   wasRefused(error: unknown): boolean
+}
+
+/** Of those who wait for a transaction: until the first it is tried while the database is busy, by the last it must answer. */
+export interface Deadlines {
+  readonly first: number
+  readonly last: number
 }
 
 /** So many share a transaction: beyond that nothing is gained, and who comes next waits longer. */
 const MOST_TOGETHER = 64
 const MOST_WAITING = 1_000
+/** Milliseconds in which nobody can have stood in line. */
+const AT_ONCE = 1
 
 interface Member {
   readonly statements: readonly Statement[]
@@ -41,7 +47,7 @@ interface Member {
 
 /** Makes one; nobody waits. */
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
-  const { clock, writes, execute, insist, wasRefused } = options
+  const { clock, writes, execute, wasRefused } = options
   const waiting: Member[] = []
   let called = false
 
@@ -62,6 +68,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   }
 
   async function standInLine(): Promise<void> {
+    const asked = clock.elapsed()
     try {
       await writes.run(async () => {
         const group = waiting.splice(0, MOST_TOGETHER)
@@ -70,10 +77,10 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         await settle(group)
       })
     } catch {
-      // The writer was not to be had for as long as anybody waits for it. Who came later waits on.
+      // Too many stood in line for anybody to join them; or the turn came too late, and who came after it was asked for waits on.
       called = false
       const now = clock.elapsed()
-      const late = waiting.filter(({ deadline }) => deadline <= now)
+      const late = waiting.filter(({ deadline }) => now - asked < AT_ONCE || deadline <= now)
       for (const member of late) {
         waiting.splice(waiting.indexOf(member), 1)
         member.reject(new GateFull())
@@ -84,13 +91,13 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
 
   /** Never throws. */
   async function settle(members: readonly Member[]): Promise<void> {
-    const group = members.filter(inTime)
+    const group = members.filter((member) => inTime(member))
     if (group.length < 2) return await settleEach(group)
-    const deadline = Math.max(...group.map((member) => member.deadline))
+    const deadlines = group.map(({ deadline }) => deadline)
     try {
       const results = await execute(
         group.flatMap(({ statements }) => statements),
-        deadline,
+        { first: Math.min(...deadlines), last: Math.max(...deadlines) },
       )
       let next = 0
       for (const { statements, resolve } of group) {
@@ -99,16 +106,17 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
       }
     } catch (error) {
       // Whoever it was that a unique index refused, or the lock of another process: the others must not suffer for it.
-      if (wasRefused(error)) return await settleEach(group)
+      if (wasRefused(error)) return await settleEach(group, error)
       for (const { reject } of group) reject(error)
     }
   }
 
-  async function settleEach(members: readonly Member[]): Promise<void> {
+  async function settleEach(members: readonly Member[], reason?: unknown): Promise<void> {
     for (const member of members) {
-      if (!inTime(member)) continue
+      if (!inTime(member, reason)) continue
+      const { statements, deadline } = member
       try {
-        member.resolve(await insist(member.statements, member.deadline))
+        member.resolve(await execute(statements, { first: deadline, last: deadline }))
       } catch (error) {
         member.reject(error)
       }
@@ -116,9 +124,12 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   }
 
   /** Whose turn came too late, or whose request has used up its time before, is refused: nothing of it was executed. */
-  function inTime({ deadline, reject }: Member): boolean {
+  function inTime(
+    { deadline, reject }: Member,
+    reason: unknown = new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }),
+  ): boolean {
     if (clock.elapsed() < deadline) return true
-    reject(new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }))
+    reject(reason)
     return false
   }
 }

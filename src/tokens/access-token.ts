@@ -133,8 +133,11 @@ function createOnce<Key extends object>(make: (key: Key) => Promise<CryptoKey>) 
   const made = new WeakMap<Key, Promise<CryptoKey>>()
   return {
     of(key: Key): Promise<CryptoKey> {
-      const making = made.get(key) ?? make(key)
+      const known = made.get(key)
+      if (known) return known
+      const making = make(key)
       made.set(key, making)
+      making.catch(() => made.delete(key))
       return making
     },
   }

@@ -1,7 +1,7 @@
 // The statements on users.
 
 import type { SQL } from 'drizzle-orm'
-import { and, eq, gt, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, gt, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
@@ -38,8 +38,13 @@ export async function insertNewUsers(db: Db, rows: readonly UserRow[]): Promise<
   return rowsAffected
 }
 
-const ROW = sql`SELECT id, email, email_key AS emailKey, password_hash AS passwordHash, created_at AS createdAt,
-  disabled_at AS disabledAt FROM users`
+/** Every column by the name that it has in a row. */
+const COLUMNS = sql.join(
+  Object.entries(getTableColumns(users)).map(
+    ([name, column]) => sql`${sql.identifier(column.name)} AS ${sql.identifier(name)}`,
+  ),
+  sql`, `,
+)
 
 /** Finds the user of a canonical e-mail. */
 export function userOfEmail(emailKey: EmailKey): Statement<UserRow> {
@@ -47,12 +52,12 @@ export function userOfEmail(emailKey: EmailKey): Statement<UserRow> {
 }
 
 const preparedOfEmail = preparedStatement<UserRow>(
-  sql`${ROW} WHERE email_key = ${sql.placeholder('emailKey')}`,
+  sql`SELECT ${COLUMNS} FROM users WHERE email_key = ${sql.placeholder('emailKey')}`,
 )
 
 /** Finds the user of an id. */
 export function userOfId(userId: UserId): Statement<UserRow> {
-  return statement(sql`${ROW} WHERE id = ${userId}`)
+  return statement(sql`SELECT ${COLUMNS} FROM users WHERE id = ${userId}`)
 }
 
 /** The user of a canonical e-mail. */
