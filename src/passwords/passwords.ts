@@ -1,9 +1,10 @@
 // Hashing and checking passwords, through one gate: a few at once, a bounded queue behind them.
-// Beyond it `OVERLOADED` at once: an unbounded queue of hashes would stall everything that shares the thread pool.
+// Beyond it `OVERLOADED`, within a moment: an unbounded queue of hashes would stall everything that shares the thread pool.
 
 import { AuthError } from '../errors.ts'
 import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
+import { createBeat } from '../platform/beat.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { GateLimits, GateTerms } from '../platform/gate.ts'
 import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
@@ -50,10 +51,17 @@ export interface PasswordsOptions {
   readonly report: Report
 }
 
+/**
+ * Who is refused is told so together with all others of this while. Who comes back at once, and floods do, would else take from
+ * those who are let in what they need; and many that come together cost half each.
+ */
+const REFUSED_EVERY_MS = 75
+
 /** Makes the service. */
 export function createPasswords(options: PasswordsOptions): Passwords {
   const { hasher, limits, clock, random, metrics, report } = options
   const gate = createGate(limits, clock)
+  const refusing = createBeat(REFUSED_EVERY_MS)
   const decoy = decoyOf(hasher.cost, random)
   metrics.declareHashing(hasher.engine, gate)
 
@@ -95,6 +103,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       if (!(error instanceof GateFull)) throw error
       metrics.countHashRefused(hasher.engine)
       report({ type: 'hash.refused', running: gate.running(), waiting: gate.waiting() })
+      await refusing.next()
       throw new AuthError('OVERLOADED', { retryAfter: 1 })
     }
   }
