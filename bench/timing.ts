@@ -3,6 +3,7 @@
 
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { EARLY_EXIT, spoil } from './careless.ts'
 import type { Server, Stage } from './stage.ts'
 import { createStage, ROOT, SERVE, settings } from './stage.ts'
 import { shuffle, tellApart } from './statistics.ts'
@@ -18,12 +19,6 @@ const SIGNUP =
   'mutation ($email: String!, $password: String!) { signup(email: $email, password: $password) { user { id } } }'
 const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { __typename } }'
-/** What a careless server would do, put in the place of what ours does. */
-const EARLY_EXIT = {
-  file: 'src/passwords/passwords.ts',
-  from: 'hasher.verify(password, hash ?? decoy)',
-  to: '(hash ? hasher.verify(password, hash) : Promise.resolve(false))',
-} as const
 
 await using stage = createStage()
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -97,10 +92,7 @@ function carelessCopy(on: Stage): readonly string[] {
     cpSync(join(ROOT, part), join(folder, part), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
   const file = join(folder, EARLY_EXIT.file)
-  const [before, after, ...more] = readFileSync(file, 'utf8').split(EARLY_EXIT.from)
-  if (before === undefined || after === undefined || more.length > 0)
-    throw new Error(`${EARLY_EXIT.file} no longer has the line that is to be spoilt`)
-  writeFileSync(file, before + EARLY_EXIT.to + after)
+  writeFileSync(file, spoil(readFileSync(file, 'utf8')))
   return ['--no-env-file', join(folder, 'src/main.ts'), 'serve']
 }
 

@@ -4,6 +4,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { EARLY_EXIT, spoil } from '../bench/careless.ts'
 import { makeTokens } from '../bench/new-tokens.ts'
 import { plot } from '../bench/plot.ts'
 import { toMarkdown } from '../bench/report.ts'
@@ -25,6 +26,11 @@ const NOTHING = {
   peers: [],
   repeated: [],
 }
+
+test('the line that a careless server has in another way is there', () => {
+  const text = readFileSync(join(import.meta.dir, '..', EARLY_EXIT.file), 'utf8')
+  expect(spoil(text)).not.toBe(text)
+})
 
 test('medians, percentiles and slopes are those of the figures', () => {
   expect(spread([3, undefined, 1, 2, 10])).toEqual({ median: 2.5, low: 1, high: 10 })
