@@ -41,7 +41,7 @@ const client = { address: '', userAgent: '', requestId: '' }
 const app = new Hono().post('/graphql', async ({ req: { raw } }) => {
   const params = await readGraphQLRequest(raw)
   const token = readBearer(raw.headers)
-  const claims = token === undefined ? null : (tokens.recall(token) ?? (await tokens.verify(token)))
+  const claims = token === undefined ? null : await tokens.verify(token)
   const type = answerType(raw.headers.get('accept'))
   const answerTo = { type, tokenSent: token !== undefined }
   return await execute({ params, client, viewer: toViewer(claims, ended), answerTo })

@@ -1,6 +1,8 @@
 // How a line of the log looks: JSON on one line, or for people. No value can break a line or fill a disk, and what looks like
 // a secret is not written.
 
+import { createRecent } from '../platform/recent.ts'
+
 export type LogFormat = 'json' | 'pretty'
 
 /** What a line is made from, as the logging library has it. Time: milliseconds since 1970. */
@@ -77,12 +79,11 @@ function toJson(value: unknown): string {
 const SECRET_NAMES = /password|token|secret|hash$|authorization|cookie|^email$|private/i
 
 /** What was judged before. The names of fields stand in the code, so they are few. */
-const known = new Map<string, boolean>()
-const MOST_KNOWN = 1_000
+const known = createRecent<boolean>(1_000)
 
 function isSecret(name: string): boolean {
   const answer = known.get(name) ?? SECRET_NAMES.test(name)
-  if (known.size < MOST_KNOWN) known.set(name, answer)
+  known.set(name, answer)
   return answer
 }
 

@@ -164,7 +164,7 @@ export function createMetrics(build: { version: string; bun: string }) {
     name: 'munjigi_thread_pool_delay_seconds',
     help: 'How long a tiny task waited for the pool of threads that hashes, files and asynchronous cryptography share.',
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-  })
+  }).series({})
   const throttleRefused = new Counter({
     name: 'munjigi_throttle_refused_total',
     help: 'Attempts refused by a throttle, by rule.',
@@ -213,7 +213,6 @@ export function createMetrics(build: { version: string; bun: string }) {
     registers,
   })
 
-  const delays = threadPoolDelay.series({})
   const statements = {
     read: statementSeconds.series({ kind: 'read' }),
     write: statementSeconds.series({ kind: 'write' }),
@@ -226,9 +225,7 @@ export function createMetrics(build: { version: string; bun: string }) {
   for (const event of SECURITY_EVENTS) securityEvents.inc({ event }, 0)
   for (const result of BREACH_CHECK_RESULTS) breachChecks.inc({ result }, 0)
   for (const result of STALE_READ_RESULTS) staleReads.inc({ result }, 0)
-  for (const kind of STATEMENT_KINDS) {
-    statementRetries.inc({ kind }, 0)
-  }
+  for (const kind of STATEMENT_KINDS) statementRetries.inc({ kind }, 0)
   buildInfo.set({ version: build.version, bun: build.bun }, 1)
 
   return {
@@ -256,7 +253,7 @@ export function createMetrics(build: { version: string; bun: string }) {
     observeHash: (seconds: number) => hashing?.seconds.observe(seconds),
     countHashRefused: (engine: string) => hashRefused.inc({ engine }),
     countBreachCheck: (result: BreachCheckResult) => breachChecks.inc({ result }),
-    observeThreadPoolDelay: (seconds: number) => delays.observe(seconds),
+    observeThreadPoolDelay: (seconds: number) => threadPoolDelay.observe(seconds),
     countThrottleRefused: (rule: ThrottleRule) => throttleRefused.inc({ rule }),
     observeStatement: (kind: StatementKind, seconds: number) => statements[kind].observe(seconds),
     countRetry: (kind: StatementKind) => statementRetries.inc({ kind }),
@@ -274,7 +271,8 @@ export function createMetrics(build: { version: string; bun: string }) {
     observeRequest(method: string, route: string, answer: { status: number; seconds: number }) {
       const name = METHODS.has(method) ? method : 'other'
       const key = `${answer.status} ${name} ${route}`
-      const known = requestSeries.get(key) ?? requests.series(requestLabels(name, route, answer))
+      const known =
+        requestSeries.get(key) ?? requests.series(requestLabels(name, route, answer.status))
       requestSeries.set(key, known)
       known.observe(answer.seconds)
     },
@@ -289,7 +287,7 @@ function register(registry: Registry, metric: Printed): void {
   registry.registerMetric(metric as unknown as Metric)
 }
 
-function requestLabels(method: string, route: string, { status }: { status: number }): Labels {
+function requestLabels(method: string, route: string, status: number): Labels {
   return {
     method,
     route,

@@ -67,9 +67,8 @@ export function createPasswords(options: PasswordsOptions): Passwords {
 
   return {
     hash: (password, { attempt, signal } = {}) =>
-      gated(
-        { attempt, signal, before: attempt && (async () => void (await attempt.charge())) },
-        () => hasher.hash(password),
+      gated({ attempt, signal, before: attempt && (() => attempt.charge()) }, () =>
+        hasher.hash(password),
       ),
 
     async check(password, find, { attempt, signal }) {

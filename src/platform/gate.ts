@@ -35,7 +35,7 @@ export interface Gate {
 /** More about one piece of work. */
 export interface GateTerms {
   /** Done once admitted, ahead of the turn: who is refused does not cause it, and nobody waits behind it. */
-  readonly before?: (() => Promise<void>) | undefined
+  readonly before?: (() => Promise<unknown>) | undefined
   /** Aborted by who no longer wants to wait. */
   readonly signal?: AbortSignal | undefined
 }
@@ -83,7 +83,7 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
     if (waiting() - free >= limits.waiting || wait > foreseen) throw new GateFull()
   }
 
-  async function prepare(before: () => Promise<void>): Promise<void> {
+  async function prepare(before: () => Promise<unknown>): Promise<void> {
     preparing += 1
     try {
       await before()

@@ -169,11 +169,11 @@ function createDatabase(
   const requests = new AsyncLocalStorage<{ left: number }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
-  const once = (statements: readonly Statement[]) => execute(client, statements)
   const group = createGroupCommit({
     clock,
     writes,
-    execute: (statements, deadlines) => insist('write', deadlines, () => once(statements)),
+    execute: (statements, deadlines) =>
+      insist('write', deadlines, () => execute(client, statements)),
     wasRefused,
   })
 

@@ -17,10 +17,11 @@ import { readCompact } from './compact.ts'
 export interface AccessTokens {
   /** A token for one session of a user. `expiresIn`: seconds. */
   issue(subject: TokenSubject): Promise<{ accessToken: string; expiresIn: number }>
-  /** The claims of a token that is ours and in force, else null: why not is nobody's business. */
-  verify(token: string): Promise<AccessClaims | null>
-  /** The same, at once, for a token that was verified before; null for any other. */
-  recall(token: string): AccessClaims | null
+  /**
+   * The claims of a token that is ours and in force, else null: why not is nobody's business. At once for a token that was
+   * verified before.
+   */
+  verify(token: string): AccessClaims | null | Promise<AccessClaims | null>
 }
 
 /** Whom a token speaks of. */
@@ -54,8 +55,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keys, clock, random, issuer, audience, ttl } = options
   const verified = createRecent<Compact>(VERIFIED_TOKENS)
   // Importing a key costs as much as using it. One that left the ring is not found any more, and not asked for.
-  const signing = createOnce(importPrivate)
-  const verifying = createOnce(importPublic)
+  const signingKey = remembered(importPrivate)
+  const verifyingKey = remembered(importPublic)
   const seconds = () => Math.floor(clock.now() / 1_000)
 
   return {
@@ -74,27 +75,25 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         token_use: 'access',
       }
       const key = keys.current()
-      const accessToken = await sign({ ...claims }, await signing.of(key), key.algorithm)
+      const accessToken = await sign({ ...claims }, await signingKey(key), key.algorithm)
       return { accessToken, expiresIn: ttl }
     },
 
-    async verify(token) {
-      if (verified.get(token)) return recall(token)
-      const compact = readOurs(token)
-      const key = compact && keyFor(compact.header)
-      if (!key || !(await hasValidSignature(token, key))) return null
-      const claims = checkInForce(compact)
-      if (claims) verified.set(token, compact)
-      return claims
+    verify(token) {
+      const known = verified.get(token)
+      if (!known) return verifyNew(token)
+      // A signature that was valid stays valid; the key, the claims and the time are judged at every use.
+      return keyFor(known.header) && checkInForce(known)
     },
-
-    recall,
   }
 
-  /** A signature that was valid stays valid; the key, the claims and the time are judged at every use. */
-  function recall(token: string): AccessClaims | null {
-    const compact = verified.get(token)
-    return compact && keyFor(compact.header) ? checkInForce(compact) : null
+  async function verifyNew(token: string): Promise<AccessClaims | null> {
+    const compact = readOurs(token)
+    const key = compact && keyFor(compact.header)
+    if (!key || !(await hasValidSignature(token, key))) return null
+    const claims = checkInForce(compact)
+    if (claims) verified.set(token, compact)
+    return claims
   }
 
   function checkInForce({ payload }: Compact): AccessClaims | null {
@@ -108,7 +107,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
   async function hasValidSignature(token: string, jwk: PublicJwk): Promise<boolean> {
     try {
-      await verify(token, await verifying.of(jwk), {
+      await verify(token, await verifyingKey(jwk), {
         alg: jwk.alg,
         exp: false,
         nbf: false,
@@ -129,16 +128,16 @@ function readOurs(token: string): Compact | null {
 }
 
 /** Remembers what is made of each key, as long as the key is there. */
-function createOnce<Key extends object>(make: (key: Key) => Promise<CryptoKey>) {
+function remembered<Key extends object>(
+  make: (key: Key) => Promise<CryptoKey>,
+): (key: Key) => Promise<CryptoKey> {
   const made = new WeakMap<Key, Promise<CryptoKey>>()
-  return {
-    of(key: Key): Promise<CryptoKey> {
-      const known = made.get(key)
-      if (known) return known
-      const making = make(key)
-      made.set(key, making)
-      making.catch(() => made.delete(key))
-      return making
-    },
+  return (key) => {
+    const known = made.get(key)
+    if (known) return known
+    const making = make(key)
+    made.set(key, making)
+    making.catch(() => made.delete(key))
+    return making
   }
 }
