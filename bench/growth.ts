@@ -27,7 +27,7 @@ import type { TestApp } from '../src/testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN } from '../src/testing/app.ts'
 import { createTestLog } from '../src/testing/log.ts'
 import type { EmailKey } from '../src/users/email.ts'
-import { insertUser, selectUser, selectUserByEmail } from '../src/users/store.ts'
+import { insertUser, selectUser, userOfEmail, userOfId } from '../src/users/store.ts'
 import { toUserId } from '../src/users/user.ts'
 import { spread } from './statistics.ts'
 
@@ -127,11 +127,13 @@ function operations(): Operation[] {
     return { id, email: id, emailKey: id, passwordHash: hash, createdAt: now, disabledAt: null }
   }
   return [
-    read('the user of an e-mail', (db, n) => selectUserByEmail(db, `${n}@example.com` as EmailKey)),
-    read('an e-mail that nobody has', (db, n) =>
-      selectUserByEmail(db, `${n}@x.example` as EmailKey),
+    read('the user of an e-mail', (db, n) =>
+      selectUser(db, userOfEmail(`${n}@example.com` as EmailKey)),
     ),
-    read('the user of a token', (db, n) => selectUser(db, userId(n))),
+    read('an e-mail that nobody has', (db, n) =>
+      selectUser(db, userOfEmail(`${n}@x.example` as EmailKey)),
+    ),
+    read('the user of a token', (db, n) => selectUser(db, userOfId(userId(n)))),
     read('a session', (db, n) => selectSession(db, sessionId(n), now)),
     read("a user's sessions", (db, n) => selectSessions(db, userId(n), now)),
     read('what ended lately', (db) => selectEnded(db, { sequence: 0, since: now, limit: 1_000 })),

@@ -26,7 +26,7 @@ import { heartbeats } from './table.ts'
 import { refuseUnfinished, UnfinishedRestore } from './unfinished.ts'
 
 /** What store functions take. */
-export type Db = LibSQLDatabase
+export type Db = LibSQLDatabase & { readonly $client: Client }
 
 /** The ways to use a database. All throw `SERVICE_UNAVAILABLE` when it cannot be reached in time. */
 export interface Database {

@@ -2,7 +2,7 @@
 // transaction (group-commit.ts), and a text that every login or refresh needs is built once: that takes Drizzle as long as it
 // takes SQLite to execute it.
 
-import type { InArgs, ResultSet } from '@libsql/client'
+import type { Client, InArgs, ResultSet } from '@libsql/client'
 import type { SQL } from 'drizzle-orm'
 import { fillPlaceholders } from 'drizzle-orm'
 import { SQLiteAsyncDialect } from 'drizzle-orm/sqlite-core'
@@ -42,6 +42,14 @@ export function preparedStatement<Row>(
 ): (values: Readonly<Record<string, unknown>>) => Statement<Row> {
   const { sql, params } = dialect.sqlToQuery(text)
   return (values) => ({ sql, args: fillPlaceholders(params, values) as InArgs })
+}
+
+/** The rows of a statement that is sent by itself, as a read is. */
+export async function rowsOf<Row>(
+  { $client }: { readonly $client: Client },
+  { sql, args }: Statement<Row>,
+): Promise<readonly Row[]> {
+  return (await $client.execute({ sql, args })).rows as unknown as Row[]
 }
 
 /** The outcomes as their statements have them: rows have a property for each column. */

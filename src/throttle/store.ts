@@ -41,8 +41,8 @@ export interface Known extends Pair {
 
 /** How a user's counts end with the right password. */
 export interface Succeeded {
-  /** The counts that begin anew. */
-  readonly clear: readonly string[]
+  /** The two counts that begin anew. */
+  readonly clear: readonly [string, string]
   /** The steady count that gets its charge back, and how much that was (milliseconds). */
   readonly refund: { readonly key: string; readonly interval: number } | undefined
   /** The address that is the user's from now on, until when, and on what condition; nothing where that is known already. */
@@ -57,84 +57,87 @@ export interface Judged extends Pair {
   readonly now: number
 }
 
-/** The statement that charges an attempt by every rule, or by none when one of them does not allow it yet: then it returns no row. */
-export type ChargeStatement = (charges: readonly Charge[], judged: Judged) => Statement<Charged>
+/** The statements on one attempt. Their texts are long and depend on nothing but the rules: for each combination they are built once. */
+export interface AttemptStatements {
+  /** Charges it by every rule, or by none when one of them does not allow it yet: then it returns no row. */
+  charge(judged: Judged): Statement<Charged>
+  /** Finds the rule that does not allow it for longest, or none when all do by now. */
+  refusal(judged: Judged): Statement<Refusal>
+}
 
-/** Makes the statement. Its text is long and depends on nothing but the rules: for each combination of them it is built once. */
-export function createChargeStatement(): ChargeStatement {
-  const known = new Map<string, ReturnType<typeof prepareCharge>>()
-  return (charges, judged) => {
+/** Which count holds an attempt back, and until when (milliseconds since 1970). */
+export interface Refusal {
+  readonly key: string
+  readonly nextAt: number
+}
+
+/** Makes the statements on attempts by their charges. */
+export function createAttemptStatements(): (charges: readonly Charge[]) => AttemptStatements {
+  const known = new Map<string, ReturnType<typeof prepare>>()
+  return (charges) => {
     const combination = charges.map(({ rule }) => rule.name).join()
-    const prepared = known.get(combination) ?? prepareCharge(charges)
-    known.set(combination, prepared)
-    return prepared(valuesOf(charges, judged))
+    const { charge, refusal } = known.get(combination) ?? prepare(charges)
+    known.set(combination, { charge, refusal })
+    const keys = Object.fromEntries(charges.map(({ key }, i) => [`key${i}`, key]))
+    return {
+      charge: (judged) => charge({ ...judged, ...keys }),
+      refusal: (judged) => refusal({ ...judged, ...keys }),
+    }
   }
 }
 
-function prepareCharge(charges: readonly Charge[]) {
-  const now = placeholder('now')
-  return preparedStatement<Charged>(sql`WITH ${counts(charges, placeholder)},
-    next AS (SELECT *, max(allowed_at, ${now} - slack) + CASE
-        WHEN attempts >= "limit" THEN memory
-        WHEN attempts < free THEN 0
-        ELSE min(delay << min(attempts - free, 20), ceiling) END AS next_at FROM counts)
-    INSERT INTO throttles (key, count, next_at, expires_at)
-    SELECT key, attempts, next_at, max(next_at + slack, ${now} + memory) FROM next
-    WHERE NOT EXISTS (SELECT 1 FROM counts WHERE allowed_at > ${now})
-    ON CONFLICT (key) DO UPDATE
-    SET count = excluded.count, next_at = excluded.next_at, expires_at = excluded.expires_at
-    RETURNING coalesce((SELECT expires_at FROM known_addresses
-      WHERE user = ${placeholder('user')} AND address = ${placeholder('address')}), 0) AS knownUntil`)
+function prepare(charges: readonly Charge[]) {
+  return {
+    charge: preparedStatement<Charged>(sql`WITH ${counts(charges)},
+      next AS (SELECT *, max(allowed_at, ${NOW} - slack) + CASE
+          WHEN attempts >= "limit" THEN memory
+          WHEN attempts < free THEN 0
+          ELSE min(delay << min(attempts - free, 20), ceiling) END AS next_at FROM counts)
+      INSERT INTO throttles (key, count, next_at, expires_at)
+      SELECT key, attempts, next_at, max(next_at + slack, ${NOW} + memory) FROM next
+      WHERE NOT EXISTS (SELECT 1 FROM counts WHERE allowed_at > ${NOW})
+      ON CONFLICT (key) DO UPDATE
+      SET count = excluded.count, next_at = excluded.next_at, expires_at = excluded.expires_at
+      RETURNING coalesce((SELECT expires_at FROM known_addresses
+        WHERE user = ${USER} AND address = ${ADDRESS}), 0) AS knownUntil`),
+    refusal: preparedStatement<Refusal>(sql`WITH ${counts(charges)}
+      SELECT key, allowed_at AS nextAt FROM counts WHERE allowed_at > ${NOW} ORDER BY allowed_at DESC LIMIT 1`),
+  }
 }
 
-/** The rule that does not allow an attempt for longest, or nothing when all do by now. */
-export async function selectRefusal(
-  db: Db,
-  charges: readonly Charge[],
-  judged: Judged,
-): Promise<{ key: string; nextAt: number } | undefined> {
-  const values = valuesOf(charges, judged)
-  const [row] = await db.all<{ key: string; nextAt: number }>(
-    sql`WITH ${counts(charges, (name) => values[name])} SELECT key, allowed_at AS nextAt FROM counts
-      WHERE allowed_at > ${judged.now} ORDER BY allowed_at DESC LIMIT 1`,
-  )
-  return row
-}
-
-/** What stands in the places of a text about these charges. */
-function valuesOf(charges: readonly Charge[], judged: Judged): Record<string, unknown> {
-  return { ...judged, ...Object.fromEntries(charges.map(({ key }, i) => [`key${i}`, key])) }
-}
+const [NOW, USER, ADDRESS] = [placeholder('now'), placeholder('user'), placeholder('address')]
 
 /** What each rule has counted, this attempt included, and from when it allows one. What expired counts as forgotten. */
-function counts(charges: readonly Charge[], value: (name: string) => unknown): SQL {
-  const now = value('now')
+function counts(charges: readonly Charge[]): SQL {
   const rows = charges.map(({ rule, onlyIf }, i) => {
     const { free, delay, ceiling, limit, memory, slack } = rule
     const numbers = sql.raw([free, delay, ceiling, limit, memory, slack].join(', '))
-    return sql`(${value(`key${i}`)}, ${numbers}, ${applies(onlyIf, value)})`
+    return sql`(${placeholder(`key${i}`)}, ${numbers}, ${applies(onlyIf)})`
   })
   return sql`rules (key, free, delay, ceiling, "limit", memory, slack, applies) AS (VALUES ${sql.join(rows, sql`, `)}),
-    counts AS MATERIALIZED (SELECT rules.*, iif(held.expires_at > ${now}, held.count, 0) + 1 AS attempts,
-        iif(held.expires_at > ${now}, held.next_at, 0) AS allowed_at
+    counts AS MATERIALIZED (SELECT rules.*, iif(held.expires_at > ${NOW}, held.count, 0) + 1 AS attempts,
+        iif(held.expires_at > ${NOW}, held.next_at, 0) AS allowed_at
       FROM rules LEFT JOIN throttles held ON held.key = rules.key WHERE applies)`
 }
 
-function applies(onlyIf: Charge['onlyIf'], value: (name: string) => unknown): SQL {
+function applies(onlyIf: Charge['onlyIf']): SQL {
   if (!onlyIf) return sql`1`
   return sql`${onlyIf.known ? sql`EXISTS` : sql`NOT EXISTS`} (SELECT 1 FROM known_addresses
-    WHERE user = ${value('user')} AND address = ${value('address')} AND expires_at > ${value('now')})`
+    WHERE user = ${USER} AND address = ${ADDRESS} AND expires_at > ${NOW})`
 }
 
 /** Begins a user's counts anew, gives the address its charge back, and remembers the address as the user's. */
 export function successStatements({ clear, refund, known }: Succeeded): Statement[] {
-  const { key = '', interval = 0 } = refund ?? {}
-  const keys = [...clear, key].map((one) => sql`${one}`)
-  const settle = statement(sql`UPDATE throttles
-    SET count = iif(key = ${key}, count, 0), next_at = iif(key = ${key}, next_at - ${interval}, 0)
-    WHERE key IN (${sql.join(keys, sql`, `)})`)
+  const [first, second] = clear
+  const { key: refunded, interval } = refund ?? { key: '', interval: 0 }
+  const settle = settling({ first, second, refunded, interval })
   return known ? [settle, ...know(known)] : [settle]
 }
+
+const settling = preparedStatement(sql`UPDATE throttles
+  SET count = iif(key = ${placeholder('refunded')}, count, 0),
+    next_at = iif(key = ${placeholder('refunded')}, next_at - ${placeholder('interval')}, 0)
+  WHERE key IN (${placeholder('first')}, ${placeholder('second')}, ${placeholder('refunded')})`)
 
 /** The two statements that remember an address as the user's, and forget the one that was not used for longest. */
 function know({ user, address, until, onlyIf }: Known): Statement[] {

@@ -5,13 +5,14 @@ import { createHmac } from 'node:crypto'
 import { AuthError } from '../errors.ts'
 import type { Database } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
+import { rowsOf } from '../storage/statement.ts'
 import { networkOf } from './address.ts'
 import type { RefusalsOptions, Refused } from './refusals.ts'
 import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
 import type { Charge, Charged, Known, Pair } from './store.ts'
-import { createChargeStatement, forget, selectRefusal, successStatements } from './store.ts'
+import { createAttemptStatements, forget, successStatements } from './store.ts'
 import { sweepThrottles } from './sweep.ts'
 
 /** Who attempts: the canonical e-mail, whether a user has it or not, and the client's address. */
@@ -81,7 +82,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
   const { database, clock } = options
   const rules = createRules(options.config)
   const refusals = createRefusals(options)
-  const chargeOf = createChargeStatement()
+  const statementsOn = createAttemptStatements()
 
   return {
     password(who) {
@@ -161,11 +162,12 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     }: { pair: Pair; charges: readonly Charge[]; find?: Statement<Row> | undefined },
   ): Promise<Charged & { readonly found: readonly Row[] }> {
     const judged = { ...pair, now: clock.now() }
-    const charge = chargeOf(charges, judged)
+    const attempt = statementsOn(charges)
+    const charge = attempt.charge(judged)
     const [paid, ...others] = await database.commit(find ? [charge, find] : [charge])
     const [charged] = paid.rows
     if (charged) return { ...charged, found: others.flatMap(({ rows }) => rows) }
-    const held = await database.read((db) => selectRefusal(db, charges, judged))
+    const [held] = await database.read((db) => rowsOf(db, attempt.refusal(judged)))
     const one = charges.find(({ key }) => key === held?.key)
     if (held && one) refusals.refuse(one, held.nextAt, who)
     // Another attempt succeeded between the two statements: the next one is allowed.
@@ -187,6 +189,6 @@ function guess(rule: Rule | null, whom: string, onlyIf?: Charge['onlyIf']): Char
 }
 
 /** The counts that a right password ends. */
-function keysOf(user: string): string[] {
-  return (['user', 'known_address'] as const).map((rule) => `${rule}:${user}`)
+function keysOf(user: string): [string, string] {
+  return [`user:${user}`, `known_address:${user}`]
 }

@@ -11,7 +11,7 @@ import type { Statement } from '../storage/statement.ts'
 import type { Attempt, Success, Throttle } from '../throttle/throttle.ts'
 import type { EmailKey } from './email.ts'
 import type { UserRow } from './store.ts'
-import { replaceHash, selectUser, toUser } from './store.ts'
+import { replaceHash, selectUser, toUser, userOfId } from './store.ts'
 import type { User } from './user.ts'
 
 /**
@@ -75,7 +75,7 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
       )
       if (replaced) return { ...confirmed, passwordHash: to }
       // Another login was faster, or a change of password: what is there now decides.
-      const find = () => database.read((db) => selectUser(db, confirmed.user.id))
+      const find = () => database.read((db) => selectUser(db, userOfId(confirmed.user.id)))
       const again = await compare(claim.password, find, { attempt: PAID, signal: client.signal })
       return again.confirmed && { ...again.confirmed, success }
     },

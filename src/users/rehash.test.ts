@@ -10,7 +10,7 @@ import type { TestApp } from '../testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
 import { createThrottle } from '../throttle/throttle.ts'
 import { parseEmail } from './email.ts'
-import { selectUserByEmail } from './store.ts'
+import { selectUser, userOfEmail } from './store.ts'
 import { createUsers } from './users.ts'
 
 const CHANGE =
@@ -29,7 +29,7 @@ async function appWith(hash: string): Promise<{ app: TestApp; token: string }> {
 }
 
 async function hashIn(app: TestApp): Promise<string> {
-  const row = await app.database.read((db) => selectUserByEmail(db, KIM.email as never))
+  const row = await app.database.read((db) => selectUser(db, userOfEmail(KIM.email as never)))
   return row?.passwordHash ?? ''
 }
 

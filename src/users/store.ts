@@ -1,11 +1,11 @@
 // The statements on users.
 
-import type { SQL } from 'drizzle-orm'
+import type { Placeholder, SQL } from 'drizzle-orm'
 import { and, eq, getTableColumns, gt, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
-import { preparedStatement, statement } from '../storage/statement.ts'
+import { preparedStatement, rowsOf } from '../storage/statement.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
 import type { User, UserId } from './user.ts'
@@ -57,17 +57,17 @@ const preparedOfEmail = preparedStatement<UserRow>(
 
 /** Finds the user of an id. */
 export function userOfId(userId: UserId): Statement<UserRow> {
-  return statement(sql`SELECT ${COLUMNS} FROM users WHERE id = ${userId}`)
+  return preparedOfId({ userId })
 }
 
-/** The user of a canonical e-mail. */
-export async function selectUserByEmail(db: Db, emailKey: EmailKey): Promise<UserRow | undefined> {
-  return await db.select().from(users).where(eq(users.emailKey, emailKey)).get()
-}
+const preparedOfId = preparedStatement<UserRow>(
+  sql`SELECT ${COLUMNS} FROM users WHERE id = ${sql.placeholder('userId')}`,
+)
 
-/** The user of an id. */
-export async function selectUser(db: Db, userId: UserId): Promise<UserRow | undefined> {
-  return await db.select().from(users).where(eq(users.id, userId)).get()
+/** The one user that is looked for, if there is one. */
+export async function selectUser(db: Db, which: Statement<UserRow>): Promise<UserRow | undefined> {
+  const [row] = await rowsOf(db, which)
+  return row
 }
 
 /** Users in the order of their ids, which grow with time. */
@@ -91,7 +91,10 @@ export async function replaceHash(
 }
 
 /** True while a user has this password hash and may log in. */
-export function stillHas(userId: UserId, passwordHash: PasswordHash): SQL {
+export function stillHas(
+  userId: UserId | Placeholder,
+  passwordHash: PasswordHash | Placeholder,
+): SQL {
   return sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL)`
 }
 

@@ -21,7 +21,6 @@ import {
   insertNewUsers,
   insertUser,
   selectUser,
-  selectUserByEmail,
   selectUsers,
   stillHas,
   toUser,
@@ -146,7 +145,7 @@ export function createUsers(options: UsersOptions): Users {
     async findByEmail(text) {
       const email = readEmail(text)
       if (typeof email === 'string') return null
-      const row = await database.read((db) => selectUserByEmail(db, email.key))
+      const row = await database.read((db) => selectUser(db, userOfEmail(email.key)))
       return row ? toUser(row) : null
     },
 
@@ -159,7 +158,7 @@ export function createUsers(options: UsersOptions): Users {
 
     async require(id) {
       // That there is nobody only the primary may say: it can be somebody who has just signed up.
-      const row = await database.readStale((db) => selectUser(db, id), Boolean)
+      const row = await database.readStale((db) => selectUser(db, userOfId(id)), Boolean)
       if (!row) throw new AuthError('UNAUTHENTICATED')
       return toUser(row)
     },
