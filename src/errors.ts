@@ -1,6 +1,8 @@
 // Every way a request can fail, on one page: the code, its HTTP status, what it says in Korean and in English.
 // `graphql/response.ts` is the only place that puts these on the wire. No message echoes a value.
 
+import { StacklessError } from './platform/stackless.ts'
+
 /** One row: the status holds for clients that ask for `application/graphql-response+json`. */
 interface ErrorRow {
   readonly status: number
@@ -151,19 +153,13 @@ export interface ErrorDetails {
 }
 
 /** A failure that the client may know about. Anything else that is thrown leaves as `INTERNAL_SERVER_ERROR`. */
-export class AuthError extends Error {
+export class AuthError extends StacklessError {
   override readonly name = 'AuthError'
   readonly code: ErrorCode
   readonly details: ErrorDetails
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
-    // An answer, not a fault: nobody asks where it came from, and to find out is a fifth of what a refusal costs. GraphQL's
-    // errors copy the stack, or else find out their own.
-    const { stackTraceLimit } = Error
-    Error.stackTraceLimit = 0
     super(code)
-    Error.stackTraceLimit = stackTraceLimit
-    this.stack = ''
     this.code = code
     this.details = details
   }

@@ -2,14 +2,15 @@
 // A server that queues without bound answers nobody in time; one that refuses early serves the others.
 
 import type { Clock } from './clock.ts'
+import { StacklessError } from './stackless.ts'
 
 /** What a gate throws instead of queueing without bound. */
-export class GateFull extends Error {
+export class GateFull extends StacklessError {
   override readonly name = 'GateFull'
 }
 
 /** What a gate throws to who left the queue. */
-export class GateLeft extends Error {
+export class GateLeft extends StacklessError {
   override readonly name = 'GateLeft'
 }
 
