@@ -1,7 +1,7 @@
 // Through the edge: the native stack of `npm run up` with TLS and three replicas, and beside it a second Envoy with the
 // same configuration, in front of three bare echoes. What both cost is counted with Envoy's own CPU.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Stack } from '../e2e/stack.ts'
 import { freePorts, startStack } from '../e2e/stack.ts'
@@ -29,12 +29,14 @@ const NO_FLOOD = 10_000_000
 export async function createEdges(stage: Stage): Promise<Edges> {
   const tools = await findTools().catch((error: Error) => error)
   if (tools instanceof Error) return { subjects: [], skipped: [`edge: ${tools.message}`] }
+  const logs = stage.path('edge-logs')
+  mkdirSync(logs)
   const stack = await startStack({
     folder: stage.path('stack'),
     replicas: REPLICAS,
     floodLimit: NO_FLOOD,
-    // Their output comes through us: little of it is kept.
-    keepLines: 20,
+    // As that of every server here: through a pipe to us we would work on the cores we measure.
+    logFolder: logs,
     env: { MUNJIGI_ACCESS_TOKEN_TTL: '12h', ...patience() },
   })
   stage.use(stack.stop)
@@ -50,17 +52,20 @@ export async function createEdges(stage: Stage): Promise<Edges> {
       { name: 'edgeEcho', load: { ...common, server: echo, counted: undefined } },
       {
         name: 'edgeMe',
-        load: { ...common, server: serverOf(stack), counted: meCount(stack.replicas) },
+        load: { ...common, server: serverOf(stack, logs), counted: meCount(stack.replicas) },
       },
     ],
     skipped: [],
   }
 }
 
-function serverOf({ url, edge, replicas }: Stack): Load['server'] {
+function serverOf({ url, edge, replicas }: Stack, logs: string): Load['server'] {
   const pids = [edge, ...replicas].map(({ pid = 0 }) => pid)
-  const complaints = () => edge.lines.concat(...replicas.map(({ lines }) => lines)).join('\n')
-  return { url, pids, complaints, emptyLog: () => {} }
+  const complaints = () => [edge, ...replicas].flatMap(({ lines }) => lines.slice(-5)).join('\n')
+  const emptyLog = () => {
+    for (const file of readdirSync(logs)) truncateSync(join(logs, file))
+  }
+  return { url, pids, complaints, emptyLog }
 }
 
 /** The same configuration but for ports, sockets and files. */

@@ -1,7 +1,15 @@
 // The whole service on one machine without containers: certificate, sqld, replicas, and Envoy with envoy/envoy.yaml.
 // The one piece of code behind `npm run up` and the tests. Everything it starts it ends, by process id.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,8 +39,10 @@ export interface StackOptions {
   readonly floodLimit?: number
   /** Whether a part that ends by itself is started again. */
   readonly restart?: boolean
-  /** Lines of output that are kept of each part. */
+  /** Lines of output that are at hand of each part. */
   readonly keepLines?: number
+  /** A folder that gets what the parts write, a file each. Without it, it comes through us. */
+  readonly logFolder?: string
   readonly onEvent?: (event: StackEvent) => void
   /** Each line of output of a part, as it comes. */
   readonly onLine?: (line: StackEvent) => void
@@ -376,13 +386,15 @@ export async function isFree(port: number): Promise<boolean> {
 interface Watch {
   readonly restart: boolean
   readonly keepLines: number
+  readonly logFolder: string | undefined
   readonly onEvent: (event: StackEvent) => void
   readonly onLine: (line: StackEvent) => void
 }
 
 function watcher(options: StackOptions): Watch {
-  const { restart = false, keepLines = 500, onEvent = () => {}, onLine = () => {} } = options
-  return { restart, keepLines, onEvent, onLine }
+  const { restart = false, keepLines = 500, logFolder } = options
+  const { onEvent = () => {}, onLine = () => {} } = options
+  return { restart, keepLines, logFolder, onEvent, onLine }
 }
 
 interface PartPlan {
@@ -397,15 +409,18 @@ interface PartPlan {
 const GRACE_MS = 20_000
 
 function createPart(watch: Watch, plan: PartPlan): Part {
-  let child: Bun.Subprocess<'ignore', 'pipe', 'pipe'> | undefined
+  const file = watch.logFolder && join(watch.logFolder, `${plan.name}.log`)
+  let child: Bun.Subprocess | undefined
   let state: Part['state'] = 'ended'
   let since = new Date()
   let deaths = 0
   const lines: string[] = []
-  return {
+  const part: Part = {
     name: plan.name,
     address: plan.address,
-    lines,
+    get lines() {
+      return file ? readFileSync(file, 'utf8').trimEnd().split('\n').slice(-watch.keepLines) : lines
+    },
     get pid() {
       return state === 'ended' ? undefined : child?.pid
     },
@@ -419,6 +434,7 @@ function createPart(watch: Watch, plan: PartPlan): Part {
     stop,
     kill: (signal) => child?.kill(signal),
   }
+  return part
 
   function become(next: Part['state']): void {
     state = next
@@ -427,25 +443,31 @@ function createPart(watch: Watch, plan: PartPlan): Part {
 
   async function start(): Promise<void> {
     become('starting')
+    const output = file ? openSync(file, 'a', 0o600) : 'pipe'
     const process = Bun.spawn(plan.command, {
       cwd: ROOT,
       env: { ...BASE_ENV, ...plan.env },
       stdin: 'ignore',
-      stdout: 'pipe',
-      stderr: 'pipe',
+      stdout: output,
+      stderr: output,
       // A group of its own: Ctrl-C reaches us alone, and we end the parts in order.
       detached: true,
     })
     child = process
-    const output = [process.stdout, process.stderr].map((stream) => readLines(stream, keep))
+    if (typeof output === 'number') closeSync(output)
+    const heard = [process.stdout, process.stderr].map(
+      (stream) => stream instanceof ReadableStream && readLines(stream, keep),
+    )
     void process.exited.then(async () => {
-      await Promise.all(output)
+      await Promise.all(heard)
       if (child === process) ended(process)
     })
     await until(`${plan.name} answers`, async () => {
       if (process.exitCode !== null || process.signalCode !== null) {
-        await Promise.all(output)
-        throw new Error(`${plan.name} ended before it answered:\n${lines.slice(-20).join('\n')}`)
+        await Promise.all(heard)
+        throw new Error(
+          `${plan.name} ended before it answered:\n${part.lines.slice(-20).join('\n')}`,
+        )
       }
       return await plan.ready()
     })
