@@ -13,12 +13,18 @@ export function quantile(sorted: readonly number[], share: number): number | und
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]
 }
 
-/** The slope of the straight line that fits best (least squares). */
-export function slope(points: ReadonlyArray<readonly [x: number, y: number]>): number {
-  const mean = (pick: 0 | 1) => points.reduce((sum, point) => sum + point[pick], 0) / points.length
-  const [x, y] = [mean(0), mean(1)]
-  const covariance = points.reduce((sum, [px, py]) => sum + (px - x) * (py - y), 0)
-  return covariance / points.reduce((sum, [px]) => sum + (px - x) ** 2, 0)
+/** The slope of the straight line that fits best (least squares), and the standard error of it. */
+export function slope(points: ReadonlyArray<readonly [x: number, y: number]>): {
+  slope: number
+  error: number
+} {
+  const sum = (of: (x: number, y: number) => number) =>
+    points.reduce((total, [x, y]) => total + of(x, y), 0)
+  const [x0, y0] = [sum((x) => x) / points.length, sum((_, y) => y) / points.length]
+  const spreadOfX = sum((x) => (x - x0) ** 2)
+  const best = sum((x, y) => (x - x0) * (y - y0)) / spreadOfX
+  const apart = sum((x, y) => (y - y0 - best * (x - x0)) ** 2)
+  return { slope: best, error: Math.sqrt(apart / (points.length - 2) / spreadOfX) }
 }
 
 /** The spread of the figures that are there, or undefined when none is. */

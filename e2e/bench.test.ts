@@ -44,7 +44,15 @@ test('medians, percentiles and slopes are those of the figures', () => {
       [1, 9],
       [2, 11],
     ]),
-  ).toBe(2)
+  ).toEqual({ slope: 2, error: 0 })
+  const zigzag = slope([
+    [0, 0],
+    [1, 1],
+    [2, 0],
+    [3, 1],
+  ])
+  expect(zigzag.slope).toBeCloseTo(0.2)
+  expect(zigzag.error).toBeCloseTo(Math.sqrt(0.08))
 })
 
 test('ratios are taken within each round', () => {
