@@ -13,7 +13,7 @@ import type { Load } from './drive.ts'
 import { CONNECTIONS, makeAccounts, meRequests } from './real.ts'
 import { writeRequests } from './requests.ts'
 import type { Server, Stage } from './stage.ts'
-import { patience } from './stage.ts'
+import { complaintsIn, patience } from './stage.ts'
 
 /** What is measured through the edge, or why nothing is. */
 export interface Edges {
@@ -61,7 +61,8 @@ export async function createEdges(stage: Stage): Promise<Edges> {
 
 function serverOf({ url, edge, replicas }: Stack, logs: string): Load['server'] {
   const pids = [edge, ...replicas].map(({ pid = 0 }) => pid)
-  const complaints = () => [edge, ...replicas].flatMap(({ lines }) => lines.slice(-5)).join('\n')
+  const complaints = () =>
+    complaintsIn([edge, ...replicas].flatMap(({ lines }) => lines).join('\n'))
   const emptyLog = () => {
     for (const file of readdirSync(logs)) truncateSync(join(logs, file))
   }

@@ -165,10 +165,11 @@ async function end(child: Bun.Subprocess): Promise<void> {
   clearTimeout(timer)
 }
 
-function complaintsIn(log: string): string {
+/** What is not in order in a log. */
+export function complaintsIn(log: string): string {
   return log
     .split('\n')
-    .filter((line) => line !== '' && !line.includes('"level":"info"'))
+    .filter((line) => line !== '' && !/"level":"info"|"type":"access"/.test(line))
     .slice(0, 5)
     .join('\n')
 }

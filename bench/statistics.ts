@@ -13,7 +13,7 @@ export function quantile(sorted: readonly number[], share: number): number | und
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]
 }
 
-/** The slope of the straight line that fits best (least squares), and the standard error of it. */
+/** The slope of the straight line that fits three points or more best (least squares), and its standard error. */
 export function slope(points: ReadonlyArray<readonly [x: number, y: number]>): {
   slope: number
   error: number

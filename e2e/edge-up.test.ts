@@ -148,7 +148,7 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
   // Elsewhere sqld outlives it: nothing tells a process there that its parent died.
   test.skipIf(!Bun.which('setpriv'))('ends with all its parts when it is killed', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'munjigi-up-'))
-    const env = { ...(await ports()), TMPDIR: folder }
+    const env: Record<string, string> = { ...(await ports()), TMPDIR: folder }
     const up = run('up.ts', ['--replicas', '1'], env)
     const all = [...(await shown(up)).values()]
     expect(all.filter(exists)).toHaveLength(3)

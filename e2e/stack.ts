@@ -41,7 +41,10 @@ export interface StackOptions {
   readonly restart?: boolean
   /** Lines of output that are at hand of each part. */
   readonly keepLines?: number
-  /** A folder that gets what the parts write, a file each. Without it, it comes through us. */
+  /**
+   * A folder that is there and gets what the parts write, a file each. Without it, it comes through us; with it `onLine`
+   * hears nothing, and the `lines` of a part are read anew each time.
+   */
   readonly logFolder?: string
   readonly onEvent?: (event: StackEvent) => void
   /** Each line of output of a part, as it comes. */
@@ -444,17 +447,8 @@ function createPart(watch: Watch, plan: PartPlan): Part {
   async function start(): Promise<void> {
     become('starting')
     const output = file ? openSync(file, 'a', 0o600) : 'pipe'
-    const process = Bun.spawn(plan.command, {
-      cwd: ROOT,
-      env: { ...BASE_ENV, ...plan.env },
-      stdin: 'ignore',
-      stdout: output,
-      stderr: output,
-      // A group of its own: Ctrl-C reaches us alone, and we end the parts in order.
-      detached: true,
-    })
+    const process = spawn(output)
     child = process
-    if (typeof output === 'number') closeSync(output)
     const heard = [process.stdout, process.stderr].map(
       (stream) => stream instanceof ReadableStream && readLines(stream, keep),
     )
@@ -472,6 +466,22 @@ function createPart(watch: Watch, plan: PartPlan): Part {
       return await plan.ready()
     })
     if (state === 'starting') become('running')
+  }
+
+  function spawn(output: number | 'pipe'): Bun.Subprocess {
+    try {
+      return Bun.spawn(plan.command, {
+        cwd: ROOT,
+        env: { ...BASE_ENV, ...plan.env },
+        stdin: 'ignore',
+        stdout: output,
+        stderr: output,
+        // A group of its own: Ctrl-C reaches us alone, and we end the parts in order.
+        detached: true,
+      })
+    } finally {
+      if (typeof output === 'number') closeSync(output)
+    }
   }
 
   function keep(line: string): void {

@@ -1,8 +1,8 @@
 // Errors that are answers, not faults.
 
 /**
- * An error without a stack: nobody asks where it came from, and to find out costs a tenth of a request. GraphQL's errors
- * copy the stack, or else find out their own, so it is empty, not absent.
+ * An error without a stack: nobody asks where it came from, and to find out is a tenth of what a refusal costs. It is empty,
+ * not absent: GraphQL's errors copy the stack of their cause, or else find out their own.
  */
 export class StacklessError extends Error {
   constructor(message?: string) {

@@ -82,11 +82,14 @@ export function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
   return insertion({ ...row, userId: toUserId(row.userId), passwordHash })
 }
 
-interface Insertion extends Record<keyof Omit<SessionRow, 'userId'>, unknown> {
+type Insertion = {
+  readonly [Column in Exclude<keyof SessionRow, 'userId'>]: SessionRow[Column] | Placeholder
+} & {
   readonly userId: UserId | Placeholder
   readonly passwordHash: PasswordHash | Placeholder
 }
 
+/** Its text: with values, or with the places for them where it is built once. */
 function insertion(row: Insertion): SQL {
   return sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
     SELECT ${row.id}, ${row.userId}, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},

@@ -1,6 +1,6 @@
 // Statements as data: a text and what stands in its places. Several of them, also of different requests, can then share one
-// transaction (group-commit.ts), and a text that every login or refresh needs is built once: that takes Drizzle as long as it
-// takes SQLite to execute it.
+// transaction (group-commit.ts), a read can send one by itself, and a text that every login or refresh needs is built once:
+// that takes Drizzle as long as it takes SQLite to execute it.
 
 import type { Client, InArgs, ResultSet } from '@libsql/client'
 import type { SQL } from 'drizzle-orm'
@@ -44,12 +44,14 @@ export function preparedStatement<Row>(
   return (values) => ({ sql, args: fillPlaceholders(params, values) as InArgs })
 }
 
-/** The rows of a statement that is sent by itself, as a read is. */
-export async function rowsOf<Row>(
+/** Reads the rows that a statement finds. Reads share nothing: it is sent by itself. */
+export async function readRows<Row>(
   { $client }: { readonly $client: Client },
   { sql, args }: Statement<Row>,
 ): Promise<readonly Row[]> {
-  return (await $client.execute({ sql, args })).rows as unknown as Row[]
+  const { rows } = await $client.execute({ sql, args })
+  // The driver's rows have a property for each column, which its type does not know.
+  return rows as unknown as Row[]
 }
 
 /** The outcomes as their statements have them: rows have a property for each column. */

@@ -39,10 +39,16 @@ export interface Known extends Pair {
   readonly onlyIf: SQL
 }
 
+/** The counts of a user, by their keys: from addresses that are not the user's, and from those that are. */
+export interface UserKeys {
+  readonly user: string
+  readonly knownAddress: string
+}
+
 /** How a user's counts end with the right password. */
 export interface Succeeded {
-  /** The two counts that begin anew. */
-  readonly clear: readonly [string, string]
+  /** They begin anew. */
+  readonly clear: UserKeys
   /** The steady count that gets its charge back, and how much that was (milliseconds). */
   readonly refund: { readonly key: string; readonly interval: number } | undefined
   /** The address that is the user's from now on, until when, and on what condition; nothing where that is known already. */
@@ -57,31 +63,31 @@ export interface Judged extends Pair {
   readonly now: number
 }
 
-/** The statements on one attempt. Their texts are long and depend on nothing but the rules: for each combination they are built once. */
+/** The statements on one attempt. */
 export interface AttemptStatements {
-  /** Charges it by every rule, or by none when one of them does not allow it yet: then it returns no row. */
+  /** The one that charges it by every rule, or by none when one of them does not allow it yet: then it returns no row. */
   charge(judged: Judged): Statement<Charged>
-  /** Finds the rule that does not allow it for longest, or none when all do by now. */
-  refusal(judged: Judged): Statement<Refusal>
+  /** The one that finds which rule does not allow it for longest, or none when all do by now. */
+  hindrance(judged: Judged): Statement<Hindrance>
 }
 
 /** Which count holds an attempt back, and until when (milliseconds since 1970). */
-export interface Refusal {
+export interface Hindrance {
   readonly key: string
   readonly nextAt: number
 }
 
-/** Makes the statements on attempts by their charges. */
+/** Makes the statements on attempts by their charges. Their texts are long: for each combination of rules they are built once. */
 export function createAttemptStatements(): (charges: readonly Charge[]) => AttemptStatements {
   const known = new Map<string, ReturnType<typeof prepare>>()
   return (charges) => {
-    const combination = charges.map(({ rule }) => rule.name).join()
-    const { charge, refusal } = known.get(combination) ?? prepare(charges)
-    known.set(combination, { charge, refusal })
+    const combination = charges.map(({ rule, onlyIf }) => `${rule.name} ${onlyIf?.known}`).join()
+    const prepared = known.get(combination) ?? prepare(charges)
+    known.set(combination, prepared)
     const keys = Object.fromEntries(charges.map(({ key }, i) => [`key${i}`, key]))
     return {
-      charge: (judged) => charge({ ...judged, ...keys }),
-      refusal: (judged) => refusal({ ...judged, ...keys }),
+      charge: (judged) => prepared.charge({ ...judged, ...keys }),
+      hindrance: (judged) => prepared.hindrance({ ...judged, ...keys }),
     }
   }
 }
@@ -100,7 +106,7 @@ function prepare(charges: readonly Charge[]) {
       SET count = excluded.count, next_at = excluded.next_at, expires_at = excluded.expires_at
       RETURNING coalesce((SELECT expires_at FROM known_addresses
         WHERE user = ${USER} AND address = ${ADDRESS}), 0) AS knownUntil`),
-    refusal: preparedStatement<Refusal>(sql`WITH ${counts(charges)}
+    hindrance: preparedStatement<Hindrance>(sql`WITH ${counts(charges)}
       SELECT key, allowed_at AS nextAt FROM counts WHERE allowed_at > ${NOW} ORDER BY allowed_at DESC LIMIT 1`),
   }
 }
@@ -128,16 +134,15 @@ function applies(onlyIf: Charge['onlyIf']): SQL {
 
 /** Begins a user's counts anew, gives the address its charge back, and remembers the address as the user's. */
 export function successStatements({ clear, refund, known }: Succeeded): Statement[] {
-  const [first, second] = clear
   const { key: refunded, interval } = refund ?? { key: '', interval: 0 }
-  const settle = settling({ first, second, refunded, interval })
+  const settle = settling({ ...clear, refunded, interval })
   return known ? [settle, ...know(known)] : [settle]
 }
 
 const settling = preparedStatement(sql`UPDATE throttles
   SET count = iif(key = ${placeholder('refunded')}, count, 0),
     next_at = iif(key = ${placeholder('refunded')}, next_at - ${placeholder('interval')}, 0)
-  WHERE key IN (${placeholder('first')}, ${placeholder('second')}, ${placeholder('refunded')})`)
+  WHERE key IN (${placeholder('user')}, ${placeholder('knownAddress')}, ${placeholder('refunded')})`)
 
 /** The two statements that remember an address as the user's, and forget the one that was not used for longest. */
 function know({ user, address, until, onlyIf }: Known): Statement[] {
@@ -153,10 +158,10 @@ function know({ user, address, until, onlyIf }: Known): Statement[] {
 /** Forgets the counts of these keys, and the addresses of a user but the one that is kept. */
 export async function forget(
   db: Db,
-  { user, keys, kept }: { user: string; keys: readonly string[]; kept: string | undefined },
+  { user, keys, kept }: { user: string; keys: UserKeys; kept: string | undefined },
 ): Promise<void> {
   await db.batch([
-    db.delete(throttles).where(inArray(throttles.key, [...keys])),
+    db.delete(throttles).where(inArray(throttles.key, Object.values(keys))),
     db
       .delete(knownAddresses)
       .where(and(eq(knownAddresses.user, user), ne(knownAddresses.address, kept ?? ''))),

@@ -5,13 +5,13 @@ import { createHmac } from 'node:crypto'
 import { AuthError } from '../errors.ts'
 import type { Database } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
-import { rowsOf } from '../storage/statement.ts'
+import { readRows } from '../storage/statement.ts'
 import { networkOf } from './address.ts'
 import type { RefusalsOptions, Refused } from './refusals.ts'
 import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
-import type { Charge, Charged, Known, Pair } from './store.ts'
+import type { Charge, Charged, Known, Pair, UserKeys } from './store.ts'
 import { createAttemptStatements, forget, successStatements } from './store.ts'
 import { sweepThrottles } from './sweep.ts'
 
@@ -162,12 +162,12 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     }: { pair: Pair; charges: readonly Charge[]; find?: Statement<Row> | undefined },
   ): Promise<Charged & { readonly found: readonly Row[] }> {
     const judged = { ...pair, now: clock.now() }
-    const attempt = statementsOn(charges)
-    const charge = attempt.charge(judged)
+    const statements = statementsOn(charges)
+    const charge = statements.charge(judged)
     const [paid, ...others] = await database.commit(find ? [charge, find] : [charge])
     const [charged] = paid.rows
     if (charged) return { ...charged, found: others.flatMap(({ rows }) => rows) }
-    const [held] = await database.read((db) => rowsOf(db, attempt.refusal(judged)))
+    const [held] = await database.read((db) => readRows(db, statements.hindrance(judged)))
     const one = charges.find(({ key }) => key === held?.key)
     if (held && one) refusals.refuse(one, held.nextAt, who)
     // Another attempt succeeded between the two statements: the next one is allowed.
@@ -189,6 +189,6 @@ function guess(rule: Rule | null, whom: string, onlyIf?: Charge['onlyIf']): Char
 }
 
 /** The counts that a right password ends. */
-function keysOf(user: string): [string, string] {
-  return [`user:${user}`, `known_address:${user}`]
+function keysOf(user: string): UserKeys {
+  return { user: `user:${user}`, knownAddress: `known_address:${user}` }
 }

@@ -5,7 +5,7 @@ import { and, eq, getTableColumns, gt, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
-import { preparedStatement, rowsOf } from '../storage/statement.ts'
+import { preparedStatement, readRows } from '../storage/statement.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
 import type { User, UserId } from './user.ts'
@@ -66,7 +66,7 @@ const preparedOfId = preparedStatement<UserRow>(
 
 /** The one user that is looked for, if there is one. */
 export async function selectUser(db: Db, which: Statement<UserRow>): Promise<UserRow | undefined> {
-  const [row] = await rowsOf(db, which)
+  const [row] = await readRows(db, which)
   return row
 }
 
