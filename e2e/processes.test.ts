@@ -3,10 +3,11 @@
 
 import { Database } from 'bun:sqlite'
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { POOL_NICE } from '../src/platform/pool-priority.ts'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
@@ -58,6 +59,36 @@ async function untilReadiness(server: Server, wanted: readonly unknown[]): Promi
 
 const tokenOf = ({ data }: Answer): string =>
   (data?.signup ?? data?.login)?.tokens.accessToken ?? 'no token'
+
+const onLinux = requires(
+  'Linux, where threads have priorities of their own',
+  existsSync('/proc/self'),
+)
+
+/** The niceness of each thread of a process, by the thread's name. */
+function nicenessIn(pid: number): ReadonlyArray<readonly [name: string, nice: number]> {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+    // Field 19 of proc(5); the third follows the name.
+    return [name, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])] as const
+  })
+}
+
+describe.skipIf(!onLinux)('the threads that hash', () => {
+  test('give way to all others, those too that begin late', async () => {
+    await using server = await startServer({ mode: 'serve', database: newFile().database })
+    const { pid } = server.process
+    await signup(server)
+    await Promise.all(Array.from({ length: 4 }, () => login(server)))
+    const threads = await until('all have given way', () => {
+      const found = Map.groupBy(nicenessIn(pid), ([name]) => name.startsWith('Bun Pool '))
+      return found.get(true)?.every(([, nice]) => nice === POOL_NICE) && found
+    })
+    expect(threads.get(true)?.length).toBeGreaterThan(0)
+    expect(threads.get(false)?.filter(([, nice]) => nice !== 0)).toEqual([])
+  })
+})
 
 describe('several processes on one file', () => {
   test('a hundred signups of one address at once make one user, and refuse the others by a code', async () => {

@@ -41,6 +41,7 @@ export async function dev(settings: Settings, parts: Parts): Promise<void> {
     app,
     database,
     log,
+    random,
     publicListener,
     metricsListener,
     signalled,

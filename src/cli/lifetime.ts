@@ -3,6 +3,8 @@
 import type { App } from '../app.ts'
 import { REQUEST_DEADLINE_MS } from '../http/routes.ts'
 import type { Log } from '../observability/log.ts'
+import { createPoolPriority } from '../platform/pool-priority.ts'
+import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
 import type { Listener } from './listen.ts'
 
@@ -11,6 +13,7 @@ export interface Running {
   readonly app: App
   readonly database: Database
   readonly log: Log
+  readonly random: Random
   readonly publicListener: Listener
   readonly metricsListener: Listener
   /** Of `firstSignal`, made before anything that takes time. */
@@ -24,6 +27,8 @@ export interface Running {
  */
 export async function serveUntilSignal(running: Running): Promise<void> {
   const { app, database, log, publicListener, metricsListener, signalled, drainSeconds } = running
+  const poolPriority = createPoolPriority(running.random)
+  poolPriority.start()
   publicListener.answer(app.fetch)
   metricsListener.answer(app.metricsFetch)
   log.info('server.started', { url: publicListener.url, metrics: `${metricsListener.url}/metrics` })
@@ -34,6 +39,7 @@ export async function serveUntilSignal(running: Running): Promise<void> {
   await Bun.sleep(drainSeconds * 1_000)
   await publicListener.close(REQUEST_DEADLINE_MS)
   app.stop()
+  poolPriority.stop()
   await metricsListener.close(0)
   database.close()
   log.info('server.stopped')

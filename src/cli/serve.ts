@@ -7,7 +7,7 @@ import type { Parts } from './parts.ts'
 
 /** Serves until a signal. Throws `PortTaken`. */
 export async function serve(config: Config, parts: Parts): Promise<void> {
-  const { log, openDatabase, createApp } = parts
+  const { log, random, openDatabase, createApp } = parts
   const signalled = firstSignal()
   const database = await openDatabase(config)
   const app = await createApp(config, database)
@@ -20,6 +20,7 @@ export async function serve(config: Config, parts: Parts): Promise<void> {
     app,
     database,
     log,
+    random,
     publicListener,
     metricsListener,
     signalled,
