@@ -55,7 +55,7 @@ export interface PasswordsOptions {
  * Who is refused is told so together with all others of this while. Who comes back at once, and floods do, would else take from
  * those who are let in what they need; and many that come together cost half each.
  */
-const REFUSED_EVERY_MS = 75
+const REFUSED_EVERY_MS = 65
 
 /** Makes the service. */
 export function createPasswords(options: PasswordsOptions): Passwords {
