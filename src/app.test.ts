@@ -1,7 +1,11 @@
 // Whole stories, through HTTP: what a client sends, what it gets, and which security events operators see.
 
 import { describe, expect, test } from 'bun:test'
+import { setImmediate } from 'node:timers/promises'
 import { createTestApp, KIM, LOGIN, ME, SIGNUP } from './testing/app.ts'
+
+const CHANGE =
+  'mutation($from: String!, $to: String!) { changePassword(currentPassword: $from, newPassword: $to) { accessToken } }'
 
 describe('signup', () => {
   test('creates a user, logs in, and says so once', async () => {
@@ -199,6 +203,31 @@ test('more passwords at once than may wait are refused at once, and the others a
   expect(refused[0]?.response.headers.get('retry-after')).toBe('1')
   expect(app.events.filter((event) => event.type === 'hash.refused')).toHaveLength(refused.length)
   expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
+})
+
+test('who finds no room is told so before anything else is looked at', async () => {
+  const app = await createTestApp({
+    config: { passwordHashConcurrency: 1, throttleUserAttempts: 0, throttleAddressAttempts: 0 },
+  })
+  const { accessToken } = (await app.run(SIGNUP, KIM)).data.signup.tokens
+  const cost = { algorithm: 'argon2id', memoryCost: 65_536, timeCost: 1 } as const
+  const slow = await Bun.password.hash(KIM.password, cost)
+  await app.database.write((db) => db.run(`UPDATE users SET password_hash = '${slow}'`))
+  const nothingRight = () => [
+    app.run(LOGIN, { email: 'no address', password: '' }),
+    app.run(SIGNUP, { email: 'no address', password: 'weak' }),
+    app.run(CHANGE, { from: 'wrong', to: 'weak' }, accessToken),
+  ]
+  const codesOf = async (answers: Promise<{ code: unknown }>[]) =>
+    (await Promise.all(answers)).map(({ code }) => code)
+
+  // One hash at work and all the places in line.
+  const crowd = Array.from({ length: 33 }, () => app.run(LOGIN, { ...KIM, password: 'wrong' }))
+  while (!/password_hash_waiting\S* 32$/m.test(await app.metrics.print())) await setImmediate()
+  expect(await codesOf(nothingRight())).toEqual(Array(3).fill('OVERLOADED'))
+  expect(await codesOf(crowd)).toEqual(Array(33).fill('INVALID_CREDENTIALS'))
+  const looked = await codesOf(nothingRight())
+  expect(looked).toEqual(['INVALID_CREDENTIALS', 'INVALID_EMAIL', 'WEAK_PASSWORD'])
 })
 
 describe('me', () => {

@@ -17,6 +17,7 @@ export async function changePassword(
 ): Promise<TokensValue> {
   const { policy, clock, database, users, passwords, sessions, throttle, tokens } = services
   const userId = toUserId(input.viewer.userId)
+  await passwords.requireRoom()
   const chosen = await policy.choose(input.newPassword, {
     field: 'newPassword',
     email: input.viewer.email,

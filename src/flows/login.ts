@@ -70,7 +70,8 @@ export function alreadyLoggedInMessage(email: string, language: Language): strin
 }
 
 async function logIn(services: Services, input: LoginInput, client: Client): Promise<LoggedIn> {
-  const { users, tokens, report, emailDigest } = services
+  const { users, passwords, tokens, report, emailDigest } = services
+  await passwords.requireRoom()
   const email = readEmail(input.email)
   const password = readPassword(input.password)
   // Nobody can have such an e-mail or password: no hash is computed, and the answer is the same.

@@ -23,11 +23,12 @@ export function signup(
   input: { email: string; password: string },
   client: Client,
 ): Promise<SignedUp> {
-  const { policy, users, sessions, tokens, metrics, report } = services
+  const { policy, users, passwords, sessions, tokens, metrics, report } = services
   return counted<SignedUp, SignupResult>(
     metrics.countSignup,
     { returned: () => 'success', thrown: RESULTS },
     async () => {
+      await passwords.requireRoom()
       const email = parseEmail(input.email, { field: 'email' })
       const password = await policy.choose(input.password, {
         field: 'password',

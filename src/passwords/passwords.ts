@@ -17,6 +17,11 @@ import type { Password } from './password.ts'
 
 /** The one place where passwords are hashed. Every verb throws `OVERLOADED` when too many are waiting. */
 export interface Passwords {
+  /**
+   * Asked first where anything comes before the hash: what is done for who is refused in the end is taken from those who are
+   * let in. No place is kept.
+   */
+  requireRoom(): Promise<void>
   /** The hash of a new password. An attempt is charged before, and may throw `RATE_LIMITED`. */
   hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
   /**
@@ -66,6 +71,10 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   metrics.declareHashing(hasher.engine, gate)
 
   return {
+    async requireRoom() {
+      if (!gate.hasRoom()) throw await refusal()
+    },
+
     hash: (password, { attempt, signal } = {}) =>
       gated({ attempt, signal, before: attempt && (() => attempt.charge()) }, () =>
         hasher.hash(password),
@@ -88,7 +97,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     return matches ?? (await hasher.verify(password, decoy))
   }
 
-  /** The order keeps floods off the disk: what is refused in memory, then what finds no room, then what is not paid for. */
+  /** The order keeps floods off the disk: what is refused in memory, then what finds no room any more, then what is not paid for. */
   async function gated<T>(
     { attempt, ...terms }: GateTerms & { readonly attempt: Attempt | undefined },
     work: () => Promise<T>,
@@ -99,12 +108,15 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     } catch (error) {
       // Nobody reads the answer, and nothing was refused.
       if (error instanceof GateLeft) throw new AuthError('OVERLOADED', { retryAfter: 1 })
-      if (!(error instanceof GateFull)) throw error
-      metrics.countHashRefused(hasher.engine)
-      report({ type: 'hash.refused', running: gate.running(), waiting: gate.waiting() })
-      await refusing.next()
-      throw new AuthError('OVERLOADED', { retryAfter: 1 })
+      throw error instanceof GateFull ? await refusal() : error
     }
+  }
+
+  async function refusal(): Promise<AuthError> {
+    metrics.countHashRefused(hasher.engine)
+    report({ type: 'hash.refused', running: gate.running(), waiting: gate.waiting() })
+    await refusing.next()
+    return new AuthError('OVERLOADED', { retryAfter: 1 })
   }
 
   async function timed<T>(work: () => Promise<T>): Promise<T> {

@@ -29,6 +29,8 @@ export interface GateLimits {
 export interface Gate {
   /** Runs `work` when there is room. Throws `GateFull` when there are too many, `GateLeft` to who leaves the queue. */
   run<T>(work: () => Promise<T>, terms?: GateTerms): Promise<T>
+  /** Whether `run` would let anybody in just now. No place is kept. */
+  hasRoom(): boolean
   running(): number
   waiting(): number
 }
@@ -61,7 +63,7 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
 
   return {
     async run(work, { before, signal } = {}) {
-      admit()
+      if (!hasRoom()) throw new GateFull()
       if (before) await prepare(before)
       await turn(signal)
       const started = clock.elapsed()
@@ -72,16 +74,17 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
         leave()
       }
     },
+    hasRoom,
     running: () => running,
     waiting,
   }
 
-  function admit(): void {
+  function hasRoom(): boolean {
     const free = limits.running - running
-    if (waiting() < free) return
+    if (waiting() < free) return true
     const { foreseen = Number.POSITIVE_INFINITY } = limits
     const wait = (waiting() / limits.running) * pace
-    if (waiting() - free >= limits.waiting || wait > foreseen) throw new GateFull()
+    return waiting() - free < limits.waiting && wait <= foreseen
   }
 
   async function prepare(before: () => Promise<unknown>): Promise<void> {

@@ -156,6 +156,7 @@ test('where too many wait, the login goes on with the hash that was checked', as
       report: () => {},
     }),
     passwords: {
+      requireRoom: () => Promise.resolve(),
       check: async (_, find) => (await find()) === OLD,
       isCurrent: () => false,
       hash: () => Promise.reject(new AuthError('OVERLOADED')),
