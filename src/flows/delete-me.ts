@@ -13,7 +13,8 @@ export async function deleteMe(
   input: { viewer: Viewer; password: string },
   client: Client,
 ): Promise<number> {
-  const { clock, database, users, sessions, throttle } = services
+  const { clock, database, users, passwords, sessions, throttle } = services
+  await passwords.requireRoom()
   const userId = toUserId(input.viewer.userId)
   const { user, passwordHash } = await users.confirm(input.viewer, input.password, client)
   const ended = await database.write((db) =>

@@ -18,8 +18,8 @@ import type { Password } from './password.ts'
 /** The one place where passwords are hashed. Every verb throws `OVERLOADED` when too many are waiting. */
 export interface Passwords {
   /**
-   * Asked first where anything comes before the hash: what is done for who is refused in the end is taken from those who are
-   * let in. No place is kept.
+   * Asked before anything else is done for a hash: work for somebody who is refused in the end is missing for those who are let
+   * in. No place is kept: `hash` and `check` may still refuse.
    */
   requireRoom(): Promise<void>
   /** The hash of a new password. An attempt is charged before, and may throw `RATE_LIMITED`. */
@@ -72,7 +72,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
 
   return {
     async requireRoom() {
-      if (!gate.hasRoom()) throw await refusal()
+      if (!gate.hasRoom()) await refuse()
     },
 
     hash: (password, { attempt, signal } = {}) =>
@@ -108,15 +108,16 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     } catch (error) {
       // Nobody reads the answer, and nothing was refused.
       if (error instanceof GateLeft) throw new AuthError('OVERLOADED', { retryAfter: 1 })
-      throw error instanceof GateFull ? await refusal() : error
+      if (error instanceof GateFull) return await refuse()
+      throw error
     }
   }
 
-  async function refusal(): Promise<AuthError> {
+  async function refuse(): Promise<never> {
     metrics.countHashRefused(hasher.engine)
     report({ type: 'hash.refused', running: gate.running(), waiting: gate.waiting() })
     await refusing.next()
-    return new AuthError('OVERLOADED', { retryAfter: 1 })
+    throw new AuthError('OVERLOADED', { retryAfter: 1 })
   }
 
   async function timed<T>(work: () => Promise<T>): Promise<T> {
