@@ -74,7 +74,7 @@ function counting(sqld: Sqld, adminPort: number): Counting {
 }
 
 const LISTS = /^select .* from "sessions" .*order by/
-const USERS_BY_ID = /^select .* from "users" where "users"."id" = \?/
+const USERS_BY_ID = /^SELECT .* FROM users WHERE id = \?$/
 const BEATS = /^select .* from "heartbeats"/
 
 async function count({ statements }: Counting, pattern: RegExp): Promise<number> {
