@@ -1,9 +1,10 @@
 // The programs of a run, and the folder they write to. Whatever was started here is stopped when the stage is left,
 // also on Ctrl-C; every server listens on 127.0.0.1 only.
 
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { withOutputTo } from '../e2e/output.ts'
 import { cpuTime, HAS_PROC, pinned } from './machine.ts'
 
 /** A server that has said that it answers. */
@@ -143,19 +144,16 @@ function spawn(
   log: string,
 ): Bun.Subprocess {
   // To a file, as in production to a collector: a pipe to us would have us working on the cores we measure.
-  const output = openSync(log, 'a', 0o600)
-  try {
-    return Bun.spawn(pinned(cores, [command, ...args]), {
+  return withOutputTo(log, (output) =>
+    Bun.spawn(pinned(cores, [command, ...args]), {
       cwd: ROOT,
       // Nothing else of this environment: a setting of the person at the keyboard must not change the figures.
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
       stdin: 'ignore',
       stdout: output,
       stderr: output,
-    })
-  } finally {
-    closeSync(output)
-  }
+    }),
+  )
 }
 
 async function end(child: Bun.Subprocess): Promise<void> {

@@ -1,4 +1,6 @@
-// Reading what a program prints, and waiting for it.
+// Reading what a program prints, and waiting for it, or having it in a file.
+
+import { closeSync, openSync } from 'node:fs'
 
 /** Waits until `stream` has held `wanted`, and gives what was read until then. Throws if it ends before. */
 export async function seen(stream: ReadableStream<Uint8Array>, wanted: string): Promise<string> {
@@ -25,4 +27,14 @@ export async function readLines(
     lines.forEach(onLine)
   }
   if (rest !== '') onLine(rest)
+}
+
+/** Opens a file for what a program prints, as long as it takes to start it; what is there stays in front. */
+export function withOutputTo<T>(file: string, start: (output: number) => T): T {
+  const output = openSync(file, 'a', 0o600)
+  try {
+    return start(output)
+  } finally {
+    closeSync(output)
+  }
 }

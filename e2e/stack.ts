@@ -1,15 +1,7 @@
 // The whole service on one machine without containers: certificate, sqld, replicas, and Envoy with envoy/envoy.yaml.
 // The one piece of code behind `npm run up` and the tests. Everything it starts it ends, by process id.
 
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +13,7 @@ import type { SecretFiles } from '../src/cli/secrets.ts'
 import { makeSecrets } from '../src/cli/secrets.ts'
 import { systemRandom } from '../src/platform/random.ts'
 import { makeDurable } from './database.ts'
-import { readLines } from './output.ts'
+import { readLines, withOutputTo } from './output.ts'
 import type { Tools } from './tools.ts'
 import { findTools } from './tools.ts'
 import { until } from './until.ts'
@@ -446,8 +438,7 @@ function createPart(watch: Watch, plan: PartPlan): Part {
 
   async function start(): Promise<void> {
     become('starting')
-    const output = file ? openSync(file, 'a', 0o600) : 'pipe'
-    const process = spawn(output)
+    const process = file ? withOutputTo(file, spawn) : spawn('pipe')
     child = process
     const heard = [process.stdout, process.stderr].map(
       (stream) => stream instanceof ReadableStream && readLines(stream, keep),
@@ -469,19 +460,15 @@ function createPart(watch: Watch, plan: PartPlan): Part {
   }
 
   function spawn(output: number | 'pipe'): Bun.Subprocess {
-    try {
-      return Bun.spawn(plan.command, {
-        cwd: ROOT,
-        env: { ...BASE_ENV, ...plan.env },
-        stdin: 'ignore',
-        stdout: output,
-        stderr: output,
-        // A group of its own: Ctrl-C reaches us alone, and we end the parts in order.
-        detached: true,
-      })
-    } finally {
-      if (typeof output === 'number') closeSync(output)
-    }
+    return Bun.spawn(plan.command, {
+      cwd: ROOT,
+      env: { ...BASE_ENV, ...plan.env },
+      stdin: 'ignore',
+      stdout: output,
+      stderr: output,
+      // A group of its own: Ctrl-C reaches us alone, and we end the parts in order.
+      detached: true,
+    })
   }
 
   function keep(line: string): void {
