@@ -1,12 +1,12 @@
 // The statements on sessions. Those that decide are one conditional statement, or one batch whose parts hold or fail together.
 
-import type { Placeholder, SQL } from 'drizzle-orm'
+import type { SQL } from 'drizzle-orm'
 import { and, desc, eq, gt, lt, lte, sql } from 'drizzle-orm'
 import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
-import { preparedStatement } from '../storage/statement.ts'
+import { preparedStatement, statement } from '../storage/statement.ts'
 import { stillHas } from '../users/store.ts'
 import { users } from '../users/table.ts'
 import type { UserId } from '../users/user.ts'
@@ -68,7 +68,8 @@ export function pastGeneration(id: SessionId, generation: number): SQL {
  * with it; no row when the password is another by now.
  */
 export function opening(row: SessionRow, passwordHash: PasswordHash): Statement<{ count: number }> {
-  return preparedOpening({ ...row, passwordHash })
+  const count = sql`(SELECT count(*) FROM sessions WHERE user_id = ${row.userId})`
+  return statement(sql`${insertIf(row, passwordHash)} RETURNING ${count} AS count`)
 }
 
 /** A user's oldest sessions beyond the newest so many. */
@@ -79,39 +80,11 @@ export function ofUserBeyond(userId: UserId, newest: number): SQL {
 
 /** The statement that opens a session while its user has this password hash and may log in. */
 export function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
-  return insertion({ ...row, userId: toUserId(row.userId), passwordHash })
-}
-
-type Insertion = {
-  readonly [Column in Exclude<keyof SessionRow, 'userId'>]: SessionRow[Column] | Placeholder
-} & {
-  readonly userId: UserId | Placeholder
-  readonly passwordHash: PasswordHash | Placeholder
-}
-
-/** Its text: with values, or with the places for them where it is built once. */
-function insertion(row: Insertion): SQL {
   return sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
     SELECT ${row.id}, ${row.userId}, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
       ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
-    WHERE ${stillHas(row.userId, row.passwordHash)}`
+    WHERE ${stillHas(toUserId(row.userId), passwordHash)}`
 }
-
-const preparedOpening = preparedStatement<{ count: number }>(
-  sql`${insertion({
-    id: placeholder('id'),
-    userId: placeholder('userId'),
-    generation: placeholder('generation'),
-    secretHash: placeholder('secretHash'),
-    createdAt: placeholder('createdAt'),
-    lastUsedAt: placeholder('lastUsedAt'),
-    expiresAt: placeholder('expiresAt'),
-    endsAt: placeholder('endsAt'),
-    clientAddress: placeholder('clientAddress'),
-    client: placeholder('client'),
-    passwordHash: placeholder('passwordHash'),
-  })} RETURNING (SELECT count(*) FROM sessions WHERE user_id = ${placeholder('userId')}) AS count`,
-)
 
 /**
  * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.

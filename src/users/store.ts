@@ -1,6 +1,6 @@
 // The statements on users.
 
-import type { Placeholder, SQL } from 'drizzle-orm'
+import type { SQL } from 'drizzle-orm'
 import { and, eq, getTableColumns, gt, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
@@ -91,10 +91,7 @@ export async function replaceHash(
 }
 
 /** True while a user has this password hash and may log in. */
-export function stillHas(
-  userId: UserId | Placeholder,
-  passwordHash: PasswordHash | Placeholder,
-): SQL {
+export function stillHas(userId: UserId, passwordHash: PasswordHash): SQL {
   return sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL)`
 }
 
