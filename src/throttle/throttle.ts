@@ -185,10 +185,14 @@ export function createThrottle(options: ThrottleOptions): Throttle {
 }
 
 function guess(rule: Rule | null, whom: string, onlyIf?: Charge['onlyIf']): Charge[] {
-  return rule ? [{ rule, key: `${rule.name}:${whom}`, ...(onlyIf ? { onlyIf } : {}) }] : []
+  return rule ? [{ rule, key: keyOf(rule.name, whom), ...(onlyIf ? { onlyIf } : {}) }] : []
 }
 
 /** The counts that a right password ends. */
 function keysOf(user: string): UserKeys {
-  return { user: `user:${user}`, knownAddress: `known_address:${user}` }
+  return { user: keyOf('user', user), knownAddress: keyOf('known_address', user) }
+}
+
+function keyOf(rule: Rule['name'], whom: string): string {
+  return `${rule}:${whom}`
 }
