@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { X509Certificate } from 'node:crypto'
 import { connect as connectHttp2 } from 'node:http2'
+import { createConnection } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Answer, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, request, startLoad } from '../envoy/load.ts'
@@ -77,6 +78,14 @@ function ownCounts(): Promise<number[]> {
         .reduce((sum, [, , count]) => sum + Number(count), 0)
     }),
   )
+}
+
+/** Connections of the edge to the replicas; those for its checks are not among them. */
+async function upstreamConnections() {
+  const url = `${stack.consoleUrl}/stats?filter=^cluster.munjigi.upstream_cx_`
+  const text = await (await fetch(url)).text()
+  const count = (name: string) => Number(new RegExp(`_${name}: (\\d+)$`, 'm').exec(text)?.[1])
+  return { active: count('active'), closedByReplicas: count('destroy_remote') }
 }
 
 /** Lines about requests that any replica wrote. */
@@ -204,6 +213,24 @@ describeStack('the replicas', () => {
     expect(shares.reduce((sum, share) => sum + share, 0)).toBe(3_000)
     for (const share of shares) expect(Math.abs(share - 1_000)).toBeLessThanOrEqual(20)
     expect(difference(await ownCounts(), ownBefore)).toEqual(shares)
+  })
+
+  test('keep a connection on which nothing was ever said longer than the edge does', async () => {
+    const before = await upstreamConnections()
+    const silent = stack.replicas.map(({ port }) => createConnection({ port, host: '127.0.0.1' }))
+    try {
+      await Promise.all(Array.from({ length: 20 }, () => ask(ME, bearer())))
+      expect((await upstreamConnections()).active).toBeGreaterThan(0)
+      await until(
+        'the edge has let go of all',
+        async () => (await upstreamConnections()).active === 0,
+      )
+      // A request on a connection that the replica is just closing would fail: always the edge has to be first.
+      expect(silent.map(({ readyState }) => readyState)).toEqual(silent.map(() => 'open'))
+      expect((await upstreamConnections()).closedByReplicas).toBe(before.closedByReplicas)
+    } finally {
+      for (const socket of silent) socket.destroy()
+    }
   })
 
   test('hear of the client what the edge knows, whatever the client says of itself', async () => {

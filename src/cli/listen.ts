@@ -29,7 +29,10 @@ export class CannotListen extends Error {
   }
 }
 
-/** Above the edge's 30 s, so that it is the edge that closes idle connections, never we under its hands. */
+/**
+ * Above the edge's 5 s, so that it is the edge that closes idle connections, never we under its hands. Bun counts it from the
+ * end of a request; a connection that has had none yet it closes after 8 to 12 s, whatever is set here.
+ */
 const IDLE_SECONDS = 120
 
 /** Listens on one port; 0 means any free one. Throws `PortTaken`. Until `answer` is called everything gets a 503. */
