@@ -1,9 +1,11 @@
-// The ceiling of refreshing: one row into a table, committed with FULL sync before the next one, through the client and
-// on the disk that the server uses, and nothing else. Arguments: a new file, seconds. Prints one line of JSON.
+// The ceiling of refreshing: one row into a table, committed with FULL sync before the next one, through the client that the
+// server uses, as it uses it, on the same disk, and nothing else. Arguments: a new file, seconds. Prints one line of JSON.
 
 import { createClient } from '@libsql/client'
+import { keepStatements } from '../src/storage/kept-statements.ts'
 import { quantile } from './statistics.ts'
 
+keepStatements()
 const [file = '', seconds = '1'] = process.argv.slice(2)
 const client = createClient({ url: `file:${file}` })
 await client.execute('PRAGMA journal_mode = WAL')

@@ -219,6 +219,7 @@ test('who finds no room is told so before anything else is looked at', async () 
       app.run(LOGIN, { email: 'no address', password: '' }),
       app.run(SIGNUP, { email: 'no address', password: 'weak' }),
       app.run(CHANGE, { from: 'wrong', to: 'weak' }, accessToken),
+      app.run('mutation { deleteMe(password: "") { sessions } }', {}, accessToken),
     ]
     return (await Promise.all(answers)).map(({ code }) => code)
   }
@@ -231,10 +232,11 @@ test('who finds no room is told so before anything else is looked at', async () 
     app.run(LOGIN, { ...wrong, email: 'lee@example.com' }),
   )
   await untilMetric(app, /^munjigi_password_hash_waiting\S* 32$/m)
-  expect(await nothingRight()).toEqual(['OVERLOADED', 'OVERLOADED', 'OVERLOADED'])
+  expect(new Set(await nothingRight())).toEqual(new Set(['OVERLOADED']))
   const codes = (await Promise.all([atWork, ...crowd])).map(({ code }) => code)
   expect(new Set(codes)).toEqual(new Set(['INVALID_CREDENTIALS']))
-  expect(await nothingRight()).toEqual(['INVALID_CREDENTIALS', 'INVALID_EMAIL', 'WEAK_PASSWORD'])
+  const known = ['INVALID_CREDENTIALS', 'INVALID_EMAIL', 'WEAK_PASSWORD', 'INVALID_CREDENTIALS']
+  expect(await nothingRight()).toEqual(known)
 })
 
 /** Resolves when what operators see matches; throws when it does not within ten thousand looks. */

@@ -18,6 +18,7 @@ import type { Random } from '../platform/random.ts'
 import { StorageFault, toFault } from './faults.ts'
 import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
+import { keepStatements } from './kept-statements.ts'
 import { migrate } from './migrate.ts'
 import { createReadReplica } from './read-replica.ts'
 import type { Outcomes, Statement } from './statement.ts'
@@ -111,6 +112,7 @@ export type Place = Pick<DatabaseOptions, 'url' | 'authToken'>
 /** Opens connections, for whoever needs more than `Database` offers. A server has `patience()` milliseconds to answer. */
 export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS): Client {
   if (url.startsWith('file:')) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
+  keepStatements()
   return createClient({
     url,
     ...(authToken ? { authToken } : {}),

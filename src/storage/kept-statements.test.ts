@@ -1,0 +1,119 @@
+// Statements that are kept: the client gets the same ones again, and nobody notices but by the time it takes.
+
+import { afterAll, beforeEach, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createClient } from '@libsql/client'
+import Binding from 'libsql'
+import { keepStatements } from './kept-statements.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-kept-statements-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let files = 0
+
+keepStatements()
+
+const INSERT = 'INSERT INTO rows (id, value) VALUES (?, ?)'
+const SELECT = 'SELECT id, value FROM rows ORDER BY id'
+
+let path = ''
+beforeEach(async () => {
+  files += 1
+  path = join(folder, `${files}.db`)
+  await openClient().execute('CREATE TABLE rows (id INTEGER PRIMARY KEY, value)')
+})
+
+function openClient() {
+  return createClient({ url: `file:${path}` })
+}
+
+test('a connection prepares a text once, and another one by itself', () => {
+  const [one, other] = [new Binding(path), new Binding(path)]
+  expect(one.prepare(SELECT)).toBe(one.prepare(SELECT))
+  expect(one.prepare(SELECT)).not.toBe(other.prepare(SELECT))
+})
+
+test('the client is one of those who get what is kept', async () => {
+  const client = openClient()
+  const kept = Binding.prototype.prepare
+  const texts: string[] = []
+  Binding.prototype.prepare = function (this: typeof Binding.prototype, text: string) {
+    texts.push(text)
+    return kept.call(this, text)
+  } as typeof kept
+  try {
+    await client.execute(SELECT)
+  } finally {
+    Binding.prototype.prepare = kept
+  }
+  expect(texts).toEqual([SELECT])
+})
+
+test('to ask for it twice changes nothing', () => {
+  const before = Binding.prototype.prepare
+  keepStatements()
+  expect(Binding.prototype.prepare).toBe(before)
+})
+
+test('each execution has its own values and its own outcome', async () => {
+  const client = openClient()
+  const values = ['가나다', 1.5, 7, null, new Uint8Array([1, 2]).buffer]
+  for (const [id, value] of values.entries()) {
+    const { rowsAffected, lastInsertRowid } = await client.execute({
+      sql: INSERT,
+      args: [id, value],
+    })
+    expect([rowsAffected, lastInsertRowid]).toEqual([1, BigInt(id)])
+  }
+  for (let times = 0; times < 2; times += 1) {
+    const { columns, rows } = await client.execute(SELECT)
+    expect(columns).toEqual(['id', 'value'])
+    expect(rows.map(({ id, value }) => [id, value])).toEqual([...values.entries()])
+  }
+  const returning = 'UPDATE rows SET value = ? WHERE id = ? RETURNING value'
+  for (const value of ['a', 'b']) {
+    const { rows } = await client.execute({ sql: returning, args: [value, 0] })
+    expect(rows.map((row) => row['value'])).toEqual([value])
+  }
+})
+
+test('a place that got no value does not keep that of somebody else', async () => {
+  const client = openClient()
+  await client.execute({ sql: INSERT, args: [1, 'of somebody else'] })
+  await expect(client.execute({ sql: INSERT, args: [2] })).rejects.toThrow('1 values for 2 places')
+  const { rows } = await client.execute(SELECT)
+  expect(rows.map(({ id }) => id)).toEqual([1])
+})
+
+test('one that has failed is prepared anew, and works', async () => {
+  const connection = new Binding(path)
+  const [insert, select] = [connection.prepare(INSERT), connection.prepare(SELECT)]
+  insert.run([1, 'a'])
+  expect(() => insert.run([1, 'a'])).toThrow('UNIQUE')
+  expect(connection.prepare(INSERT)).not.toBe(insert)
+  expect(connection.prepare(SELECT)).not.toBe(select)
+  connection.prepare(INSERT).run([2, 'b'])
+  expect(connection.prepare(SELECT).all([])).toHaveLength(2)
+})
+
+test('a table that another connection has changed or made anew is read as it is', async () => {
+  const [client, other] = [openClient(), openClient()]
+  const read = async () => (await client.execute(SELECT)).rows.map(({ id, value }) => [id, value])
+  await client.execute({ sql: INSERT, args: [1, 'old'] })
+  expect(await read()).toEqual([[1, 'old']])
+  await other.execute('ALTER TABLE rows ADD COLUMN more TEXT')
+  expect(await read()).toEqual([[1, 'old']])
+  await other.execute('DROP TABLE rows')
+  await expect(read()).rejects.toThrow('no such table')
+  await other.execute('CREATE TABLE rows (more TEXT, value, id INTEGER PRIMARY KEY)')
+  await client.execute({ sql: INSERT, args: [2, 'new'] })
+  expect(await read()).toEqual([[2, 'new']])
+})
+
+test('a connection does not keep more than some hundreds', () => {
+  const connection = new Binding(path)
+  const first = connection.prepare(SELECT)
+  for (let n = 0; n < 400; n += 1) connection.prepare(`SELECT ${n}`)
+  expect(connection.prepare(SELECT)).not.toBe(first)
+})
