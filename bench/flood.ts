@@ -11,7 +11,7 @@ import { quantile } from './statistics.ts'
 export interface Flood {
   readonly name: string
   readonly accepted: number
-  /** Accepted logins a second against those at 8 connections just before and just after. */
+  /** Accepted logins a second against those at 8 connections, just before or just after: the more of both. */
   readonly ofUnloaded: number | undefined
   readonly acceptedP99: number | undefined
   readonly refused: number
@@ -49,7 +49,7 @@ export async function flood(
   return {
     name,
     accepted: good.length,
-    ofUnloaded: (2 * perSecond(busy)) / (perSecond(before) + perSecond(after)),
+    ofUnloaded: perSecond(busy) / Math.max(perSecond(before), perSecond(after)),
     acceptedP99: p(good, 0.99),
     refused: refused.length,
     refusedP99: p(refused, 0.99),

@@ -2,10 +2,10 @@
 // server uses, as it uses it, on the same disk, and nothing else. Arguments: a new file, seconds. Prints one line of JSON.
 
 import { createClient } from '@libsql/client'
-import { keepStatements } from '../src/storage/kept-statements.ts'
+import { adaptBinding } from '../src/storage/binding.ts'
 import { quantile } from './statistics.ts'
 
-keepStatements()
+adaptBinding()
 const [file = '', seconds = '1'] = process.argv.slice(2)
 const client = createClient({ url: `file:${file}` })
 await client.execute('PRAGMA journal_mode = WAL')

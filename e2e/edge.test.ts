@@ -217,9 +217,9 @@ describeStack('the replicas', () => {
 
   test('keep a connection on which nothing was ever said longer than the edge does', async () => {
     const before = await upstreamConnections()
+    await Promise.all(Array.from({ length: 20 }, () => ask(ME, bearer())))
     const silent = stack.replicas.map(({ port }) => createConnection({ port, host: '127.0.0.1' }))
     try {
-      await Promise.all(Array.from({ length: 20 }, () => ask(ME, bearer())))
       expect((await upstreamConnections()).active).toBeGreaterThan(0)
       await until(
         'the edge has let go of all',

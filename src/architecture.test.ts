@@ -13,7 +13,7 @@ const STOREYS =
 /** Each outside library, and the only files that may open its door. */
 const DOORS: ReadonlyArray<{ library: RegExp; files: RegExp }> = [
   { library: /^(drizzle-orm|@libsql\/client)/, files: /^storage\/|\/table\.ts$|\/store\.ts$/ },
-  { library: /^libsql$/, files: /^storage\/kept-statements\.ts$/ },
+  { library: /^libsql$/, files: /^storage\/binding\.ts$/ },
   { library: /^drizzle-kit/, files: /^storage\/drizzle\.config\.ts$/ },
   {
     library: /^(graphql|graphql-yoga|@pothos\/.*|@graphql-yoga\/.*)$/,

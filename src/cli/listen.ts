@@ -31,7 +31,7 @@ export class CannotListen extends Error {
 
 /**
  * Above the edge's 5 s, so that it is the edge that closes idle connections, never we under its hands. Bun counts it from the
- * end of a request; a connection that has had none yet it closes after 8 to 12 s, whatever is set here.
+ * end of a request; a connection that has had none yet it closes after 8 to 13 s, whatever is set here.
  */
 const IDLE_SECONDS = 120
 

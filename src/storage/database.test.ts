@@ -228,7 +228,7 @@ describe('commits', () => {
     database.close()
   })
 
-  test('are made again when a lock that others met closed their connection', async () => {
+  test('are not disturbed by a write that met a lock', async () => {
     const { database, url } = await open({})
     const held = await lock(url)
     const blocked = database.write((db) => beat(db, 9))

@@ -15,10 +15,10 @@ import type { Metrics, StatementKind } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
+import { adaptBinding } from './binding.ts'
 import { StorageFault, toFault } from './faults.ts'
 import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
-import { keepStatements } from './kept-statements.ts'
 import { migrate } from './migrate.ts'
 import { createReadReplica } from './read-replica.ts'
 import type { Outcomes, Statement } from './statement.ts'
@@ -103,7 +103,7 @@ async function prepare(client: Client, options: DatabaseOptions): Promise<void> 
     await refuseUnfinished(client)
     await migrate(client)
   }
-  await patiently({ ...options, client }, MIGRATION_DEADLINE_MS, () => {}, once)
+  await patiently(options, MIGRATION_DEADLINE_MS, () => {}, once)
 }
 
 /** Where a database is. */
@@ -112,7 +112,7 @@ export type Place = Pick<DatabaseOptions, 'url' | 'authToken'>
 /** Opens connections, for whoever needs more than `Database` offers. A server has `patience()` milliseconds to answer. */
 export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS): Client {
   if (url.startsWith('file:')) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
-  keepStatements()
+  adaptBinding()
   return createClient({
     url,
     ...(authToken ? { authToken } : {}),
@@ -242,7 +242,7 @@ function createDatabase(
     run: () => Promise<T>,
   ): Promise<T> {
     return patiently(
-      { ...options, client },
+      options,
       first - clock.elapsed(),
       () => metrics.countRetry(kind),
       () => late.run(last, run),
@@ -273,7 +273,7 @@ async function execute(
 
 /** Repeats what the database was too busy for (and therefore did not execute), with growing, uneven pauses. */
 async function patiently<T>(
-  { clock, random, client, url }: DatabaseOptions & { client: Client },
+  { clock, random }: Pick<DatabaseOptions, 'clock' | 'random'>,
   patience: number,
   onRetry: () => void,
   run: () => Promise<T>,
@@ -284,9 +284,6 @@ async function patiently<T>(
       return await run()
     } catch (error) {
       if (toFault(error).code !== 'busy') throw error
-      // The binding leaves the statement that met the lock unfinished, and while one is, SQLite commits nothing on its
-      // connection: what is written next would be acknowledged and lost. So the connections are opened anew.
-      if (url.startsWith('file:')) await client.reconnect()
       if (clock.elapsed() >= deadline) throw error
     }
     onRetry()

@@ -23,9 +23,6 @@ export function toFault(error: unknown): StorageFault {
   const detail =
     causes.map(codeOf).find((code) => code !== '') ?? (isLate(causes) ? 'TIMEOUT' : 'unknown')
   if (/UNIQUE constraint failed/.test(messages)) return new StorageFault('conflict', 'unique')
-  // Ours, closed for another statement (database.ts) before this one was begun.
-  if (/connection was closed while this operation was in flight/.test(messages))
-    return new StorageFault('busy', detail)
   if (/database (?:table )?is locked|SQLITE_BUSY/.test(messages) || detail === 'SQLITE_BUSY')
     return new StorageFault('busy', detail)
   if (/database or disk is full|SQLITE_FULL/.test(messages)) return new StorageFault('full', detail)

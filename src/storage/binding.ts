@@ -1,6 +1,5 @@
-// Statements on a database file are prepared once for each connection. @libsql/client prepares each of them again for every
-// execution, which is a third of what a short write costs, and has no setting for that. So what it prepares with, its
-// binding's `prepare`, gives out again what it made before.
+// libSQL's binding, with what @libsql/client lacks and has no setting for: a connection to a file prepares a text once instead of
+// for every execution, and a connection that met the lock of somebody else is closed.
 
 import Binding from 'libsql'
 import type { Recent } from '../platform/recent.ts'
@@ -23,6 +22,7 @@ interface Statement extends Executable {
 /** A connection to a file. */
 interface Connection {
   prepare(sql: string): Executable
+  close(): void
 }
 
 /** For each connection. Far more than we have: texts that occur once must not drive out the others. */
@@ -31,8 +31,8 @@ const KEPT = 200
 const connections: Connection = Binding.prototype
 const prepareAnew = connections.prepare as (sql: string) => Statement
 
-/** From now on the connections of this process keep what they prepare. */
-export function keepStatements(): void {
+/** From now on the connections of this process are such. Their texts name all columns: `*` would be what it was the first time. */
+export function adaptBinding(): void {
   if (connections.prepare !== prepareAnew) return
   const kept = new WeakMap<Connection, Recent<Executable>>()
   connections.prepare = function (sql) {
@@ -40,20 +40,31 @@ export function keepStatements(): void {
     kept.set(this, statements)
     const known = statements.get(sql)
     if (known) return known
-    const statement = keep(prepareAnew.call(this, sql), () => kept.delete(this))
+    const onFailure = (error: unknown) => {
+      kept.delete(this)
+      if (isLocked(error)) this.close()
+    }
+    const statement = keep(prepareAnew.call(this, sql), onFailure)
     statements.set(sql, statement)
     return statement
   }
 }
 
+/**
+ * Whether the statement met a lock. The binding leaves it unfinished then, and while one is, SQLite commits nothing on its
+ * connection: what is written next would be acknowledged and lost. A closed connection the client drops, and opens another.
+ */
+function isLocked(error: unknown): boolean {
+  return error instanceof Binding.SqliteError && ((error.rawCode ?? 0) & 0xff) === SQLITE_BUSY
+}
+
+const SQLITE_BUSY = 5
+
 /** How the client learns that it should ask for the number of changed rows. It drops the error. */
 const NO_ROWS = new Error('this statement gives no rows')
 
-/**
- * The client sets the same modes each time, so they are set once. `forget` is called when the statement has failed: it may not
- * have come to its end, and while it has not, SQLite commits nothing on its connection.
- */
-function keep(statement: Statement, forget: () => void): Executable {
+/** The client sets the same modes each time, so they are set once. */
+function keep(statement: Statement, onFailure: (error: unknown) => void): Executable {
   statement.safeIntegers(true)
   const hasRows = statement.reader
   if (hasRows) statement.raw(true)
@@ -70,14 +81,14 @@ function keep(statement: Statement, forget: () => void): Executable {
   }
 
   function execute<T>([values]: readonly unknown[], work: () => T): T {
-    // A place without a value would keep that of the last execution.
-    const given = Array.isArray(values) ? values.length : 0
-    places ??= given
-    if (given !== places) throw new TypeError(`${given} values for ${places} places`)
     try {
+      // A place that gets no value would keep that of the last execution.
+      const given = Array.isArray(values) ? values.length : 0
+      places ??= given
+      if (given !== places) throw new TypeError(`${given} values, and ${places} before`)
       return work()
     } catch (error) {
-      forget()
+      onFailure(error)
       throw error
     }
   }

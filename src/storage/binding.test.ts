@@ -1,18 +1,19 @@
-// Statements that are kept: the client gets the same ones again, and nobody notices but by the time it takes.
+// Statements that are kept: the client gets the same ones again, and nobody notices but by the time it takes. And connections
+// that met a lock: they are closed before anything is written on them that would be lost.
 
-import { afterAll, beforeEach, expect, test } from 'bun:test'
+import { afterAll, beforeEach, describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
 import Binding from 'libsql'
-import { keepStatements } from './kept-statements.ts'
+import { adaptBinding } from './binding.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'munjigi-kept-statements-'))
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-binding-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 let files = 0
 
-keepStatements()
+adaptBinding()
 
 const INSERT = 'INSERT INTO rows (id, value) VALUES (?, ?)'
 const SELECT = 'SELECT id, value FROM rows ORDER BY id'
@@ -52,7 +53,7 @@ test('the client is one of those who get what is kept', async () => {
 
 test('to ask for it twice changes nothing', () => {
   const before = Binding.prototype.prepare
-  keepStatements()
+  adaptBinding()
   expect(Binding.prototype.prepare).toBe(before)
 })
 
@@ -81,9 +82,16 @@ test('each execution has its own values and its own outcome', async () => {
 test('a place that got no value does not keep that of somebody else', async () => {
   const client = openClient()
   await client.execute({ sql: INSERT, args: [1, 'of somebody else'] })
-  await expect(client.execute({ sql: INSERT, args: [2] })).rejects.toThrow('1 values for 2 places')
+  await expect(client.execute({ sql: INSERT, args: [2] })).rejects.toThrow('1 values, and 2 before')
+  await client.execute({ sql: INSERT, args: [3, 'of a third'] })
   const { rows } = await client.execute(SELECT)
-  expect(rows.map(({ id }) => id)).toEqual([1])
+  expect(rows.map(({ id }) => id)).toEqual([1, 3])
+})
+
+test('an integer that a number cannot hold is refused, not rounded', async () => {
+  const read = 'SELECT 9007199254740993 AS n'
+  for (let times = 0; times < 2; times += 1)
+    await expect(openClient().execute(read)).rejects.toThrow('cannot be safely represented')
 })
 
 test('one that has failed is prepared anew, and works', async () => {
@@ -116,4 +124,44 @@ test('a connection does not keep more than some hundreds', () => {
   const first = connection.prepare(SELECT)
   for (let n = 0; n < 400; n += 1) connection.prepare(`SELECT ${n}`)
   expect(connection.prepare(SELECT)).not.toBe(first)
+})
+
+describe('a lock held by somebody else', () => {
+  test('closes the connection that met it, and no other', () => {
+    const [holder, one, other] = [new Binding(path), new Binding(path), new Binding(path)]
+    for (const connection of [holder, one, other]) connection.prepare(SELECT).all([])
+    holder.prepare('BEGIN IMMEDIATE').run([])
+    expect(() => one.prepare(INSERT).run([1, 'a'])).toThrow('locked')
+    expect([holder.open, one.open, other.open]).toEqual([true, false, true])
+    holder.prepare('ROLLBACK').run([])
+  })
+
+  test('is met in a transaction, which the client can leave', async () => {
+    const [client, other] = [openClient(), openClient()]
+    const held = await other.transaction('write')
+    const transaction = await client.transaction('deferred')
+    await expect(transaction.execute({ sql: INSERT, args: [1, 'a'] })).rejects.toThrow('locked')
+    transaction.close()
+    await expect(client.transaction('write')).rejects.toThrow('locked')
+    await held.rollback()
+    await client.execute({ sql: INSERT, args: [2, 'b'] })
+    const { rows } = await openClient().execute(SELECT)
+    expect(rows.map(({ id }) => id)).toEqual([2])
+  })
+
+  test('leaves nothing behind that keeps the log of writes from being emptied, whoever read meanwhile', async () => {
+    const [client, other] = [openClient(), openClient()]
+    await client.execute('PRAGMA journal_mode = WAL')
+    for (let round = 1; round <= 5; round += 1) {
+      const held = await other.transaction('write')
+      const batch = client.batch([{ sql: INSERT, args: [round, 'a'] }], 'deferred')
+      const reads = Array.from({ length: 20 }, () => client.execute(SELECT))
+      await expect(batch).rejects.toThrow('locked')
+      await Promise.all(reads)
+      await held.rollback()
+      await client.execute({ sql: INSERT, args: [round, 'b'] })
+      const { rows } = await other.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+      expect(rows.map((row) => row['busy'])).toEqual([0])
+    }
+  })
 })
