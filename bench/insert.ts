@@ -1,13 +1,11 @@
 // The ceiling of refreshing: one row into a table, committed with FULL sync before the next one, through the client that the
 // server uses, as it uses it, on the same disk, and nothing else. Arguments: a new file, seconds. Prints one line of JSON.
 
-import { createClient } from '@libsql/client'
-import { adaptBinding } from '../src/storage/binding.ts'
+import { connect } from '../src/storage/database.ts'
 import { quantile } from './statistics.ts'
 
-adaptBinding()
 const [file = '', seconds = '1'] = process.argv.slice(2)
-const client = createClient({ url: `file:${file}` })
+const client = connect({ url: `file:${file}` })
 await client.execute('PRAGMA journal_mode = WAL')
 await client.execute('CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, value TEXT NOT NULL)')
 // FULL is the default of each of the client's connections; another would make this no ceiling.

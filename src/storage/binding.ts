@@ -4,6 +4,7 @@
 import Binding from 'libsql'
 import type { Recent } from '../platform/recent.ts'
 import { createRecent } from '../platform/recent.ts'
+import { toFault } from './faults.ts'
 
 /** What the client does with a statement. */
 interface Executable {
@@ -36,29 +37,20 @@ export function adaptBinding(): void {
   if (connections.prepare !== prepareAnew) return
   const kept = new WeakMap<Connection, Recent<Executable>>()
   connections.prepare = function (sql) {
-    const statements = kept.get(this) ?? createRecent<Executable>(KEPT)
-    kept.set(this, statements)
-    const known = statements.get(sql)
+    const known = kept.get(this)?.get(sql)
     if (known) return known
-    const onFailure = (error: unknown) => {
+    const statement = keep(prepareAnew.call(this, sql), (error) => {
       kept.delete(this)
-      if (isLocked(error)) this.close()
-    }
-    const statement = keep(prepareAnew.call(this, sql), onFailure)
+      // The binding leaves a statement that met a lock unfinished, and while one is, SQLite commits nothing on its connection:
+      // what is written next would be acknowledged and lost. A closed connection the client drops, and opens another.
+      if (toFault(error).code === 'busy') this.close()
+    })
+    const statements = kept.get(this) ?? createRecent<Executable>(KEPT)
     statements.set(sql, statement)
+    kept.set(this, statements)
     return statement
   }
 }
-
-/**
- * Whether the statement met a lock. The binding leaves it unfinished then, and while one is, SQLite commits nothing on its
- * connection: what is written next would be acknowledged and lost. A closed connection the client drops, and opens another.
- */
-function isLocked(error: unknown): boolean {
-  return error instanceof Binding.SqliteError && ((error.rawCode ?? 0) & 0xff) === SQLITE_BUSY
-}
-
-const SQLITE_BUSY = 5
 
 /** How the client learns that it should ask for the number of changed rows. It drops the error. */
 const NO_ROWS = new Error('this statement gives no rows')

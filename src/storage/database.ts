@@ -283,8 +283,7 @@ async function patiently<T>(
     try {
       return await run()
     } catch (error) {
-      if (toFault(error).code !== 'busy') throw error
-      if (clock.elapsed() >= deadline) throw error
+      if (toFault(error).code !== 'busy' || clock.elapsed() >= deadline) throw error
     }
     onRetry()
     await Bun.sleep(pause * (0.5 + random.fraction()))
