@@ -25,6 +25,8 @@ const RATE = 100
 /** Between a signal and the moment when the edge has heard of it, some more are on their way to the dead. */
 const SLACK = 10
 const EMAIL = 'kim@example.com'
+/** Of somebody who comes after a backup. */
+const LATE = 'late@example.com'
 const PASSWORD = 'correct horse battery staple'
 
 /**
@@ -88,7 +90,7 @@ async function copyCertificate(project: Compose): Promise<string> {
   return await project.run(...COPY.split(' ').slice(2, -2))
 }
 
-function mutation(field: string, selection: string): object {
+function mutation(field: string, selection: string): { query: string } {
   return { query: `mutation { ${field}(email: "${EMAIL}", password: "${PASSWORD}") ${selection} }` }
 }
 
@@ -543,6 +545,11 @@ describeCompose('under load', () => {
   })
 })
 
+/** A command of the command line, as docs/operations.md has it called. */
+async function operate(...args: string[]): Promise<string> {
+  return await compose.run('run', '--rm', '-T', 'operator', ...args)
+}
+
 describeCompose('a new secret', () => {
   test('comes in the three steps of docs/operations.md, and nothing fails', async () => {
     const show = '--rm -T --no-deps --entrypoint cat secrets /secrets/munjigi/secret'.split(' ')
@@ -552,7 +559,7 @@ describeCompose('a new secret', () => {
     let { refreshToken } = dataOf(await send(login)).login.tokens
     const load = loadOfMe()
     for (const option of [[], ['--use-next'], ['--drop-previous']]) {
-      await compose.run('run', '--rm', '-T', 'rotate-secret', ...option)
+      await operate('secrets', 'rotate', ...option)
       await rollOut(compose, consoleUrl, () => {})
       const query = `mutation { refresh(refreshToken: "${refreshToken}") { refreshToken } }`
       refreshToken = dataOf(await send({ query })).refresh.refreshToken
@@ -560,8 +567,65 @@ describeCompose('a new secret', () => {
     expect(await failuresOf(load)).toEqual([])
     expect(await secret()).toMatch(/^[\w-]{64}$/)
     expect(await secret()).not.toBe(old)
-    await expect(compose.run('run', '--rm', '-T', 'rotate-secret', '--use-next')).rejects.toThrow()
+    await expect(operate('secrets', 'rotate', '--use-next')).rejects.toThrow()
   }, 300_000)
+})
+
+describeCompose('the profile backup', () => {
+  const { services } = Bun.YAML.parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8')) as {
+    services: { backup: { healthcheck: { test: string[] } } }
+  }
+  const inVolume = (...command: string[]) =>
+    compose.run('run', '--rm', '-T', '--no-deps', '--entrypoint', command.join(' '), 'operator')
+  const backups = async () => (await inVolume('ls', '/backups')).trim().split('\n')
+
+  /** What the engine asks every half minute. */
+  async function isHealthy(id: string): Promise<boolean> {
+    const [, ...command] = services.backup.healthcheck.test
+    const asked = docker('exec', id, ...command.map((word) => word.replaceAll('$$', '$')))
+    return await asked.then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /** Resolves when it has made a backup, or has failed to. */
+  async function rests(id: string, seconds: number): Promise<void> {
+    await until('it rests', async () => (await docker('top', id)).includes(`sleep ${seconds}`))
+  }
+
+  test('gives up old backups for a new one only, and tells when there is none', async () => {
+    await inVolume('touch', '-d', "'20 days ago'", '/backups/old.backup', '/backups/x.partial-1')
+    const nowhere = 'MUNJIGI_DATABASE_URL=http://127.0.0.1:1'
+    const name = await compose.run('run', '-d', '--no-deps', '-e', nowhere, 'backup')
+    await rests(name.trim(), 600)
+    expect(await backups()).toEqual(['old.backup'])
+    expect(await isHealthy(name.trim())).toBe(false)
+    await docker('rm', '--force', name.trim())
+
+    await compose.run('--profile', 'backup', 'up', '-d', '--no-deps', 'backup')
+    const [service] = await compose.containers('backup')
+    await rests(service?.id ?? '', 86_400)
+    expect(await backups()).toEqual([expect.stringMatching(/^\d{8}T\d{6}Z\.backup$/)])
+    expect(await isHealthy(service?.id ?? '')).toBe(true)
+    expectShut((await containersOfProject()).filter((one) => one.service === 'backup'))
+  })
+
+  test('is restored from as docs/operations.md says', async () => {
+    const name = `${crypto.randomUUID()}.backup`
+    await operate('backup', `/backups/${name}`)
+    const late = { query: mutation('signup', '{ user { id } }').query.replace(EMAIL, LATE) }
+    dataOf(await send(late))
+    const page = readFileSync(join(ROOT, 'docs', 'operations.md'), 'utf8')
+    const [, block = ''] = /```sh\n(docker compose stop munjigi\n[^`]*)```/.exec(page) ?? []
+    for (const line of block.replaceAll('NAME', name).trim().split('\n'))
+      await compose.run(...line.split(' ').slice(2))
+    await allUp(3)
+    const login = mutation('login', '{ ... on LoggedIn { tokens { accessToken } } }')
+    token = dataOf(await send(login)).login.tokens.accessToken
+    const lost = { query: login.query.replace(EMAIL, LATE) }
+    expect((await send(lost)).body).toContain('INVALID_CREDENTIALS')
+  })
 })
 
 describeCompose('a version that does not start', () => {

@@ -30,11 +30,10 @@ const NEXT = 'the next secret of a test, of more than thirty-two bytes'
 const TOKENS = '{ accessToken refreshToken }'
 const SETTINGS = { ...UNTHROTTLED, MUNJIGI_JWKS_MAX_AGE: '1s', MUNJIGI_ACCESS_TOKEN_TTL: '10s' }
 
-/** The words behind `bun --no-env-file src/main.ts` that `docker compose run --rm rotate-secret` stands for. */
+const ROTATE = ['secrets', 'rotate']
 const { services } = Bun.YAML.parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8')) as {
-  services: Record<string, { entrypoint: string[]; environment: object; volumes: string[] }>
+  services: Record<string, { environment: object; volumes: string[] }>
 }
-const [, , , ...ROTATE] = services['rotate-secret']?.entrypoint ?? []
 
 interface Tokens {
   readonly accessToken: string
@@ -268,13 +267,13 @@ describe('a step', () => {
 })
 
 test('in Compose it replaces the file that the replicas read', () => {
-  const [rotate, replica] = [services['rotate-secret'], services['munjigi']]
-  expect(replica?.environment).toMatchObject(rotate?.environment ?? {})
-  expect(rotate?.volumes).toEqual(['secrets:/run/secrets'])
+  const [operator, replica] = [services['operator'], services['munjigi']]
+  expect(operator?.environment).toEqual(replica?.environment)
+  expect(operator?.volumes).toContain('secrets:/run/secrets')
   expect(replica?.volumes).toEqual(['secrets:/run/secrets:ro'])
   const manual = readFileSync(join(ROOT, 'docs', 'operations.md'), 'utf8')
   const steps = ['', ' --use-next', ' --drop-previous'].map(
-    (option) => `docker compose run --rm rotate-secret${option}\nnpm run rollout\n`,
+    (option) => `docker compose run --rm operator secrets rotate${option}\nnpm run rollout\n`,
   )
   expect(steps.filter((lines) => !manual.includes(lines))).toEqual([])
 })
