@@ -4,12 +4,14 @@
 import { Database } from 'bun:sqlite'
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import {
+  chownSync,
   copyFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -313,6 +315,22 @@ describe('a checkpoint in the middle of a backup of a server', () => {
   )
 })
 
+const isRoot = process.getuid?.() === 0
+
+test.skipIf(!requires('root, who restores for others', isRoot)).each(['a file', 'a folder'])(
+  'what root restores belongs to whom %s there belongs',
+  async (what) => {
+    const { url, file } = await smallBackup()
+    const home = newFolder()
+    const path = join(home, 'munjigi.db')
+    if (what === 'a file') copyFileSync(url.slice('file:'.length), path)
+    chownSync(what === 'a file' ? path : home, 1_234, 1_235)
+    expect((await munjigi(`file:${path}`, 'restore', '--replace', file).ended).exitCode).toBe(0)
+    const { uid, gid, mode } = statSync(path)
+    expect([uid, gid, mode & 0o777]).toEqual([1_234, 1_235, 0o600])
+  },
+)
+
 describe('a restore refuses', () => {
   test.each([
     ['what was cut short', (path: string) => truncateSync(path, Bun.file(path).size - 1)],
@@ -360,6 +378,24 @@ describe('a restore refuses', () => {
     expect([exitCode, stderr]).toEqual([1, expect.stringContaining('stop all replicas')])
     expect(await loginOutcome(server.url, 'small-1@example.com')).toBe('LoggedIn')
   })
+
+  test.each(['-wal', '-journal'])(
+    'a place where the %s of another database was left',
+    async (suffix) => {
+      const { file } = await smallBackup()
+      const path = join(newFolder(), 'munjigi.db')
+      writeFileSync(`${path}${suffix}`, 'what was written last')
+      for (const option of ['--dry-run', '--replace']) {
+        const { exitCode, stderr } = await munjigi(`file:${path}`, 'restore', option, file).ended
+        expect([exitCode, stderr]).toEqual([
+          1,
+          expect.stringContaining(`${path}${suffix} is there`),
+        ])
+      }
+      expect(readFileSync(`${path}${suffix}`, 'utf8')).toBe('what was written last')
+      expect(existsSync(path)).toBe(false)
+    },
+  )
 
   test('to make anything in a dry run', async () => {
     const { file } = await smallBackup()

@@ -2,7 +2,7 @@
 
 import type { Settings } from '../config.ts'
 import type { Clock } from '../platform/clock.ts'
-import { writeNewFile } from '../platform/place-file.ts'
+import { rewindable, writeNewFile } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { backUp } from '../storage/backup.ts'
 import type { Manifest } from '../storage/snapshot.ts'
@@ -36,17 +36,7 @@ export async function backup(
   const place = { url: settings.databaseUrl, authToken: settings.databaseAuthToken }
   try {
     const manifest = await writeNewFile(path, random, (handle) => {
-      let position = 0
-      const file = {
-        async rewind() {
-          await handle.truncate(0)
-          position = 0
-        },
-        async write(bytes: Uint8Array) {
-          await handle.write(bytes, 0, bytes.length, position)
-          position += bytes.length
-        },
-      }
+      const file = rewindable(handle)
       return backUp({ place, secret, version, clock, random, file, onProgress: progress.at })
     })
     progress.end()

@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs'
 import type { OpenBackup } from '../storage/restore.ts'
 import { checkBackup, fill, openBackup } from '../storage/restore.ts'
-import { restoreTarget, TargetInUse } from '../storage/restore-target.ts'
+import { LeftBehind, restoreTarget, TargetInUse } from '../storage/restore-target.ts'
 import type { BackupParts } from './backup.ts'
 import { describe } from './backup.ts'
 import { readBackupSecrets } from './backup-secret.ts'
@@ -32,7 +32,7 @@ export async function restore(
   const target = restoreTarget({ url, authToken: settings.databaseAuthToken }, random)
   // All of it is read once before anything is changed: a broken backup must not cost what is there.
   const { manifest } = await withProgress('reading', parts, await open(), checkBackup)
-  const there = await target.rows()
+  const there = await target.rows().catch(explainPlace)
   const isEmpty = Object.keys(there).length === 0
   const state = `${url} ${isEmpty ? 'is empty' : `holds ${countsOf(there)}`}`
   if (options.dryRun)
@@ -44,7 +44,9 @@ export async function restore(
   if (!isEmpty && !options.replace)
     throw new NothingFound(`${state}: add --replace to give that up for the backup`)
   await withProgress('restoring', parts, await open(), async (backup, onProgress) => {
-    await target.replace((client) => fill(client, backup, { clock, onProgress })).catch(explainUse)
+    await target
+      .replace((client) => fill(client, backup, { clock, onProgress }))
+      .catch(explainPlace)
   })
   print(options.json, manifest, `${describe(manifest)}\n\nrestored; all sessions have ended`)
 }
@@ -70,7 +72,12 @@ function countsOf(rows: Readonly<Record<string, number>>): string {
     .join(', ')
 }
 
-function explainUse(error: unknown): never {
-  if (!(error instanceof TargetInUse)) throw error
-  throw new NothingFound(`the database is in use (${error.message}): stop all replicas first`)
+function explainPlace(error: unknown): never {
+  if (error instanceof TargetInUse)
+    throw new NothingFound(`the database is in use (${error.message}): stop all replicas first`)
+  if (error instanceof LeftBehind)
+    throw new NothingFound(
+      `${error.message} is there, of a database that is not: move it to where that one went`,
+    )
+  throw error
 }

@@ -2,7 +2,7 @@
 // takes no name from a file that is there.
 
 import type { FileHandle } from 'node:fs/promises'
-import { link, open, rename, rm } from 'node:fs/promises'
+import { chown, link, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Random } from './random.ts'
 
@@ -28,6 +28,38 @@ export async function writeNewFile<T>(
   } finally {
     await rm(draft, { force: true })
   }
+}
+
+/** A file that is written from its beginning on, perhaps several times. */
+export interface Rewindable {
+  /** Forgets what was written: it begins again. */
+  rewind(): Promise<void>
+  write(bytes: Uint8Array): Promise<void>
+}
+
+/** An open file as one that can begin again. Throws the system's errors. */
+export function rewindable(file: FileHandle): Rewindable {
+  let position = 0
+  return {
+    async rewind() {
+      await file.truncate(0)
+      position = 0
+    },
+    async write(bytes) {
+      // One call may write less than all: to a full disk, or over a limit.
+      for (let from = 0; from < bytes.length; ) {
+        const { bytesWritten } = await file.write(bytes, from, bytes.length - from, position)
+        from += bytesWritten
+        position += bytesWritten
+      }
+    },
+  }
+}
+
+/** Has a file belong to whoever `like`, a file or a folder, belongs to: root may have made it for somebody else. */
+export async function giveToOwnerOf(like: string, path: string): Promise<void> {
+  const [own, other] = await Promise.all([stat(path), stat(like)])
+  if (own.uid !== other.uid) await chown(path, other.uid, other.gid)
 }
 
 /** Gives a finished file its name, in the place of what has it, and makes that last. */

@@ -3,6 +3,7 @@
 
 import type { Client } from '@libsql/client'
 import type { Clock } from '../platform/clock.ts'
+import type { Rewindable } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { createSealer } from './archive.ts'
 import type { Place } from './database.ts'
@@ -10,13 +11,6 @@ import { connect } from './database.ts'
 import { toFault } from './faults.ts'
 import type { Manifest } from './snapshot.ts'
 import { readSnapshot } from './snapshot.ts'
-
-/** Where the bytes go. */
-export interface BackupFile {
-  /** Forgets what was written: it begins again. */
-  rewind(): Promise<void>
-  write(bytes: Uint8Array): Promise<void>
-}
 
 /** What a backup is made from. */
 export interface BackupOptions {
@@ -27,7 +21,8 @@ export interface BackupOptions {
   readonly version: string
   readonly clock: Clock
   readonly random: Random
-  readonly file: BackupFile
+  /** Where the bytes go. */
+  readonly file: Rewindable
   readonly onProgress: (rows: number, of: number) => void
 }
 

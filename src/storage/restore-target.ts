@@ -1,8 +1,9 @@
 // The two kinds of place that a backup can be restored to, and how each keeps what is half done from looking whole.
 
 import { existsSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Client } from '@libsql/client'
-import { besideOf, putInPlace } from '../platform/place-file.ts'
+import { besideOf, giveToOwnerOf, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import type { Place } from './database.ts'
 import { connect, fileOf } from './database.ts'
@@ -11,15 +12,20 @@ import { beginOnServer, endOnServer, rowsIn } from './restore.ts'
 
 /** Where a backup is to be restored. */
 export interface RestoreTarget {
-  /** How many rows it holds, by table; nothing where it was never used. */
+  /** How many rows it holds, by table; nothing where it was never used. Throws `LeftBehind`. */
   rows(): Promise<Readonly<Record<string, number>>>
-  /** Gives `work` an empty database, and makes it the one of this place when `work` is done. Throws `TargetInUse`. */
+  /** Gives `work` an empty database, and makes it the one of this place when `work` is done. Throws `TargetInUse`, `LeftBehind`. */
   replace(work: (client: Client) => Promise<void>): Promise<void>
 }
 
 /** A replica still works on the database. */
 export class TargetInUse extends Error {
   override readonly name = 'TargetInUse'
+}
+
+/** Beside the place is what belonged to a database that is gone: SQLite would take it for the new one's, and put old rows into it. */
+export class LeftBehind extends Error {
+  override readonly name = 'LeftBehind'
 }
 
 /** Milliseconds that one answer of a server may take. */
@@ -38,7 +44,8 @@ function fileTarget(url: string, random: Random): RestoreTarget {
   // One for all: a connection is not closed before its statements are collected, and would look like another's.
   let old: Client | undefined
   const there = () => {
-    if (!old && existsSync(path)) old = connect({ url })
+    if (!existsSync(path)) requireNothingLeft(path)
+    else old ??= connect({ url })
     return old
   }
   return {
@@ -58,6 +65,7 @@ function fileTarget(url: string, random: Random): RestoreTarget {
         })
         // Again, for whoever came meanwhile.
         await takeAlone(there())
+        await giveToOwnerOf(existsSync(path) ? path : dirname(path), draft)
         await putInPlace(draft, path)
       } finally {
         old?.close()
@@ -65,6 +73,11 @@ function fileTarget(url: string, random: Random): RestoreTarget {
       }
     },
   }
+}
+
+function requireNothingLeft(path: string): void {
+  const left = [`${path}-wal`, `${path}-journal`].find((file) => existsSync(file))
+  if (left) throw new LeftBehind(left)
 }
 
 /** Leaving write-ahead mode is granted only to who is alone; and what was written ahead is in the file then. */
