@@ -71,7 +71,12 @@ function tokensOf(keys: KeyRing) {
   })
 }
 
-const KIM = { userId: 'usr_1', email: 'kim@example.com', sessionId: 'ses_1' }
+const KIM = {
+  userId: 'usr_1',
+  email: 'kim@example.com',
+  sessionId: 'ses_1',
+  sessionExpiresIn: 2_592_000,
+}
 
 async function failure(work: Promise<unknown>): Promise<unknown> {
   return await work.then(

@@ -38,8 +38,8 @@ export interface KeyRing {
   /** Publishes the next key now. Returns its id, or null when one is already waiting to sign. */
   rotate(): Promise<string | null>
   /**
-   * Takes a key away at once, and with it all tokens it signed; a new one signs, unless it was one that does not open. False:
-   * there is none of this id. Throws `WrongSecret` while others do not open.
+   * Takes a key away at once, and with it all tokens it signed; a new one signs if it was the one that did. False: there is none
+   * of this id. Throws `WrongSecret` for that one while others do not open.
    */
   drop(kid: string): Promise<boolean>
   /** How often to tend, in milliseconds: several times within what caches may keep. */
@@ -119,11 +119,13 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     unreadable: () => refused,
     async tend() {
       try {
-        if (isDue()) await publish(clock.now() - rotation * 1_000)
-        if (keys.length > 1) await retire()
+        // First what others did: it must be known here even while nothing can be written.
         await load()
+        const published = isDue() && (await publish(clock.now() - rotation * 1_000))
+        const retired = keys.length > 1 && (await retire())
+        if (published || retired) await load()
       } catch {
-        // Reported where it happened. The keys in memory go on signing and verifying.
+        // The database's faults are reported where they happened. The keys in memory go on signing and verifying.
       }
     },
     async rotate() {
@@ -132,7 +134,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       return kid
     },
     async drop(kid) {
-      const dropped = await (refused.includes(kid) ? remove(kid) : replace(kid))
+      const dropped = await (kid === current().kid ? replace(kid) : remove(kid))
       if (dropped) report({ type: 'key.rotated', stage: 'dropped', kid })
       await load()
       return dropped
@@ -162,16 +164,18 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     return published ? row.kid : null
   }
 
-  async function retire(): Promise<void> {
+  /** Whether any was. */
+  async function retire(): Promise<boolean> {
     const before = clock.now() - (tokenLifetime + jwksMaxAge) * 1_000
     // One that opens: a key that does not signs nothing, and takes over from nobody.
     const successor = keys.find((key) => key.algorithm === algorithm && key.signsFrom <= before)
-    if (!successor) return
+    if (!successor) return false
     const retired = await database.write((db) => deleteRetired(db, successor.kid))
     for (const kid of retired) report({ type: 'key.rotated', stage: 'retired', kid })
+    return retired.length > 0
   }
 
-  /** One that does not open has signed nothing here: the others go on. */
+  /** One that does not sign, or does not open: the others go on, for others may have cached them and not a new one. */
   async function remove(kid: string): Promise<boolean> {
     return await database.write((db) => deleteKey(db, kid))
   }

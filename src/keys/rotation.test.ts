@@ -14,7 +14,12 @@ import { signingKeys } from './table.ts'
 
 const SECRET = 'a secret of more than thirty-two bytes'
 const OTHER = 'another secret of more than thirty-two bytes'
-const SUBJECT = { userId: 'usr_1', email: 'kim@example.com', sessionId: 'ses_1' }
+const SUBJECT = {
+  userId: 'usr_1',
+  email: 'kim@example.com',
+  sessionId: 'ses_1',
+  sessionExpiresIn: 2_592_000,
+}
 
 /** Rings are replicas: they share a database and a clock. */
 async function setUp(over: Partial<KeyRingOptions> = {}) {
@@ -122,6 +127,33 @@ describe('a key', () => {
     await there.tend()
     expect(await tokensOf(app, there).verify(accessToken)).toBeNull()
     expect(there.current().kid).toBe(here.current().kid)
+  })
+
+  test('that is dropped before it signs, or after, leaves the one that signs, for others have no newer one', async () => {
+    const { app, open } = await setUp({ rotation: 0 })
+    const keys = await open()
+    const first = keys.current().kid
+    const next = (await keys.rotate()) ?? ''
+    expect(await keys.drop(next)).toBe(true)
+    expect(keys.list().map(({ kid }) => kid)).toEqual([first])
+    const second = (await keys.rotate()) ?? ''
+    app.clock.advance('310s')
+    expect(await keys.drop(first)).toBe(true)
+    expect(keys.list().map(({ kid }) => kid)).toEqual([second])
+    expect(keys.current().kid).toBe(second)
+  })
+
+  test('that is dropped is gone also where nothing can be written while a new one is due', async () => {
+    const { app, open } = await setUp()
+    const keys = await open()
+    const unwritable = await open({
+      database: { ...app.database, write: () => Promise.reject(new Error('read-only')) },
+    })
+    const { kid } = keys.current()
+    app.clock.advance('25h')
+    await keys.drop(kid)
+    await unwritable.tend()
+    expect(unwritable.find(kid)).toBeNull()
   })
 
   test('of another algorithm signs only when everybody can know it; until then the old one does', async () => {
