@@ -72,9 +72,9 @@ const quietValuesRule: ValidationRule = (context) =>
     }),
   )
 
-/** Longest text that is remembered, in characters, and how many. */
+/** The longest text that is remembered, in characters, and all together: a parsed one takes a hundred times its length. */
 const MAX_TEXT = 4_096
-const MAX_TEXTS = 500
+const MAX_TEXTS = 65_536
 
 /** Documents that were found valid, by their exact text: what the short lane may execute. */
 export type AcceptedTexts = Recent<DocumentNode>
@@ -84,7 +84,7 @@ export type AcceptedTexts = Recent<DocumentNode>
  * rarely come twice.
  */
 export function createAcceptedTexts(): AcceptedTexts {
-  const recent = createRecent<DocumentNode>(MAX_TEXTS)
+  const recent = createRecent<DocumentNode>(MAX_TEXTS, ({ length }) => length)
   return {
     ...recent,
     set(text, document) {

@@ -24,6 +24,14 @@ test('no more than twice its limit is remembered', () => {
   expect(known.length).toBeLessThanOrEqual(20)
 })
 
+test('what weighs more leaves room for less', () => {
+  const recent = createRecent<number>(10, (key) => key.length)
+  for (const key of ['a', 'bbbbbbbbbbbb', 'c', 'c', 'c', 'd']) recent.set(key, 1)
+  expect(['a', 'bbbbbbbbbbbb', 'c', 'd'].map(recent.get)).toEqual([1, 1, 1, 1])
+  for (const key of ['eeeeeeeeee', 'ffffffffff']) recent.set(key, 1)
+  expect(['bbbbbbbbbbbb', 'c', 'ffffffffff'].map(recent.get)).toEqual([undefined, undefined, 1])
+})
+
 test('what was forgotten is gone, the older half too', () => {
   const recent = createRecent<number>(2)
   for (const key of ['a', 'b', 'c']) recent.set(key, 1)

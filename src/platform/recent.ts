@@ -1,7 +1,7 @@
 // A bounded memory of what was used lately, in two generations: dropping the older one at once is far cheaper than
 // finding the least used entry each time, and what is in use moves to the younger one.
 
-/** Remembers between `limit` and twice as many entries. */
+/** Remembers between `limit` and twice as many entries, or as much by their weights. */
 export interface Recent<V> {
   get(key: string): V | undefined
   set(key: string, value: V): void
@@ -9,10 +9,14 @@ export interface Recent<V> {
   clear(): void
 }
 
-/** Makes an empty one. */
-export function createRecent<V>(limit: number): Recent<V> {
+/** Makes an empty one. Each entry counts as one, or as `weightOf` its key says. */
+export function createRecent<V>(
+  limit: number,
+  weightOf: (key: string) => number = () => 1,
+): Recent<V> {
   let young = new Map<string, V>()
   let old = new Map<string, V>()
+  let weight = 0
   return { get, set, clear }
 
   function get(key: string): V | undefined {
@@ -24,14 +28,17 @@ export function createRecent<V>(limit: number): Recent<V> {
   }
 
   function set(key: string, value: V): void {
+    if (!young.has(key)) weight += weightOf(key)
     young.set(key, value)
-    if (young.size < limit) return
+    if (weight < limit) return
     old = young
     young = new Map()
+    weight = 0
   }
 
   function clear(): void {
     young = new Map()
     old = new Map()
+    weight = 0
   }
 }
