@@ -10,6 +10,11 @@ export async function tokensOf(
   user: { readonly id: string; readonly email: string },
   { sessionId, refreshToken, refreshExpiresIn }: OpenedSession,
 ): Promise<TokensValue> {
-  const access = await tokens.issue({ userId: user.id, email: user.email, sessionId })
+  const access = await tokens.issue({
+    userId: user.id,
+    email: user.email,
+    sessionId,
+    sessionExpiresIn: refreshExpiresIn,
+  })
   return { ...access, refreshToken, refreshExpiresIn }
 }

@@ -7,6 +7,7 @@ import type { SigningAlgorithm } from '../config.ts'
 import type { KeyRing } from '../keys/keys.ts'
 import type { SigningKey } from '../keys/signing-key.ts'
 import { generateSigningKey } from '../keys/signing-key.ts'
+import type { Clock } from '../platform/clock.ts'
 import { createTestClock } from '../testing/clock.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { createAccessTokens } from './access-token.ts'
@@ -16,7 +17,12 @@ const newKey = async (algorithm: SigningAlgorithm): Promise<SigningKey> => ({
   createdAt: 0,
   signsFrom: 0,
 })
-const SUBJECT = { userId: 'usr_1', email: 'kim@example.com', sessionId: 'ses_1' }
+const SUBJECT = {
+  userId: 'usr_1',
+  email: 'kim@example.com',
+  sessionId: 'ses_1',
+  sessionExpiresIn: 2_592_000,
+}
 const ISSUER = 'https://auth.example.com'
 const foreign = await newKey('ES256')
 const keyFor = {
@@ -36,17 +42,13 @@ function ring(
   }
 }
 
+function optionsOf(clock: Clock, keys: Pick<KeyRing, 'current' | 'find'> = ring(keyFor.ES256)) {
+  return { keys, clock, random: createTestRandom(), issuer: ISSUER, audience: 'munjigi', ttl: 600 }
+}
+
 function setUp(algorithm: SigningAlgorithm = 'ES256', others: readonly SigningKey[] = []) {
   const clock = createTestClock()
-  const keys = ring(keyFor[algorithm], others)
-  const tokens = createAccessTokens({
-    keys,
-    clock,
-    random: createTestRandom(),
-    issuer: ISSUER,
-    audience: 'munjigi',
-    ttl: 600,
-  })
+  const tokens = createAccessTokens(optionsOf(clock, ring(keyFor[algorithm], others)))
   const now = clock.now() / 1_000
   const claims = {
     iss: ISSUER,
@@ -122,6 +124,27 @@ describe('a token that was issued', () => {
     expect(await tokens.verify(accessToken)).toBeNull()
   })
 
+  test('is in force no longer than its session', async () => {
+    const { tokens, clock } = setUp()
+    const { accessToken, expiresIn } = await tokens.issue({ ...SUBJECT, sessionExpiresIn: 90 })
+    expect(expiresIn).toBe(90)
+    clock.advance('94s')
+    expect(await tokens.verify(accessToken)).not.toBeNull()
+    clock.advance('1s')
+    expect(await tokens.verify(accessToken)).toBeNull()
+  })
+
+  test('is in force no longer than tokens live by now: who shortens that means it', async () => {
+    const { tokens, clock } = setUp()
+    const { accessToken } = await tokens.issue(SUBJECT)
+    const shorter = createAccessTokens({ ...optionsOf(clock), ttl: 60 })
+    clock.advance('64s')
+    expect(await shorter.verify(accessToken)).not.toBeNull()
+    clock.advance('1s')
+    expect(await shorter.verify(accessToken)).toBeNull()
+    expect(await tokens.verify(accessToken)).not.toBeNull()
+  })
+
   test('that was verified before is judged again by its key and its time, and by its exact text', async () => {
     const { tokens, clock } = setUp()
     const { accessToken } = await tokens.issue(SUBJECT)
@@ -139,14 +162,7 @@ describe('a token that was issued', () => {
       current: () => keyFor.ES256,
       find: (kid: string) => all.find((k) => k.kid === kid)?.publicJwk ?? null,
     }
-    const tokens = createAccessTokens({
-      keys,
-      clock: createTestClock(),
-      random: createTestRandom(),
-      issuer: ISSUER,
-      audience: 'munjigi',
-      ttl: 600,
-    })
+    const tokens = createAccessTokens(optionsOf(createTestClock(), keys))
     const { accessToken } = await tokens.issue(SUBJECT)
     expect(await tokens.verify(accessToken)).not.toBeNull()
     all.pop()

@@ -15,7 +15,7 @@ import { readCompact } from './compact.ts'
 
 /** Issues and verifies access tokens. */
 export interface AccessTokens {
-  /** A token for one session of a user. `expiresIn`: seconds. */
+  /** A token for one session of a user, for no longer than that lasts. `expiresIn`: seconds. */
   issue(subject: TokenSubject): Promise<{ accessToken: string; expiresIn: number }>
   /**
    * The claims of a token that is ours and in force, else null: why not is nobody's business. At once for a token that was
@@ -29,6 +29,8 @@ export interface TokenSubject {
   readonly userId: string
   readonly email: string
   readonly sessionId: string
+  /** Seconds until the session expires: then nothing is left of it that could be ended. */
+  readonly sessionExpiresIn: number
 }
 
 /** What tokens are made with. `ttl`: seconds. */
@@ -60,8 +62,9 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const seconds = () => Math.floor(clock.now() / 1_000)
 
   return {
-    async issue({ userId, email, sessionId }) {
+    async issue({ userId, email, sessionId, sessionExpiresIn }) {
       const now = seconds()
+      const expiresIn = Math.min(ttl, sessionExpiresIn)
       const claims: AccessClaims = {
         iss: issuer,
         aud: audience,
@@ -71,12 +74,12 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         sid: sessionId,
         jti: random.id('jti'),
         iat: now,
-        exp: now + ttl,
+        exp: now + expiresIn,
         token_use: 'access',
       }
       const key = keys.current()
       const accessToken = await sign({ ...claims }, await signingKey(key), key.algorithm)
-      return { accessToken, expiresIn: ttl }
+      return { accessToken, expiresIn }
     },
 
     verify(token) {
@@ -97,7 +100,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   function checkInForce({ payload }: Compact): AccessClaims | null {
-    return checkClaims(payload, { issuer, audience, now: seconds() })
+    return checkClaims(payload, { issuer, audience, ttl, now: seconds() })
   }
 
   function keyFor({ kid, alg }: Compact['header']): PublicJwk | null {

@@ -24,6 +24,8 @@ export interface Expectations {
   readonly issuer: string
   readonly audience: string
   readonly now: number
+  /** How long our tokens live, in seconds: who shortens that means those of before, too. */
+  readonly ttl: number
 }
 
 /** How far the clocks of two replicas may differ, in seconds. */
@@ -41,7 +43,8 @@ export function checkClaims(
   if (!isText(sub) || !isText(email) || !isText(sid) || !isText(jti)) return null
   if (typeof email_verified !== 'boolean') return null
   if (!isTime(iat) || !isTime(exp) || (nbf !== undefined && !isTime(nbf))) return null
-  if (exp + LEEWAY <= expected.now || exp <= iat || exp - iat > LONGEST_LIFE) return null
+  if (exp <= iat || exp - iat > LONGEST_LIFE) return null
+  if (Math.min(exp, iat + expected.ttl) + LEEWAY <= expected.now) return null
   if (iat - LEEWAY > expected.now || (nbf !== undefined && nbf - LEEWAY > expected.now)) return null
   return { iss, aud, sub, email, email_verified, sid, jti, iat, exp, token_use }
 }
