@@ -44,7 +44,7 @@ const app = new Hono().post('/graphql', async ({ req: { raw } }) => {
   const claims = token === undefined ? null : await tokens.verify(token)
   const type = answerType(raw.headers.get('accept'))
   const answerTo = { type, tokenSent: token !== undefined }
-  return await execute({ params, client, viewer: toViewer(claims, ended), answerTo })
+  return await execute({ params, client, viewer: () => toViewer(claims, ended), answerTo })
 })
 const server = Bun.serve({ hostname: '127.0.0.1', port: 0, development: false, fetch: app.fetch })
 log.info('server.started', { url: `http://127.0.0.1:${server.port}` })

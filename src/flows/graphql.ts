@@ -88,7 +88,8 @@ export function addFlows(
         email: t.arg.string({ required: true, description: 'The e-mail address, in any case.' }),
         password: t.arg.string({ required: true, description: 'The password.' }),
       },
-      resolve: (_, input, { client, viewer }) => login(services, { ...input, viewer }, client),
+      resolve: (_, input, { client, viewer }) =>
+        login(services, { ...input, viewer: viewer() }, client),
     }),
   )
 

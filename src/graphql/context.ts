@@ -24,7 +24,8 @@ export interface Viewer {
 /** The GraphQL context. A bad token gives no viewer rather than an error, so that `login` works with a stale header. */
 export interface Context {
   readonly client: Client
-  readonly viewer: Viewer | null
+  /** Whom the token speaks of, now: a field before may have ended the session. */
+  viewer(): Viewer | null
 }
 
 /** One request, read: what to execute, for whom, and how to answer. */
@@ -35,6 +36,7 @@ export interface Operation extends Context {
 
 /** The viewer. Throws `UNAUTHENTICATED` when there is none. */
 export function requireViewer(context: Context): Viewer {
-  if (!context.viewer) throw new AuthError('UNAUTHENTICATED')
-  return context.viewer
+  const viewer = context.viewer()
+  if (!viewer) throw new AuthError('UNAUTHENTICATED')
+  return viewer
 }

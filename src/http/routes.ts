@@ -62,7 +62,8 @@ export function createRoutes(options: RouteOptions): Routes {
   const { config, keys, tokens, ended, graphql, health, graphiql, log } = options
   const deadline = createDeadline(REQUEST_DEADLINE_MS, options.clock)
   const app = new Hono<Env>({
-    getPath: (request, { env } = {}) => env?.path ?? pathOf(request),
+    // Always called with it, below.
+    getPath: (_, { env } = {}) => env?.path ?? '',
   })
   if (config.corsOrigins.length > 0) app.use('/graphql', cors(corsOptions(config.corsOrigins)))
   app.all('/graphql', (c) => inTime(c, serveGraphQL(c)))
@@ -87,7 +88,8 @@ export function createRoutes(options: RouteOptions): Routes {
       return await graphiql(request)
     const params = await readGraphQLRequest(request)
     const token = readBearer(request.headers)
-    const viewer = token ? toViewer(await tokens.verify(token), ended) : null
+    const claims = token ? await tokens.verify(token) : null
+    const viewer = () => toViewer(claims, ended)
     const answerTo = {
       type: answerType(request.headers.get('accept')),
       tokenSent: token !== undefined,

@@ -31,7 +31,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
       }),
       current: t.boolean({
         description: 'Whether it is the session of this request.',
-        resolve: ({ id }, _, { viewer }) => viewer?.sessionId === id,
+        resolve: ({ id }, _, { viewer }) => viewer()?.sessionId === id,
       }),
     }),
   })
@@ -92,7 +92,8 @@ export function addSessions(builder: Builder, sessions: Sessions) {
   return { LoggedOut }
 
   /** Without a valid token there is nothing to end: that is an answer, not an error. */
-  async function endOwn({ viewer }: Context): Promise<number> {
+  async function endOwn(context: Context): Promise<number> {
+    const viewer = context.viewer()
     return viewer ? await sessions.endOne(toUserId(viewer.userId), viewer.sessionId, 'logout') : 0
   }
 }
