@@ -12,13 +12,13 @@ import { systemClock } from '../src/platform/clock.ts'
 import { systemRandom } from '../src/platform/random.ts'
 import { toSessionId } from '../src/sessions/session.ts'
 import {
-  endSessions,
+  ending,
+  inForceWithId,
   opening,
   rotating,
   selectEnded,
   selectSession,
   selectSessions,
-  withId,
 } from '../src/sessions/store.ts'
 import type { Database } from '../src/storage/database.ts'
 import { openDatabase } from '../src/storage/database.ts'
@@ -27,7 +27,7 @@ import type { TestApp } from '../src/testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN } from '../src/testing/app.ts'
 import { createTestLog } from '../src/testing/log.ts'
 import type { EmailKey } from '../src/users/email.ts'
-import { insertUser, selectUser, userOfEmail, userOfId } from '../src/users/store.ts'
+import { insertingUser, selectUser, userOfEmail, userOfId } from '../src/users/store.ts'
 import { toUserId } from '../src/users/user.ts'
 import { spread } from './statistics.ts'
 
@@ -106,10 +106,6 @@ function operations(): Operation[] {
     ...{ name, kind: 'read' },
     run: ({ database }, n) => database.read((db) => query(db, n)),
   })
-  const write = (name: string, statement: (db: Db, n: number) => Promise<unknown>): Operation => ({
-    ...{ name, kind: 'write' },
-    run: ({ database }, n) => database.write((db) => statement(db, n)),
-  })
   const commit = (name: string, statement: (n: number) => Statement): Operation => ({
     ...{ name, kind: 'write' },
     run: ({ database }, n) => database.commit([statement(n)]),
@@ -143,16 +139,16 @@ function operations(): Operation[] {
         ...{ now, idleExpiresAt: FAR },
       }),
     ),
-    write('a new user', (db) => insertUser(db, person())),
+    commit('a new user', () => insertingUser(person())),
     commit('a new session', (n) => opening(session(n), hash)),
     // Of one that is there: with a thousand sessions there would soon be none left to end.
     {
       ...{ name: 'a session, opened and ended', kind: 'write' },
       async run({ database }, n) {
         const row = session(n)
-        const ending = { which: withId(toSessionId(row.id)), reason: 'ended', now } as const
+        const which = inForceWithId(toSessionId(row.id), now)
         await database.commit([opening(row, hash)])
-        await database.write((db) => endSessions(db, ending))
+        await database.commit(ending({ which, reason: 'ended', now }))
       },
     },
     {

@@ -16,6 +16,8 @@ const REFRESH =
   'mutation Refresh($t: String!) { refresh(refreshToken: $t) { accessToken refreshToken } }'
 const SIGNUP =
   'mutation Signup($email: String!, $password: String!) { signup(email: $email, password: $password) { tokens { accessToken refreshToken } } }'
+const LOGIN =
+  'mutation Login($email: String!, $password: String!) { login(email: $email, password: $password) { __typename } }'
 /** Short lives, so that keys come and go within the test. */
 setDefaultTimeout(60_000)
 
@@ -66,6 +68,13 @@ async function run(
 
 async function signup(replica: Server | undefined, email: string): Promise<Tokens> {
   return (await run(replica, SIGNUP, { email, password: PASSWORD })).data.signup.tokens
+}
+
+async function knownAddresses(): Promise<number> {
+  const client = createClient({ url: database })
+  const { rows } = await client.execute('SELECT count(*) AS n FROM known_addresses')
+  client.close()
+  return Number(rows[0]?.['n'])
 }
 
 /** The command line, as an operator calls it. */
@@ -168,17 +177,24 @@ describe('an operator', () => {
     ).toBe('INVALID_REFRESH_TOKEN')
   })
 
+  test('lets in a user whom somebody has shut out by guessing, with a new password', async () => {
+    const email = 'shelf@example.com'
+    await signup(replicas[0], email)
+    const codeOf = async (replica: Server | undefined, password: string) =>
+      (await run(replica, LOGIN, { email, password })).errors?.[0]?.extensions.code
+    const codes: unknown[] = []
+    for (let i = 0; i < 11; i += 1) codes.push(await codeOf(replicas[0], 'wrong horse battery'))
+    expect(codes.at(-1)).toBe('RATE_LIMITED')
+    expect(munjigi(['users', 'set-password', email], 'a new long password\n').exitCode).toBe(0)
+    // Another replica: the first one remembers its refusal for a second.
+    expect(await codeOf(replicas[1], 'a new long password')).toBeUndefined()
+  })
+
   test('disables a user, enables, gives a new password, shows and deletes them', async () => {
     const email = 'desk@example.com'
     await signup(replicas[0], email)
     const login = async (password: string) =>
-      (
-        await run(
-          replicas[1],
-          'mutation L($e: String!, $p: String!) { login(email: $e, password: $p) { __typename } }',
-          { e: email, p: password },
-        )
-      ).errors?.[0]?.extensions.code
+      (await run(replicas[1], LOGIN, { email, password })).errors?.[0]?.extensions.code
     expect(munjigi(['users', 'disable', email]).exitCode).toBe(0)
     expect(await login(PASSWORD)).toBe('INVALID_CREDENTIALS')
     expect(munjigi(['users', 'enable', email]).exitCode).toBe(0)
@@ -195,7 +211,9 @@ describe('an operator', () => {
     expect(JSON.stringify(shown)).not.toContain('argon2')
     expect(munjigi(['users', 'list', '--json']).output).toContain(email)
     expect(munjigi(['users', 'delete', email]).exitCode).toBe(1)
+    const before = await knownAddresses()
     expect(munjigi(['users', 'delete', email, '--yes']).exitCode).toBe(0)
+    expect(await knownAddresses()).toBe(before - 1)
     expect(munjigi(['users', 'show', email]).exitCode).toBe(1)
   })
 

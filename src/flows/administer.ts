@@ -12,11 +12,9 @@ export async function setPassword(services: Services, user: User, text: string):
   const { policy, clock, database, passwords, sessions, throttle } = services
   const chosen = await policy.choose(text, { field: 'password', email: user.email })
   const to = await passwords.hash(chosen)
-  const ended = await database.write((db) =>
-    forcePassword(db, { userId: user.id, to, now: clock.now() }),
-  )
-  await throttle.forget(emailKeyOf(user))
-  return sessions.ended(user.id, ended, 'password_changed')
+  const also = throttle.forgetting(emailKeyOf(user))
+  const ended = await forcePassword(database, { userId: user.id, to, now: clock.now(), also })
+  return sessions.ended(ended, 'password_changed')
 }
 
 /** Keeps a user from logging in. Returns how many sessions ended. */
@@ -24,15 +22,15 @@ export async function disable(
   { clock, database, sessions }: Services,
   user: User,
 ): Promise<number> {
-  const ended = await database.write((db) => disableUser(db, { userId: user.id, now: clock.now() }))
-  return sessions.ended(user.id, ended, 'user_disabled')
+  const ended = await disableUser(database, { userId: user.id, now: clock.now() })
+  return sessions.ended(ended, 'user_disabled')
 }
 
 /** Deletes a user and everything kept about them. Returns how many sessions ended. Throws `NOT_FOUND`. */
 export async function remove(services: Services, user: User): Promise<number> {
   const { clock, database, sessions, throttle } = services
-  const ended = await database.write((db) => deleteUser(db, { userId: user.id, now: clock.now() }))
+  const also = throttle.forgetting(emailKeyOf(user))
+  const ended = await deleteUser(database, { userId: user.id, now: clock.now(), also })
   if (ended === null) throw new AuthError('NOT_FOUND')
-  await throttle.forget(emailKeyOf(user))
-  return sessions.ended(user.id, ended, 'user_deleted')
+  return sessions.ended(ended, 'user_deleted')
 }

@@ -22,20 +22,25 @@ export async function changePassword(
     field: 'newPassword',
     email: input.viewer.email,
   })
-  const { user, passwordHash: from } = await users.confirm(
-    input.viewer,
-    input.currentPassword,
-    client,
-  )
+  const {
+    user,
+    passwordHash: from,
+    success,
+  } = await users.confirm(input.viewer, input.currentPassword, client)
   const to = await passwords.hash(chosen)
 
   const { row: session, opened } = sessions.prepare(userId, client)
-  const ended = await database.write((db) =>
-    replacePassword(db, { userId, from, to, session, now: clock.now() }),
-  )
-  // Somebody else changed it while we were hashing: what was checked is no longer the password.
+  const forget = throttle.forgetting(emailKeyOf(user), client.address)
+  const ended = await replacePassword(database, {
+    userId,
+    from,
+    to,
+    session,
+    now: clock.now(),
+    also: (changed) => [...success(changed), ...forget(changed)],
+  })
+  // Somebody else changed it while we were hashing, or disabled the user: what was checked holds no longer.
   if (ended === null) throw new AuthError('INVALID_CREDENTIALS')
-  sessions.ended(userId, ended, 'password_changed')
-  await throttle.forget(emailKeyOf(user), client.address)
+  sessions.ended(ended, 'password_changed')
   return await tokensOf(tokens, user, opened)
 }

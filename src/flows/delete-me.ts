@@ -16,11 +16,14 @@ export async function deleteMe(
   const { clock, database, users, passwords, sessions, throttle } = services
   await passwords.requireRoom()
   const userId = toUserId(input.viewer.userId)
-  const { user, passwordHash } = await users.confirm(input.viewer, input.password, client)
-  const ended = await database.write((db) =>
-    deleteUser(db, { userId, passwordHash, now: clock.now() }),
-  )
+  const { user, passwordHash, success } = await users.confirm(input.viewer, input.password, client)
+  const forget = throttle.forgetting(emailKeyOf(user))
+  const ended = await deleteUser(database, {
+    userId,
+    passwordHash,
+    now: clock.now(),
+    also: (deleted) => [...success(deleted), ...forget(deleted)],
+  })
   if (ended === null) throw new AuthError('INVALID_CREDENTIALS')
-  await throttle.forget(emailKeyOf(user))
-  return sessions.ended(userId, ended, 'user_deleted')
+  return sessions.ended(ended, 'user_deleted')
 }

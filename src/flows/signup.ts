@@ -2,14 +2,17 @@
 // Without mail it cannot hide that an address is taken; docs/security.md says so.
 
 import type { ErrorCode } from '../errors.ts'
+import { AuthError } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
 import type { SignupResult } from '../observability/metrics.ts'
+import { StorageFault } from '../storage/faults.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { parseEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
 import { tokensOf } from './session.ts'
+import { addUser } from './store.ts'
 
 /** The new user and the tokens of the first session. */
 export interface SignedUp {
@@ -23,24 +26,38 @@ export function signup(
   input: { email: string; password: string },
   client: Client,
 ): Promise<SignedUp> {
-  const { policy, users, passwords, sessions, tokens, metrics, report } = services
+  const { policy, database, users, passwords, sessions, throttle, tokens, metrics, report } =
+    services
   return counted<SignedUp, SignupResult>(
     metrics.countSignup,
     { returned: () => 'success', thrown: RESULTS },
     async () => {
       await passwords.requireRoom()
       const email = parseEmail(input.email, { field: 'email' })
+      const attempt = throttle.signup({ emailKey: email.key, clientAddress: client.address })
+      // Before somebody else is asked whether the password is known from a breach.
+      attempt.recall()
       const password = await policy.choose(input.password, {
         field: 'password',
         email: email.address,
       })
-      const created = await users.create({ email, password }, client)
-      const { user } = created
-      const session = await sessions.open(created, client)
+      const { user, row, passwordHash, success } = await users.prepare(
+        { email, password, attempt },
+        client,
+      )
+      const { row: session, opened } = sessions.prepare(user.id, client)
+      await addUser(database, { user: row, passwordHash, session, also: success }).catch(explain)
       report({ type: 'user.signed_up', userId: user.id, clientAddress: client.address })
-      return { user, tokens: await tokensOf(tokens, user, session) }
+      return { user, tokens: await tokensOf(tokens, user, opened) }
     },
   )
+}
+
+/** The unique index decides, so two at once make one user. */
+function explain(error: unknown): never {
+  if (error instanceof StorageFault && error.code === 'conflict')
+    throw new AuthError('EMAIL_TAKEN', { field: 'email' })
+  throw error
 }
 
 const RESULTS = {

@@ -1,14 +1,38 @@
-// The batches that change users and sessions together: all of it or nothing, whatever runs beside it.
+// What changes users and sessions together: all of it or nothing, whatever runs beside it.
 
-import { and, eq, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
-import type { SessionId } from '../sessions/session.ts'
-import type { SessionRow } from '../sessions/store.ts'
-import { endStatements, insertIf, ofUser } from '../sessions/store.ts'
-import { sessions } from '../sessions/table.ts'
-import type { Db } from '../storage/database.ts'
-import { users } from '../users/table.ts'
+import type { EndedSession, SessionRow } from '../sessions/store.ts'
+import { ending, ofUser, openingOnly } from '../sessions/store.ts'
+import type { Database } from '../storage/database.ts'
+import type { WrittenWith } from '../storage/statement.ts'
+import { statement } from '../storage/statement.ts'
+import type { UserRow } from '../users/store.ts'
+import { insertingUser, stillHas } from '../users/store.ts'
 import type { UserId } from '../users/user.ts'
+import { toUserId } from '../users/user.ts'
+
+type Commits = Pick<Database, 'commit'>
+
+/** A user with the first session. */
+export interface Signup {
+  readonly user: UserRow
+  readonly passwordHash: PasswordHash
+  readonly session: SessionRow
+  readonly also: WrittenWith
+}
+
+/** Adds a user and opens a session. Throws `StorageFault('conflict')` when the e-mail is taken: then nothing happens. */
+export async function addUser(
+  database: Commits,
+  { user, passwordHash, session, also }: Signup,
+): Promise<void> {
+  await database.commit([
+    insertingUser(user),
+    openingOnly(session, passwordHash),
+    ...also(stillHas(toUserId(user.id), passwordHash)),
+  ])
+}
 
 /** A change of password: from the hash that was checked to a new one, with the session that remains. */
 export interface PasswordChange {
@@ -17,63 +41,78 @@ export interface PasswordChange {
   readonly to: PasswordHash
   readonly session: SessionRow
   readonly now: number
+  readonly also: WrittenWith
 }
 
 /**
- * Replaces the password, ends every session and opens one. Returns the ids of those that ended, or null when the
- * password was changed by another in the meantime: then nothing happens. The new hash, unique by its salt, is the mark
- * by which the later statements know that the first one took effect.
+ * Replaces the password, ends every session and opens one. Returns those that ended, or null when the password was changed
+ * or the user disabled by another in the meantime: then nothing happens. The new hash, unique by its salt, is the mark by
+ * which the later statements know that the first one took effect.
  */
-export async function replacePassword(db: Db, change: PasswordChange): Promise<SessionId[] | null> {
-  const { userId, from, to, session, now } = change
-  const changed = sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId} AND password_hash = ${to})`
-  const which = sql`${sessions.userId} = ${userId} AND ${changed}`
-  const [replaced, , ended] = await db.batch([
-    db
-      .update(users)
-      .set({ passwordHash: to })
-      .where(and(eq(users.id, userId), eq(users.passwordHash, from))),
-    ...endStatements(db, { which, reason: 'password_changed', now }),
-    db.run(insertIf(session, to)),
+export async function replacePassword(
+  database: Commits,
+  { userId, from, to, session, now, also }: PasswordChange,
+): Promise<readonly EndedSession[] | null> {
+  const changed = stillHas(userId, to)
+  const which = sql`${ofUser(userId)} AND ${changed}`
+  const [replaced, , ended] = await database.commit([
+    statement(sql`UPDATE users SET password_hash = ${to}
+      WHERE id = ${userId} AND ${stillHas(userId, from)}`),
+    ...ending({ which, reason: 'password_changed', now }),
+    openingOnly(session, to),
+    ...also(changed),
   ])
-  return replaced.rowsAffected === 0 ? null : ended.map(({ id }) => id as SessionId)
+  return replaced.rowsAffected === 0 ? null : ended.rows
+}
+
+/** Who is deleted: whoever has this password hash, if one is given. */
+export interface Deletion {
+  readonly userId: UserId
+  readonly passwordHash?: PasswordHash
+  readonly now: number
+  readonly also: WrittenWith
 }
 
 /** Deletes a user and ends every session. Null: nothing was deleted, for the password is another one by now. */
 export async function deleteUser(
-  db: Db,
-  user: { userId: UserId; passwordHash?: PasswordHash; now: number },
-): Promise<SessionId[] | null> {
-  const { userId, passwordHash, now } = user
-  const meant = sql`id = ${userId} AND (${passwordHash ?? null} IS NULL OR password_hash = ${passwordHash ?? null})`
-  const which = sql`${sessions.userId} = ${userId} AND EXISTS (SELECT 1 FROM users WHERE ${meant})`
-  const [, ended, deleted] = await db.batch([
-    ...endStatements(db, { which, reason: 'user_deleted', now }),
-    db.delete(users).where(meant),
+  database: Commits,
+  { userId, passwordHash, now, also }: Deletion,
+): Promise<readonly EndedSession[] | null> {
+  const meant = passwordHash
+    ? sql`id = ${userId} AND password_hash = ${passwordHash}`
+    : sql`id = ${userId}`
+  const there = sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`
+  const which = sql`${ofUser(userId)} AND ${there}`
+  // All that hangs on the user before the user, who is the sign that it is meant.
+  const [, ended, ...others] = await database.commit([
+    ...ending({ which, reason: 'user_deleted', now }),
+    ...also(there),
+    statement(sql`DELETE FROM users WHERE ${meant}`),
   ])
-  return deleted.rowsAffected === 0 ? null : ended.map(({ id }) => id as SessionId)
+  return others.at(-1)?.rowsAffected === 0 ? null : ended.rows
 }
 
 /** Gives a user a new password, whatever the old one was, and ends every session. */
 export async function forcePassword(
-  db: Db,
-  { userId, to, now }: { userId: UserId; to: PasswordHash; now: number },
-): Promise<SessionId[]> {
-  const [, , ended] = await db.batch([
-    db.update(users).set({ passwordHash: to }).where(eq(users.id, userId)),
-    ...endStatements(db, { which: ofUser(userId), reason: 'password_changed', now }),
+  database: Commits,
+  { userId, to, now, also }: Pick<PasswordChange, 'userId' | 'to' | 'now' | 'also'>,
+): Promise<readonly EndedSession[]> {
+  const [, , ended] = await database.commit([
+    statement(sql`UPDATE users SET password_hash = ${to} WHERE id = ${userId}`),
+    ...ending({ which: ofUser(userId), reason: 'password_changed', now }),
+    ...also(sql`1`),
   ])
-  return ended.map(({ id }) => id as SessionId)
+  return ended.rows
 }
 
 /** Keeps a user from logging in, and ends every session. */
 export async function disableUser(
-  db: Db,
+  database: Commits,
   { userId, now }: { userId: UserId; now: number },
-): Promise<SessionId[]> {
-  const [, , ended] = await db.batch([
-    db.update(users).set({ disabledAt: now }).where(eq(users.id, userId)),
-    ...endStatements(db, { which: ofUser(userId), reason: 'user_disabled', now }),
+): Promise<readonly EndedSession[]> {
+  const [, , ended] = await database.commit([
+    statement(sql`UPDATE users SET disabled_at = ${now} WHERE id = ${userId}`),
+    ...ending({ which: ofUser(userId), reason: 'user_disabled', now }),
   ])
-  return ended.map(({ id }) => id as SessionId)
+  return ended.rows
 }

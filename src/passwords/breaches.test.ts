@@ -54,6 +54,18 @@ test('a password from a breach is refused, and only five digits of its digest we
   expect(asked).toEqual([{ path: `/range/${PREFIX}`, padding: 'true' }])
 })
 
+test('who has just been refused a signup makes nobody be asked', async () => {
+  answer = () => new Response(OTHERS)
+  const app = await createTestApp({
+    config: { passwordBreachUrl: url, throttleSignupAttempts: 1 },
+  })
+  const codes: unknown[] = []
+  for (let i = 0; i < 4; i += 1)
+    codes.push((await app.run(SIGNUP, { ...KIM, email: `${i}@example.com` })).code)
+  expect(codes).toEqual([undefined, 'RATE_LIMITED', 'RATE_LIMITED', 'RATE_LIMITED'])
+  expect(asked).toHaveLength(2)
+})
+
 test.each([
   ['is not among the answers', OTHERS],
   ['is there as padding only', `${OTHERS}${REST}:0\r\n`],

@@ -46,7 +46,7 @@ export function createEndedSessions({
   metrics,
   lifetime,
 }: EndedSessionsOptions): EndedSessions {
-  // Two generations, each a lifetime long: dropping the older one forgets exactly what cannot matter any more.
+  // Two generations, each a lifetime long: dropping the older one forgets what has no token in force any more.
   let young = new Set<string>()
   let old = new Set<string>()
   let turned = clock.elapsed()

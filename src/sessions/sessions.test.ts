@@ -5,6 +5,7 @@ import { AuthError } from '../errors.ts'
 import type { Database, Db } from '../storage/database.ts'
 import type { TestApp } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
+import { knownAddresses } from '../throttle/table.ts'
 import { sessions } from './table.ts'
 
 const REFRESH =
@@ -174,6 +175,13 @@ describe('logout', () => {
     for (const t of [tokens.refreshToken, 'garbage', ''])
       expect((await app.run(LOGOUT, { t })).data.logout.sessions).toBe(0)
   })
+  test('ends no session that has expired', async () => {
+    const app = await createTestApp()
+    const { refreshToken } = await signup(app)
+    app.clock.advance('30d')
+    expect((await app.run(LOGOUT, { t: refreshToken })).data.logout.sessions).toBe(0)
+    expect(reasons(app)).toEqual([])
+  })
   test('after it a login with the dead token logs in', async () => {
     const app = await createTestApp()
     const tokens = await signup(app)
@@ -279,8 +287,10 @@ describe('sessions', () => {
     for (let i = 0; i < 2; i += 1) await (i === 0 ? signup(app) : login(app))
     const database: Database = {
       ...app.database,
-      // The charge and the session itself go another way.
-      write: () => Promise.reject(new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })),
+      commit: (statements) =>
+        statements[0]?.sql.includes('ended_sessions')
+          ? Promise.reject(new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }))
+          : app.database.commit(statements),
     }
     const failing = await createTestApp({ config, database, clock: app.clock })
     expect(await login(failing)).toBeTruthy()
@@ -325,8 +335,107 @@ describe('changePassword', () => {
     )
     const winners = answers.flatMap(({ data }, i) => (data?.changePassword ? [i] : []))
     expect(winners).toHaveLength(1)
+    // Some were too many for the throttle, which this replica remembers for a second.
+    app.clock.advance('1s')
     expect(await login(app, `${NEW_PASSWORD} ${winners[0]}`)).toBeTruthy()
     expect(await works(app, answers[winners[0] ?? 0]?.data.changePassword)).toBe(true)
+  })
+})
+
+describe('what changes users and sessions together', () => {
+  /** A database that takes nothing any more once a statement like this was committed, or just before. */
+  function failing(app: TestApp, at: RegExp, when: 'before' | 'after'): Database {
+    let failed = false
+    const gone = () => Promise.reject(new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }))
+    const unless =
+      <A extends unknown[], R>(work: (...args: A) => Promise<R>) =>
+      (...args: A) =>
+        failed ? gone() : work(...args)
+    const commit: Database['commit'] = async (statements) => {
+      const isMeant = statements.some(({ sql }) => at.test(sql))
+      if (isMeant && when === 'before') failed = true
+      const outcomes = await unless(() => app.database.commit(statements))()
+      if (isMeant) failed = true
+      return outcomes
+    }
+    const { read, write } = app.database
+    return { ...app.database, commit, read: unless(read), write: unless(write) }
+  }
+
+  const CHANGED = /^UPDATE users SET password_hash/
+  const DELETED = /^DELETE FROM users/
+
+  test.each([
+    ['changePassword', CHANGED, CHANGE, { a: KIM.password, b: NEW_PASSWORD }, 'password_changed'],
+    ['deleteMe', DELETED, DELETE, { p: KIM.password }, 'user_deleted'],
+  ] as const)(
+    '%s is one transaction: nothing that could fail follows it',
+    async (_, at, text, input, reason) => {
+      const app = await createTestApp()
+      const mine = await signup(app)
+      const database = failing(app, at, 'after')
+      const replica = await createTestApp({ database, clock: app.clock })
+      expect((await replica.run(text, input, mine.accessToken)).code).toBeUndefined()
+      expect(reasons(replica)).toEqual([reason])
+      expect(await works(replica, mine)).toBe(false)
+      const addresses = await app.database.read((db) => db.select().from(knownAddresses))
+      expect(addresses).toHaveLength(reason === 'user_deleted' ? 0 : 1)
+    },
+  )
+
+  test.each([
+    ['changePassword', CHANGED, CHANGE, { a: KIM.password, b: NEW_PASSWORD }],
+    ['deleteMe', DELETED, DELETE, { p: KIM.password }],
+  ])('%s that fails changes nothing', async (_, at, text, input) => {
+    const app = await createTestApp()
+    const mine = await signup(app)
+    const database = failing(app, at, 'before')
+    const replica = await createTestApp({ database, clock: app.clock })
+    expect((await replica.run(text, input, mine.accessToken)).code).toBe('SERVICE_UNAVAILABLE')
+    expect(reasons(replica)).toEqual([])
+    expect(await works(app, mine)).toBe(true)
+    expect(await login(app)).toBeTruthy()
+  })
+
+  test('a signup whose session cannot be written leaves no user behind', async () => {
+    const app = await createTestApp()
+    const refuse =
+      "CREATE TRIGGER refuse BEFORE INSERT ON sessions BEGIN SELECT RAISE(ABORT, 'no'); END"
+    await app.database.write((db) => db.run(refuse))
+    expect((await app.run(SIGNUP, KIM)).code).toBe('INTERNAL_SERVER_ERROR')
+    await app.database.write((db) => db.run('DROP TRIGGER refuse'))
+    expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
+    expect(app.events.map(({ type }) => type)).toEqual(['login.failed'])
+    expect(await signup(app)).toBeTruthy()
+  })
+
+  test('a user who is disabled while the new password is hashed gets no session', async () => {
+    const app = await createTestApp()
+    const mine = await signup(app)
+    const database: Database = {
+      ...app.database,
+      async commit(statements) {
+        if (statements.some(({ sql }) => CHANGED.test(sql)))
+          await app.database.write((db) => db.run('UPDATE users SET disabled_at = 1'))
+        return await app.database.commit(statements)
+      },
+    }
+    const replica = await createTestApp({ database, clock: app.clock })
+    const input = { a: KIM.password, b: NEW_PASSWORD }
+    expect((await replica.run(CHANGE, input, mine.accessToken)).code).toBe('INVALID_CREDENTIALS')
+    await app.database.write((db) => db.run('UPDATE users SET disabled_at = NULL'))
+    expect(await login(app)).toBeTruthy()
+  })
+})
+
+describe('a session that ends in a request', () => {
+  const BOTH =
+    'mutation ($email: String!, $password: String!) { logout { sessions } login(email: $email, password: $password) { __typename } }'
+  test('is no session for what follows in it', async () => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    const { data } = await app.run(BOTH, KIM, accessToken)
+    expect(data).toEqual({ logout: { sessions: 1 }, login: { __typename: 'LoggedIn' } })
   })
 })
 

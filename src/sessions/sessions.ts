@@ -18,9 +18,10 @@ import type { RefreshToken, RefreshTokens } from './refresh-token.ts'
 import { secretHash } from './refresh-token.ts'
 import type { Session, SessionId } from './session.ts'
 import { toSessionId } from './session.ts'
-import type { RefreshedSession, SessionRow } from './store.ts'
+import type { EndedSession, Ending, RefreshedSession, SessionRow } from './store.ts'
 import {
-  endSessions,
+  ending,
+  inForceWithId,
   ofUser,
   ofUserBeyond,
   ofUserWithId,
@@ -30,7 +31,6 @@ import {
   selectSession,
   selectSessions,
   sweep,
-  withId,
 } from './store.ts'
 
 /** The rules about sessions. */
@@ -54,8 +54,8 @@ export interface Sessions {
   endAll(userId: UserId, reason: EndReason): Promise<number>
   /** Ends the session of a refresh token, whichever generation it is of. A token that is not ours ends none. */
   endByToken(refreshToken: string): Promise<number>
-  /** Tells replicas, log and metrics of sessions that a flow ended in a batch of its own. */
-  ended(userId: UserId, ids: readonly SessionId[], reason: EndReason): number
+  /** Tells replicas, log and metrics of sessions that a flow ended in a batch of its own. Returns how many. */
+  ended(sessions: readonly EndedSession[], reason: EndReason): number
   /** Deletes rows that nobody needs any more, few at a time. Never throws; what is left goes the next time. */
   sweep(): Promise<void>
 }
@@ -117,16 +117,12 @@ export function createSessions(options: SessionsOptions): Sessions {
     async open({ user, passwordHash, success }, client) {
       const { row, opened } = prepare(user.id, client)
       const stillRight = stillHas(user.id, passwordHash)
-      const [{ rows }] = await database.commit([
-        opening(row, passwordHash),
-        ...success.statements(stillRight),
-      ])
-      success.written()
+      const [{ rows }] = await database.commit([opening(row, passwordHash), ...success(stillRight)])
       const [inserted] = rows
       if (!inserted) throw new AuthError('INVALID_CREDENTIALS')
       // The session is open by now. Those that are left here, and the log says why, the next login finds.
       if (inserted.count > maxSessions)
-        await end(user.id, ofUserBeyond(user.id, maxSessions), 'evicted').catch(() => 0)
+        await end(ofUserBeyond(user.id, maxSessions), 'evicted').catch(() => 0)
       return opened
     },
 
@@ -163,14 +159,12 @@ export function createSessions(options: SessionsOptions): Sessions {
       return rows.filter(({ id }) => !options.ended.has(id)).map(toSession)
     },
 
-    endOne: (userId, id, reason) => end(userId, ofUserWithId(userId, toSessionId(id)), reason),
-    endAll: (userId, reason) => end(userId, ofUser(userId), reason),
+    endOne: (userId, id, reason) => end(ofUserWithId(userId, toSessionId(id)), reason),
+    endAll: (userId, reason) => end(ofUser(userId), reason),
 
     async endByToken(text) {
       const token = tokens.read(text)
-      if (!token) return 0
-      const session = await database.read((db) => selectSession(db, token.sessionId, clock.now()))
-      return session ? await end(toUserId(session.userId), withId(token.sessionId), 'logout') : 0
+      return token ? await end(inForceWithId(token.sessionId, clock.now()), 'logout') : 0
     },
 
     ended,
@@ -229,7 +223,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       sessionId: token.sessionId,
       generation: token.generation,
     })
-    await end(userId, pastGeneration(token.sessionId, token.generation), 'reuse')
+    await end(pastGeneration(token.sessionId, token.generation), 'reuse')
     return { kind: 'refused', reason: 'reused' }
   }
 
@@ -247,22 +241,18 @@ export function createSessions(options: SessionsOptions): Sessions {
     return { sessionId: token.sessionId, refreshToken: tokens.write(token), refreshExpiresIn }
   }
 
-  async function end(
-    userId: UserId,
-    which: Parameters<typeof endSessions>[1]['which'],
-    reason: EndReason,
-  ): Promise<number> {
-    const ids = await database.write((db) => endSessions(db, { which, reason, now: clock.now() }))
-    return ended(userId, ids, reason)
+  async function end(which: Ending['which'], reason: EndReason): Promise<number> {
+    const [, { rows }] = await database.commit(ending({ which, reason, now: clock.now() }))
+    return ended(rows, reason)
   }
 
-  function ended(userId: UserId, ids: readonly SessionId[], reason: EndReason): number {
-    options.ended.add(ids)
-    for (const sessionId of ids) {
+  function ended(sessions: readonly EndedSession[], reason: EndReason): number {
+    options.ended.add(sessions.map(({ id }) => id))
+    for (const { id: sessionId, userId } of sessions) {
       metrics.countSessionEnded(reason)
       report({ type: 'session.ended', userId, sessionId, reason })
     }
-    return ids.length
+    return sessions.length
   }
 }
 

@@ -43,9 +43,9 @@ export interface Ending {
   readonly now: number
 }
 
-/** The session of this id. */
-export function withId(id: SessionId): SQL {
-  return eq(sessions.id, id)
+/** The session of this id, if it has not expired. */
+export function inForceWithId(id: SessionId, now: number): SQL {
+  return sql`${sessions.id} = ${id} AND ${sessions.expiresAt} > ${now}`
 }
 
 /** One session, if it is this user's. */
@@ -78,8 +78,12 @@ export function ofUserBeyond(userId: UserId, newest: number): SQL {
     ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ${newest})`
 }
 
-/** The statement that opens a session while its user has this password hash and may log in. */
-export function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
+/** Opens a user's first session, or the one that is left, under the same condition. */
+export function openingOnly(row: SessionRow, passwordHash: PasswordHash): Statement {
+  return statement(insertIf(row, passwordHash))
+}
+
+function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
   return sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
     SELECT ${row.id}, ${row.userId}, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
       ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
@@ -127,17 +131,23 @@ export async function selectSessions(db: Db, userId: UserId, now: number): Promi
     .orderBy(desc(sessions.createdAt), desc(sessions.id))
 }
 
-/** Ends sessions, and leaves word for the replicas. Returns the ids of those that were there. */
-export async function endSessions(db: Db, ending: Ending): Promise<SessionId[]> {
-  const [, ended] = await db.batch(endStatements(db, ending))
-  return ended.map(({ id }) => id as SessionId)
+/** A session that ended, and whose it was. */
+export interface EndedSession {
+  readonly id: SessionId
+  readonly userId: UserId
 }
 
-/** The two statements of an ending, for a batch: word for the replicas, then the deletion itself. */
-export function endStatements(db: Db, { which, reason, now }: Ending) {
-  const tell = db.run(sql`INSERT INTO ended_sessions (session_id, reason, ended_at)
-    SELECT id, ${reason}, ${now} FROM ${sessions} WHERE ${which}`)
-  return [tell, db.delete(sessions).where(which).returning({ id: sessions.id })] as const
+/** Ends sessions: word for the replicas, then the deletion itself, which returns those that were there. */
+export function ending({
+  which,
+  reason,
+  now,
+}: Ending): readonly [Statement, Statement<EndedSession>] {
+  return [
+    statement(sql`INSERT INTO ended_sessions (session_id, reason, ended_at)
+      SELECT id, ${reason}, ${now} FROM sessions WHERE ${which}`),
+    statement(sql`DELETE FROM sessions WHERE ${which} RETURNING id, user_id AS userId`),
+  ]
 }
 
 /** The sessions that ended after a sequence number, and since a moment, in order. */
@@ -149,7 +159,6 @@ export async function selectEnded(
     .select({
       sequence: endedSessions.sequence,
       sessionId: endedSessions.sessionId,
-      endedAt: endedSessions.endedAt,
     })
     .from(endedSessions)
     .where(and(gt(endedSessions.sequence, after.sequence), gt(endedSessions.endedAt, after.since)))

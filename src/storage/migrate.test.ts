@@ -13,7 +13,8 @@ import { selectKeys } from '../keys/store.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import { toSessionId } from '../sessions/session.ts'
 import {
-  endSessions,
+  ending,
+  inForceWithId,
   ofUser,
   ofUserBeyond,
   ofUserWithId,
@@ -24,10 +25,9 @@ import {
   selectSession,
   selectSessions,
   sweep,
-  withId,
 } from '../sessions/store.ts'
 import type { EmailKey } from '../users/email.ts'
-import { insertUser, selectUsers, userOfEmail, userOfId } from '../users/store.ts'
+import { insertingUser, selectUsers, userOfEmail, userOfId } from '../users/store.ts'
 import { toUserId } from '../users/user.ts'
 import type { Db } from './database.ts'
 import { migrate } from './migrate.ts'
@@ -223,20 +223,20 @@ describe('what is asked often finds an index', () => {
     ...{ id: 'ses_1', userId: 'usr_1', generation: 0, secretHash: '', createdAt: 0 },
     ...{ lastUsedAt: 0, expiresAt: 0, endsAt: 0, clientAddress: '', client: '' },
   }
-  const ending = (which: SQL) => (db: Db) => endSessions(db, { which, reason: 'ended', now: 0 })
+  const end = (which: SQL) => ending({ which, reason: 'ended', now: 0 })
 
-  test.each<[string, RegExp, Statement | ((db: Db) => Promise<unknown>)]>([
+  test.each<[string, RegExp, Planned]>([
     ['a session, with its user', BY_ID, (db) => selectSession(db, toSessionId('ses_1'), 0)],
     ['a new session', BY_USER, opening(session, '' as PasswordHash)],
-    ["the end of a user's oldest sessions", BY_USER, ending(ofUserBeyond(toUserId('usr_1'), 100))],
-    ['the end of a session', BY_ID, ending(withId(toSessionId('ses_1')))],
+    ["the end of a user's oldest sessions", BY_USER, end(ofUserBeyond(toUserId('usr_1'), 100))],
+    ['the end of a session', BY_ID, end(inForceWithId(toSessionId('ses_1'), 0))],
     [
       "the end of a user's session",
       BY_ID,
-      ending(ofUserWithId(toUserId('usr_1'), toSessionId('ses_1'))),
+      end(ofUserWithId(toUserId('usr_1'), toSessionId('ses_1'))),
     ],
-    ['the end after a reuse', BY_ID, ending(pastGeneration(toSessionId('ses_1'), 0))],
-    ["the end of all of a user's sessions", BY_USER, ending(ofUser(toUserId('usr_1')))],
+    ['the end after a reuse', BY_ID, end(pastGeneration(toSessionId('ses_1'), 0))],
+    ["the end of all of a user's sessions", BY_USER, end(ofUser(toUserId('usr_1')))],
     [
       'sweeping',
       /sessions_expires_at \(expires_at<\?\)[\s\S]*ended_sessions_ended_at \(ended_at<\?\)/,
@@ -257,7 +257,7 @@ describe('what is asked often finds an index', () => {
       /SEARCH users USING INDEX sqlite_autoindex_users_1 \(id=\?\)/,
       userOfId(toUserId('usr_1')),
     ],
-    ['a new user', /^$/, (db) => insertUser(db, user)],
+    ['a new user', /^$/, insertingUser(user)],
     [
       'a refresh',
       /SEARCH sessions USING INDEX sqlite_autoindex_sessions_1 \(id=\?\)/,
@@ -284,11 +284,16 @@ describe('what is asked often finds an index', () => {
   })
 })
 
-/** How SQLite goes about a statement, or those that a function sends, those of a batch too. */
-async function planOf(statement: Statement | ((db: Db) => Promise<unknown>)): Promise<string> {
+type Planned = Statement | readonly Statement[] | ((db: Db) => Promise<unknown>)
+
+/** How SQLite goes about statements, or those that a function sends, those of a batch too. */
+async function planOf(planned: Planned): Promise<string> {
   const client = newClient()
   await migrate(client)
-  if (typeof statement !== 'function') return (await explain(client, statement)).join('\n')
+  if (typeof planned !== 'function') {
+    const plans = [planned].flat().map((statement) => explain(client, statement))
+    return (await Promise.all(plans)).flat().join('\n')
+  }
   const sent: InStatement[] = []
   const listening = new Proxy(client, {
     get(target, name) {
@@ -304,7 +309,7 @@ async function planOf(statement: Statement | ((db: Db) => Promise<unknown>)): Pr
       }
     },
   })
-  await statement(drizzle(listening))
+  await planned(drizzle(listening))
   if (sent.length === 0) throw new Error('no statement was sent')
   const plans = await Promise.all(sent.map((one) => explain(client, one)))
   return plans.flat().join('\n')

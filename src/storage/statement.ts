@@ -15,6 +15,11 @@ export interface Statement<Row = unknown> {
   readonly row?: Row
 }
 
+/**
+ * What is to be written with something else, in one transaction: `tookEffect` is SQL that is true, behind that, if it did.
+ */
+export type WrittenWith = (tookEffect: SQL) => readonly Statement[]
+
 /** What a statement did. */
 export interface Outcome<Row> {
   readonly rows: readonly Row[]

@@ -6,7 +6,7 @@ import type { Attempt, Throttle } from '../throttle/throttle.ts'
 export const FREE_ATTEMPT: Attempt = {
   recall: () => {},
   charge: () => Promise.resolve([]),
-  succeed: () => ({ statements: () => [], written: () => {} }),
+  succeed: () => () => [],
 }
 
 /** Every attempt is free. */
@@ -14,6 +14,6 @@ export const FREE_THROTTLE: Throttle = {
   password: () => FREE_ATTEMPT,
   signup: () => FREE_ATTEMPT,
   charge: () => Promise.resolve(),
-  forget: () => Promise.resolve(),
+  forgetting: () => () => [],
   sweep: () => Promise.resolve(),
 }

@@ -21,8 +21,6 @@ export interface Refusals {
   recall(charges: readonly Charge[], who: Refused): void
   /** Remembers that a charge is refused until a moment (milliseconds since 1970), and throws `RATE_LIMITED`. */
   refuse(charge: Charge, nextAt: number, who: Refused): never
-  /** Holds nothing against these charges any more. */
-  forgive(charges: readonly Charge[], who: Refused): void
 }
 
 /** What it is made from. */
@@ -54,12 +52,6 @@ export function createRefusals({ emailDigest, clock, metrics, report }: Refusals
       const forgottenAt = clock.elapsed() + Math.min(RECALL_MS, nextAt - clock.now())
       known.set(placeOf(charge, who), { nextAt, forgottenAt })
       return tell(charge, nextAt, who)
-    },
-
-    forgive(charges, who) {
-      for (const charge of charges)
-        if (known.get(placeOf(charge, who)))
-          known.set(placeOf(charge, who), { nextAt: 0, forgottenAt: 0 })
     },
   }
 

@@ -2,7 +2,7 @@
 // any number at once, on any replica, no more get through than the rules allow.
 
 import type { SQL } from 'drizzle-orm'
-import { and, eq, inArray, lte, ne, sql } from 'drizzle-orm'
+import { lte, sql } from 'drizzle-orm'
 import type { Db } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
 import { preparedStatement, statement } from '../storage/statement.ts'
@@ -155,17 +155,23 @@ function know({ user, address, until, onlyIf }: Known): Statement[] {
   ]
 }
 
-/** Forgets the counts of these keys, and the addresses of a user but the one that is kept. */
-export async function forget(
-  db: Db,
-  { user, keys, kept }: { user: string; keys: UserKeys; kept: string | undefined },
-): Promise<void> {
-  await db.batch([
-    db.delete(throttles).where(inArray(throttles.key, Object.values(keys))),
-    db
-      .delete(knownAddresses)
-      .where(and(eq(knownAddresses.user, user), ne(knownAddresses.address, kept ?? ''))),
-  ])
+/** What is forgotten of a user, on a condition. */
+export interface Forgotten {
+  readonly user: string
+  readonly keys: UserKeys
+  /** The address that stays the user's, if one does. */
+  readonly kept: string | undefined
+  readonly onlyIf: SQL
+}
+
+/** Forgets the counts of a user, and the addresses but the one that is kept. */
+export function forgetStatements({ user, keys, kept, onlyIf }: Forgotten): Statement[] {
+  return [
+    statement(sql`DELETE FROM throttles
+      WHERE key IN (${keys.user}, ${keys.knownAddress}) AND ${onlyIf}`),
+    statement(sql`DELETE FROM known_addresses
+      WHERE user = ${user} AND address <> ${kept ?? ''} AND ${onlyIf}`),
+  ]
 }
 
 /** Deletes a few rows that have expired; returns how many. */

@@ -325,6 +325,25 @@ describe('guesses from one address', () => {
     expect(await tries(app, NOBODY, 2)).toEqual(['INVALID_CREDENTIALS', 'RATE_LIMITED'])
   })
 
+  test('right passwords are free where they change something, too', async () => {
+    const { app, token } = await appWithKim({ ...config, throttleSignupAttempts: 0 })
+    const change =
+      'mutation ($from: String!, $to: String!) { changePassword(currentPassword: $from, newPassword: $to) { accessToken } }'
+    const passwords = [KIM.password, 'another horse battery']
+    let mine = token
+    for (let i = 0; i < 8; i += 1) {
+      const [from, to] = i % 2 === 0 ? passwords : passwords.toReversed()
+      mine = (await app.run(change, { from, to }, mine)).data.changePassword.accessToken
+    }
+    for (let i = 0; i < 8; i += 1) {
+      const { data } = await app.run(SIGNUP, { ...KIM, email: `${i}@example.com` })
+      const { accessToken } = data.signup.tokens
+      expect((await app.run(DELETE, { old: KIM.password }, accessToken)).code).toBeUndefined()
+    }
+    const codes = await tries(app, NOBODY, 7)
+    expect(codes).toEqual([...times(6, 'INVALID_CREDENTIALS'), 'RATE_LIMITED'])
+  })
+
   test('by the dozen in one request check none, and count as one attempt', async () => {
     const { app } = await appWithKim(config)
     const stranger = app.from(STRANGER)

@@ -4,15 +4,15 @@
 import { createHmac } from 'node:crypto'
 import { AuthError } from '../errors.ts'
 import type { Database } from '../storage/database.ts'
-import type { Statement } from '../storage/statement.ts'
+import type { Statement, WrittenWith } from '../storage/statement.ts'
 import { readRows } from '../storage/statement.ts'
 import { networkOf } from './address.ts'
 import type { RefusalsOptions, Refused } from './refusals.ts'
 import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
-import type { Charge, Charged, Known, Pair, UserKeys } from './store.ts'
-import { createAttemptStatements, forget, successStatements } from './store.ts'
+import type { Charge, Charged, Pair, UserKeys } from './store.ts'
+import { createAttemptStatements, forgetStatements, successStatements } from './store.ts'
 import { sweepThrottles } from './sweep.ts'
 
 /** Who attempts: the canonical e-mail, whether a user has it or not, and the client's address. */
@@ -30,10 +30,10 @@ export interface Throttle {
   /** Charges an address for what is refused without an attempt: guesses by the dozen in one request. Never throws. */
   charge(clientAddress: string): Promise<void>
   /**
-   * Forgets what was counted against a user, and where the user has logged in from: whoever knew the old password may
-   * have been there. `keptAddress`: where the user is now.
+   * With a change of password, or the end of a user: forgets what was counted against them, and where they have logged in
+   * from, for whoever knew the old password may have been there. `keptAddress`: where the user is now.
    */
-  forget(emailKey: string, keptAddress?: string): Promise<void>
+  forgetting(emailKey: string, keptAddress?: string): WrittenWith
   /** Deletes, a few at a time, what no longer counts, and the least of what does when there is too much. Never throws. */
   sweep(): Promise<void>
 }
@@ -47,19 +47,11 @@ export interface Attempt {
    * `RATE_LIMITED`, `SERVICE_UNAVAILABLE`.
    */
   charge<Row>(find?: Statement<Row>): Promise<readonly Row[]>
-  /** What is to be written of a success. */
-  succeed(): Success
-}
-
-/** The user's count begins anew, the address gets its charge back and is remembered as the user's. */
-export interface Success {
   /**
-   * Best written in one batch with what the attempt led to. Perhaps none. `stillRight`: SQL that is true while the password
-   * is the one that was checked; only then is the address remembered.
+   * With what a success led to: the user's count begins anew and the address gets its charge back, whether or not that took
+   * effect; if it did, the address is remembered as the user's. Perhaps nothing.
    */
-  statements(stillRight: Known['onlyIf']): readonly Statement[]
-  /** To be called when they were: what this replica had learned before no longer holds. */
-  written(): void
+  succeed(): WrittenWith
 }
 
 /** What the service is made from. */
@@ -111,10 +103,10 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       }
     },
 
-    async forget(emailKey, keptAddress) {
+    forgetting(emailKey, keptAddress) {
       const user = digest(emailKey)
       const kept = keptAddress === undefined ? undefined : digest(networkOf(keptAddress))
-      await database.write((db) => forget(db, { user, keys: keysOf(user), kept }))
+      return (onlyIf) => forgetStatements({ user, keys: keysOf(user), kept, onlyIf })
     },
 
     async sweep() {
@@ -141,13 +133,10 @@ export function createThrottle(options: ThrottleOptions): Throttle {
         // Written only now and then: most logins come from where the last one came from.
         const isNews = knownUntil < until - RENEWED_MS
         const counts = rules.user !== null || paid !== undefined
-        return {
-          statements(stillRight) {
-            if (!counts) return []
-            const known = isNews ? { ...pair, until, onlyIf: stillRight } : undefined
-            return successStatements({ clear: keysOf(pair.user), refund, known })
-          },
-          written: () => refusals.forgive(charges, who),
+        return (onlyIf) => {
+          if (!counts) return []
+          const known = isNews ? { ...pair, until, onlyIf } : undefined
+          return successStatements({ clear: keysOf(pair.user), refund, known })
         }
       },
     }

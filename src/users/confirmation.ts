@@ -7,8 +7,8 @@ import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Password } from '../passwords/password.ts'
 import type { Passwords, Terms } from '../passwords/passwords.ts'
 import type { Database } from '../storage/database.ts'
-import type { Statement } from '../storage/statement.ts'
-import type { Attempt, Success, Throttle } from '../throttle/throttle.ts'
+import type { Statement, WrittenWith } from '../storage/statement.ts'
+import type { Attempt, Throttle } from '../throttle/throttle.ts'
 import type { EmailKey } from './email.ts'
 import type { UserRow } from './store.ts'
 import { replaceHash, selectUser, toUser, userOfId } from './store.ts'
@@ -22,7 +22,7 @@ export interface Confirmed {
   readonly user: User
   readonly passwordHash: PasswordHash
   /** To be written with what follows: that the attempt succeeded. */
-  readonly success: Success
+  readonly success: WrittenWith
 }
 
 /** Whose password it is said to be. */
@@ -57,7 +57,7 @@ export interface ConfirmationOptions {
 const PAID: Attempt = {
   recall: () => {},
   charge: () => Promise.resolve([]),
-  succeed: () => ({ statements: () => [], written: () => {} }),
+  succeed: () => () => [],
 }
 
 /** Makes it. */

@@ -5,7 +5,7 @@ import { and, eq, getTableColumns, gt, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
-import { preparedStatement, readRows } from '../storage/statement.ts'
+import { preparedStatement, readRows, statement } from '../storage/statement.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
 import type { User, UserId } from './user.ts'
@@ -25,8 +25,9 @@ export function toUser(row: UserRow): User {
 }
 
 /** Adds a user. A taken e-mail makes the unique index throw. */
-export async function insertUser(db: Db, row: UserRow): Promise<void> {
-  await db.insert(users).values(row)
+export function insertingUser(row: UserRow): Statement {
+  return statement(sql`INSERT INTO users (id, email, email_key, password_hash, created_at, disabled_at)
+    VALUES (${row.id}, ${row.email}, ${row.emailKey}, ${row.passwordHash}, ${row.createdAt}, ${row.disabledAt})`)
 }
 
 /** Adds those users whose e-mail has none yet, in one statement. Returns how many were added. */

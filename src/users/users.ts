@@ -8,8 +8,7 @@ import type { Passwords } from '../passwords/passwords.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
-import { StorageFault } from '../storage/faults.ts'
-import type { Throttle } from '../throttle/throttle.ts'
+import type { Attempt, Throttle } from '../throttle/throttle.ts'
 import type { Confirmed } from './confirmation.ts'
 import { createConfirmation } from './confirmation.ts'
 import type { Email } from './email.ts'
@@ -19,10 +18,8 @@ import type { UserRow } from './store.ts'
 import {
   enableUser,
   insertNewUsers,
-  insertUser,
   selectUser,
   selectUsers,
-  stillHas,
   toUser,
   userOfEmail,
   userOfId,
@@ -32,8 +29,11 @@ import { toUserId } from './user.ts'
 
 /** The rules about users. */
 export interface Users {
-  /** Makes a user. Throws `EMAIL_TAKEN`, `RATE_LIMITED`; the unique index decides, so two at once make one. */
-  create(input: { email: Email; password: Password }, client: Client): Promise<Confirmed>
+  /** A new user's row, not yet written: for a flow that writes it together with the first session. Throws `RATE_LIMITED`. */
+  prepare(
+    input: { email: Email; password: Password; attempt: Attempt },
+    client: Client,
+  ): Promise<PreparedUser>
   /** Takes over users of another system, but for those whose address is taken. Returns how many were added. */
   importAll(imported: readonly ImportedUser[]): Promise<number>
   /**
@@ -59,6 +59,10 @@ export interface Users {
   require(id: UserId): Promise<User>
 }
 
+export interface PreparedUser extends Confirmed {
+  readonly row: UserRow
+}
+
 /** The reasons are for the log; the client learns none. */
 export interface Refused {
   readonly kind: 'refused'
@@ -77,14 +81,13 @@ export interface UsersOptions {
 
 /** Makes the service. */
 export function createUsers(options: UsersOptions): Users {
-  const { database, passwords, throttle, clock, random } = options
+  const { database, passwords, clock, random } = options
   const confirmation = createConfirmation(options)
   return {
-    async create({ email, password }, { address: clientAddress, signal }) {
-      const attempt = throttle.signup({ emailKey: email.key, clientAddress })
+    async prepare({ email, password, attempt }, { signal }) {
       // Hashed before the index is asked: a taken address takes as long as a free one.
       const passwordHash = await passwords.hash(password, { attempt, signal })
-      const row: UserRow = {
+      const row = {
         id: random.id('usr'),
         email: email.address,
         emailKey: email.key,
@@ -92,14 +95,7 @@ export function createUsers(options: UsersOptions): Users {
         createdAt: clock.now(),
         disabledAt: null,
       }
-      try {
-        await database.write((db) => insertUser(db, row))
-      } catch (error) {
-        if (error instanceof StorageFault && error.code === 'conflict')
-          throw new AuthError('EMAIL_TAKEN', { field: 'email' })
-        throw error
-      }
-      return { user: toUser(row), passwordHash, success: attempt.succeed() }
+      return { row, user: toUser(row), passwordHash, success: attempt.succeed() }
     },
 
     importAll(imported) {
@@ -136,9 +132,6 @@ export function createUsers(options: UsersOptions): Users {
       const claim = { emailKey: email.key, password }
       const { confirmed } = await confirmation.check(claim, client, find)
       if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
-      const stillRight = stillHas(confirmed.user.id, confirmed.passwordHash)
-      await database.commit(confirmed.success.statements(stillRight))
-      confirmed.success.written()
       return confirmed
     },
 
