@@ -1,7 +1,7 @@
 // From figures to a report, once for the terminal and once for Markdown.
 
 import type { Figures } from './figures.ts'
-import { NOISY, percent } from './format.ts'
+import { isNoisy, percent } from './format.ts'
 import { HAS_PROC } from './machine.ts'
 import { spread } from './statistics.ts'
 import type { Table } from './table.ts'
@@ -49,8 +49,8 @@ function all(figures: Figures): Table[] {
 }
 
 function notes({ bursts, starts, peers, repeated, skipped }: Figures): string[] {
-  const disturbed = [...Object.values(bursts), ...Object.values(starts)].flat()
-  const noise = spread(disturbed.map((one) => one.noise))
+  const rows = [...Object.values(bursts), ...Object.values(starts)]
+  const noise = spread(rows.flat().map((one) => one.noise))
   return [
     'Median (lowest–highest) of the rounds. Ratios are taken within each round, against the ceiling of that round. Flood and curves: one run.',
     HAS_PROC
@@ -59,9 +59,9 @@ function notes({ bursts, starts, peers, repeated, skipped }: Figures): string[] 
     noise
       ? `Noise: time of all cores that neither the server nor its load used; median ${percent(noise.median)}, worst ${percent(noise.high)}.`
       : 'Noise was not measured.',
-    ...(noise && noise.high >= NOISY
+    ...(rows.some(isNoisy)
       ? [
-          'NOISY: other programs were at work (most in rows marked !). Run it again on a quiet machine before believing any difference.',
+          'Rows marked !: other programs were at work. Run them again on a quiet machine before believing any difference in them.',
         ]
       : []),
     ...peers.map(([name, about]) => `${name} ${about}.`),

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EARLY_EXIT, spoil } from '../bench/careless.ts'
+import { NOTHING as NO_BURST } from '../bench/load.ts'
 import { makeTokens } from '../bench/new-tokens.ts'
 import { plot } from '../bench/plot.ts'
 import { toMarkdown } from '../bench/report.ts'
@@ -75,6 +76,19 @@ test('what was not measured is said, with the reason, and gets no figure', () =>
   expect(report).toContain('Not measured: PocketBase: no Go.')
   expect(report).toContain('| – | not measured |')
   expect(report).not.toMatch(/NaN|undefined|MISSED|\bmet\b/)
+})
+
+test('rows that other programs disturbed in the middle of their repeats are marked, and only then a note says so', () => {
+  const reportOf = (noises: readonly number[]) => {
+    const bursts = { me: noises.map((noise) => ({ ...NO_BURST, perSecond: 1, noise })) }
+    return toMarkdown([], { ...NOTHING, bursts, skipped: [] }, undefined)
+  }
+  const once = reportOf([0.02, 0.47, 0.03])
+  expect(once).toContain('| 3 % (2 %–47 %) |')
+  expect(once).not.toContain('!')
+  const often = reportOf([0.02, 0.47, 0.1])
+  expect(often).toContain('| 10 % (2 %–47 %) ! |')
+  expect(often).toContain('Rows marked !: other programs were at work.')
 })
 
 test('a plot has a dot for each sample, and a panel without samples is empty', () => {

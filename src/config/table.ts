@@ -43,7 +43,7 @@ export const SETTINGS = {
   ),
   DATABASE_READ_URL: setting(
     serverUrl,
-    'A read replica of that libSQL server, with the same token, for reads that decide nothing (docs/scaling.md). When not set: there is none.',
+    'A read replica of that libSQL server, with the same token, for reads that may be a few seconds old (docs/scaling.md). When not set: there is none.',
   ),
   DATABASE_AUTH_TOKEN: secret(text, 'The token for a libSQL server.'),
   SECRET: secret(
@@ -154,13 +154,21 @@ export const SETTINGS = {
     'Wrong passwords from one address (IPv6: from one /64) that may come at once. `0`: no such throttle.',
     '100',
   ),
-  THROTTLE_ADDRESS_INTERVAL: setting(duration(1, 86_400), 'After those: one each so long.', '10s'),
+  THROTTLE_ADDRESS_INTERVAL: setting(
+    duration(1, 86_400),
+    'After that, one per interval of this length.',
+    '10s',
+  ),
   THROTTLE_SIGNUP_ATTEMPTS: setting(
     integer(0, 1_000_000),
     'Signups from one address that may come at once, failed ones included. `0`: no such throttle.',
     '20',
   ),
-  THROTTLE_SIGNUP_INTERVAL: setting(duration(1, 86_400), 'After those: one each so long.', '1m'),
+  THROTTLE_SIGNUP_INTERVAL: setting(
+    duration(1, 86_400),
+    'After that, one per interval of this length.',
+    '1m',
+  ),
   CLIENT_ADDRESS_HEADER: setting(
     headerName,
     'The header in which the edge reports the client, e.g. `x-envoy-external-address`. Needs `MUNJIGI_TRUSTED_PEERS`.',
@@ -194,7 +202,7 @@ export const SETTINGS = {
   ),
   DRAIN_SECONDS: setting(
     integer(0, 300),
-    'How long to serve on after SIGTERM, so that the edge can turn away.',
+    'How long to serve on after SIGTERM, so that the edge can send traffic elsewhere.',
     { dev: '0', serve: '6' },
   ),
 } as const satisfies Record<string, Setting<unknown>>
