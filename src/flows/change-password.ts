@@ -5,6 +5,7 @@ import type { Client, Viewer } from '../graphql/context.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { emailKeyOf } from '../users/email.ts'
 import { toUserId } from '../users/user.ts'
+import { reauthenticate } from './reauthenticate.ts'
 import type { Services } from './services.ts'
 import { tokensOf } from './session.ts'
 import { replacePassword } from './store.ts'
@@ -15,7 +16,7 @@ export async function changePassword(
   input: { viewer: Viewer; currentPassword: string; newPassword: string },
   client: Client,
 ): Promise<TokensValue> {
-  const { policy, clock, database, users, passwords, sessions, throttle, tokens } = services
+  const { policy, clock, database, passwords, sessions, throttle, tokens } = services
   const userId = toUserId(input.viewer.userId)
   await passwords.requireRoom()
   const chosen = await policy.choose(input.newPassword, {
@@ -26,7 +27,11 @@ export async function changePassword(
     user,
     passwordHash: from,
     success,
-  } = await users.confirm(input.viewer, input.currentPassword, client)
+  } = await reauthenticate(
+    services,
+    { viewer: input.viewer, password: input.currentPassword },
+    client,
+  )
   const to = await passwords.hash(chosen)
 
   const { row: session, opened } = sessions.prepare(userId, client)

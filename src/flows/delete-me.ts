@@ -4,6 +4,7 @@ import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
 import { emailKeyOf } from '../users/email.ts'
 import { toUserId } from '../users/user.ts'
+import { reauthenticate } from './reauthenticate.ts'
 import type { Services } from './services.ts'
 import { deleteUser } from './store.ts'
 
@@ -13,10 +14,10 @@ export async function deleteMe(
   input: { viewer: Viewer; password: string },
   client: Client,
 ): Promise<number> {
-  const { clock, database, users, passwords, sessions, throttle } = services
+  const { clock, database, passwords, sessions, throttle } = services
   await passwords.requireRoom()
   const userId = toUserId(input.viewer.userId)
-  const { user, passwordHash, success } = await users.confirm(input.viewer, input.password, client)
+  const { user, passwordHash, success } = await reauthenticate(services, input, client)
   const forget = throttle.forgetting(emailKeyOf(user))
   const ended = await deleteUser(database, {
     userId,

@@ -13,6 +13,8 @@ interface Fields {
     clientAddress: string
   }
   'login.already_logged_in': { userId: string; clientAddress: string }
+  /** A wrong password of somebody with a good token. */
+  'reauthentication.failed': { userId: string; sessionId: string; clientAddress: string }
   'session.refreshed': {
     userId: string
     sessionId: string
@@ -57,6 +59,7 @@ const LEVELS: Record<keyof Fields, 'info' | 'warn'> = {
   'login.succeeded': 'info',
   'login.failed': 'warn',
   'login.already_logged_in': 'info',
+  'reauthentication.failed': 'warn',
   'session.refreshed': 'info',
   'session.reuse_detected': 'warn',
   'session.ended': 'info',

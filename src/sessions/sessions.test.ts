@@ -428,6 +428,21 @@ describe('what changes users and sessions together', () => {
   })
 })
 
+test.each([
+  ['changePassword', CHANGE, { a: 'wrong horse', b: NEW_PASSWORD }],
+  ['deleteMe', DELETE, { p: 'wrong horse' }],
+])('a wrong password with a good token is told of: %s', async (_, text, input) => {
+  const app = await createTestApp()
+  const { accessToken } = await signup(app)
+  expect((await app.run(text, input, accessToken)).code).toBe('INVALID_CREDENTIALS')
+  expect(app.events.at(-1)).toEqual({
+    type: 'reauthentication.failed',
+    userId: 'usr_1',
+    sessionId: 'ses_1',
+    clientAddress: '192.0.2.1',
+  })
+})
+
 describe('a session that ends in a request', () => {
   const BOTH =
     'mutation ($email: String!, $password: String!) { logout { sessions } login(email: $email, password: $password) { __typename } }'
