@@ -25,9 +25,9 @@ export interface Passwords {
   /** The hash of a new password. An attempt is charged before, and may throw `RATE_LIMITED`. */
   hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
   /**
-   * Whether a password is the one of a hash. `find` charges the attempt and brings the hash; it is asked only when there is
-   * room. Imported hashes too. Without one, for e-mails that no user has, and for one that cannot be read or asks for too much,
-   * it takes as long as for a hash of today and is false. Throws `RATE_LIMITED`.
+   * Whether a password is the one of a hash, of ours or imported. `find` charges the attempt and brings the hash; it is asked
+   * only when there is room. False, in the time that a hash of today takes, where there is no hash, as for an e-mail that no
+   * user has, and where it cannot be read or asks for too much. Throws `RATE_LIMITED`.
    */
   check(
     password: Password,

@@ -409,6 +409,14 @@ describe('what changes users and sessions together', () => {
     expect(await signup(app)).toBeTruthy()
   })
 
+  test('a user who is disabled deletes nothing, even before replicas know', async () => {
+    const app = await createTestApp()
+    const mine = await signup(app)
+    await app.database.write((db) => db.run('UPDATE users SET disabled_at = 1'))
+    const answer = await app.run(DELETE, { p: KIM.password }, mine.accessToken)
+    expect(answer.code).toBe('INVALID_CREDENTIALS')
+  })
+
   test('a user who is disabled while the new password is hashed gets no session', async () => {
     const app = await createTestApp()
     const mine = await signup(app)
