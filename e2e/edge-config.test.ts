@@ -98,6 +98,25 @@ describe.skipIf(!hasTools)('envoy.yaml', () => {
   })
 })
 
+describe('a heap that fills', () => {
+  test.each([
+    'docs/runbooks.md',
+    'monitoring/prometheus/rules/alerts.yml',
+    'monitoring/grafana/boards/edge.ts',
+  ])('refuses requests from where %s says', (path) => {
+    const [, told] =
+      /from (\d+) % on it refuses requests/.exec(readFileSync(join(ROOT, path), 'utf8')) ?? []
+    const { overload_manager } = Bun.YAML.parse(yaml) as {
+      overload_manager: {
+        actions: { name: string; triggers: { threshold: { value: number } }[] }[]
+      }
+    }
+    const refuse = 'envoy.overload_actions.stop_accepting_requests'
+    const action = overload_manager.actions.find(({ name }) => name === refuse)
+    expect(Number(told) / 100).toBe(action?.triggers[0]?.threshold.value ?? Number.NaN)
+  })
+})
+
 function checksOf(settings: EdgeSettings) {
   const { clusters } = render(yaml, settings).static_resources
   return clusters.find(({ name }) => name === 'munjigi')?.health_checks ?? []
