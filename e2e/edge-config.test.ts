@@ -73,6 +73,14 @@ describe.skipIf(!hasTools)('envoy.yaml', () => {
     expect(complaint('everything.json', JSON.stringify(config))).toBeNull()
   })
 
+  test('is accepted by Envoy with names that it has already', () => {
+    const hosts = readEdgeSettings({
+      EDGE_HOST: 'localhost,envoy,a.example.com,a.example.com',
+    }).hosts
+    const config = render(yaml, { ...DEFAULTS, hosts }, placement)
+    expect(complaint('twice.json', JSON.stringify(config))).toBeNull()
+  })
+
   test.each(['ko', 'en'] as const)('refuses in the words of the service (%s)', (language) => {
     const replies = repliesIn(render(yaml, { ...DEFAULTS, language }))
     const shared = replies.filter(({ code }) => code in ERRORS)
@@ -146,6 +154,13 @@ describe('settings of the edge', () => {
     })
     expect(readEdgeSettings({ EDGE_HOST: '', EDGE_HTTPS_PORT: '' })).toEqual(DEFAULTS)
   })
+
+  test.each(['192.168.1.5', '127.0.0.1', 'auth.example.com,10.0.0.1', '::1', '[2001:db8::1]'])(
+    'take names only: %s is told to be an address',
+    (EDGE_HOST) => {
+      expect(() => readEdgeSettings({ EDGE_HOST })).toThrow('EDGE_HOST: must be host names, not IP')
+    },
+  )
 
   test.each([
     { EDGE_HOST: 'https://auth.example.com' },
