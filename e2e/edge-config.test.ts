@@ -236,6 +236,22 @@ describe.skipIf(!hasTools)('certs.sh', () => {
     expect(readdirSync(certs).filter((name) => name.startsWith('v-')).length).toBe(2)
   })
 
+  test.each([
+    ['of another CA', (other: string) => readFileSync(other)],
+    ['cut short', (other: string) => readFileSync(other, 'utf8').slice(0, 100)],
+  ] as const)('makes a new CA where its key is %s, as after a crash', (name, left) => {
+    const at = certificates(name)
+    const other = certificates(`${name}, the other`)
+    writeFileSync(join(at.ca, 'ca.key'), left(join(other.ca, 'ca.key')))
+    // What made it anew, and what every later run asks for: a name that the certificate lacks.
+    certificates(name, { EDGE_HOST: 'auth.example.com' })
+    const leaf = join(at.certs, 'live', 'tls.crt')
+    expect(openssl('verify', '-CAfile', join(at.ca, 'ca.crt'), leaf)).toContain('OK')
+    expect(readFileSync(join(at.certs, 'live', 'ca.crt'))).toEqual(
+      readFileSync(join(at.ca, 'ca.crt')),
+    )
+  })
+
   test('started five times at once leaves one whole pair', async () => {
     const at = paths('race')
     const runs = Array.from({ length: 5 }, () =>
