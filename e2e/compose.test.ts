@@ -698,6 +698,18 @@ describe('the files', () => {
     expect(passed.filter((name) => !known(name))).toEqual([])
   })
 
+  test('every port that can be chosen is told with its default', () => {
+    const page = readFileSync(join(ROOT, 'docs/edge.md'), 'utf8')
+    const rows = page.split('\n').filter((line) => line.startsWith('| `'))
+    const ports = [...text.matchAll(/\$\{(\w+_PORT):-(\d+)\}/g)]
+    expect(ports.length).toBeGreaterThan(6)
+    const untold = ports.filter(
+      ([, name = '', port = '']) =>
+        !rows.some((row) => row.includes(`\`${name}\``) && row.includes(port)),
+    )
+    expect(untold.map(([all]) => all)).toEqual([])
+  })
+
   test('every image has an exact version, and Bun the one that package.json pins', () => {
     const { packageManager } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
     const images = imagesOfProject()
