@@ -680,8 +680,34 @@ describe('the files', () => {
 
   const text = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8')
   const file = Bun.YAML.parse(text) as {
-    services: Record<string, { environment?: Record<string, string | null> }>
+    services: Record<
+      string,
+      { environment?: Record<string, string | null>; command?: readonly string[] }
+    >
   }
+
+  test.each([
+    ...([
+      ['/', true],
+      ['/mnt/data', true],
+      ['/var/lib/docker', true],
+    ] as const),
+    ...([
+      ['/var/lib/docker/overlay2/1/merged', false],
+      ['/run/docker/netns/1', false],
+    ] as const),
+    ...([
+      ['/var/lib/containers/storage/overlay', false],
+      ['/proc', false],
+    ] as const),
+  ])('a file system at %s is watched: %p', (mountpoint, watched) => {
+    const flag = /^--collector\.filesystem\.mount-points-exclude=(.*)$/
+    const [, excluded = '.'] =
+      (file.services['node-exporter']?.command ?? [])
+        .map((line) => flag.exec(line.replaceAll('$$', '$')))
+        .find((found) => found !== null) ?? []
+    expect(new RegExp(excluded).test(mountpoint)).toBe(!watched)
+  })
 
   test('every setting can be set from outside, or is fixed by the file or the image', () => {
     const passed = Object.keys(file.services['munjigi']?.environment ?? {})
