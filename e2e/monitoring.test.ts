@@ -301,6 +301,17 @@ describe.skipIf(!canRun || !canStack)('live', () => {
     await Promise.all([alerting('EdgeCertificateExpires'), alerting('ServedCertificateExpires')])
   })
 
+  test.skipIf(!canWatch)('a container at its limit of memory', async () => {
+    const limits = ['--memory', '16m', '--memory-swap', '16m', '--network', 'none']
+    const grow = 'text=a; while :; do text=$text$text; done'
+    const { exitCode } = Bun.spawnSync(
+      ['docker', 'run', '--rm', ...limits, '--entrypoint', 'sh', CADVISOR, '-c', grow],
+      { stderr: 'ignore' },
+    )
+    expect(exitCode).toBe(137)
+    await alerting('OutOfMemoryKill')
+  })
+
   test('a replica that dies', async () => {
     for (const name of ['ReplicaMissing', 'EnvoyUpstreamUnhealthy', 'TargetDown'])
       expect(await quiet(name)).toBe(true)
