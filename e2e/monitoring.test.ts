@@ -290,6 +290,12 @@ describe.skipIf(!canRun || !canStack)('live', () => {
     await alerting('LoginBruteForceSpike')
   })
 
+  test('one who goes on guessing though the throttle refuses it', async () => {
+    expect(await quiet('LoginAttemptsThrottled')).toBe(true)
+    await each(120, 6, () => send(stack, LOGIN, { e: 'kim0@example.com', p: 'guessed again' }))
+    await alerting('LoginAttemptsThrottled')
+  })
+
   test('a refresh token that was replaced', async () => {
     await alerting('RefreshTokenReuse')
   })
