@@ -235,6 +235,34 @@ describeCompose('docker compose up', () => {
   })
 })
 
+describeCompose('the way out that docs/passwords.md gives', () => {
+  test('reaches who asks about breaches, beside their own networks, and nobody else', async () => {
+    const page = readFileSync(join(ROOT, 'docs/passwords.md'), 'utf8')
+    const [, told = ''] = /```yaml\n([^`]*)```/.exec(page) ?? []
+    const path = join(folder, 'outside.yml')
+    writeFileSync(path, told)
+    const files = `${environment.COMPOSE_FILE}:${path}`
+    const project = createCompose({
+      ...environment,
+      COMPOSE_FILE: files,
+      COMPOSE_PROFILES: 'operator',
+    })
+    const { services, networks } = Bun.YAML.parse(await project.run('config')) as {
+      services: Record<string, { networks?: Record<string, unknown> }>
+      networks: Record<string, { internal?: boolean } | null>
+    }
+    expect(networks['outside']?.internal ?? false).toBe(false)
+    const on = (name: string) => Object.keys(services[name]?.networks ?? {}).sort()
+    expect(on('munjigi')).toEqual(['database', 'outside', 'service'])
+    expect(on('operator')).toEqual(['database', 'outside'])
+    expect(
+      Object.keys(services)
+        .filter((name) => on(name).includes('outside'))
+        .sort(),
+    ).toEqual(['munjigi', 'operator'])
+  })
+})
+
 describeCompose('from outside', () => {
   test('nothing but the edge can be reached, and from this machine what looks on', async () => {
     const published = (await containersOfProject()).flatMap(({ service, NetworkSettings }) =>

@@ -179,7 +179,14 @@ describe.skipIf(!canRun || !canStack)('live', () => {
 
   beforeAll(async () => {
     containers = canWatch ? startContainers() : undefined
-    stack = await startStack({ env: { MUNJIGI_REFRESH_GRACE: '0s', MUNJIGI_DRAIN_SECONDS: '0' } })
+    stack = await startStack({
+      env: {
+        MUNJIGI_REFRESH_GRACE: '0s',
+        MUNJIGI_DRAIN_SECONDS: '0',
+        // Nobody listens there.
+        MUNJIGI_PASSWORD_BREACH_URL: 'http://127.0.0.1:1/range',
+      },
+    })
     monitoring = await startMonitoring(stack, {
       rules: shorten,
       scrapeInterval: '1s',
@@ -298,6 +305,10 @@ describe.skipIf(!canRun || !canStack)('live', () => {
 
   test('a refresh token that was replaced', async () => {
     await alerting('RefreshTokenReuse')
+  })
+
+  test('nobody who can say whether a password is from a breach', async () => {
+    await alerting('PasswordBreachCheckFailing')
   })
 
   test('a certificate for two days', async () => {
