@@ -320,8 +320,9 @@ describeCompose('Prometheus', () => {
       const { activeTargets } = (await ask('targets')).data
       const all = activeTargets.map(({ labels, health }) => `${labels.job} ${health}`)
       const three = all.filter((line) => line === 'munjigi up').length === 3
-      // One that was asked before it had started is asked again ten seconds later.
-      return three && all.every((line) => line.endsWith(' up')) && all
+      // One that was asked before it had started is asked again ten seconds later; cAdvisor is looked for every five.
+      const found = three && all.includes('containers up')
+      return found && all.every((line) => line.endsWith(' up')) && all
     })
     expect([...new Set(jobs)].sort()).toEqual(
       ['alertmanager', 'containers', 'envoy', 'munjigi', 'node', 'prometheus', 'sqld', 'tls'].map(
@@ -710,7 +711,12 @@ describe('the files', () => {
   const file = Bun.YAML.parse(text) as {
     services: Record<
       string,
-      { environment?: Record<string, string | null>; command?: readonly string[] }
+      {
+        environment?: Record<string, string | null>
+        command?: readonly string[]
+        user?: string
+        volumes?: readonly unknown[]
+      }
     >
   }
 
@@ -769,6 +775,19 @@ describe('the files', () => {
     const images = imagesOfProject()
     expect(images).toContain(`oven/${packageManager.replace('@', ':')}`)
     expect(images.filter((image) => !/:v?\d+\.\d+\.\d+$/.test(image))).toEqual([])
+  })
+
+  test('who reaches the socket of Docker is told', () => {
+    const reaching = Object.entries(file.services)
+      .filter(([, { user, volumes = [] }]) => {
+        const of = volumes.map((volume) => String(volume).split(':')[0] ?? '')
+        return user === '0:0' && of.some((path) => /^\/(var\/run.*|run.*)?$/.test(path))
+      })
+      .map(([name]) => name)
+    expect(reaching).toEqual(['cadvisor', 'docker-exporter'])
+    for (const page of ['docs/security.md', 'monitoring/README.md'])
+      for (const name of reaching)
+        expect(readFileSync(join(ROOT, page), 'utf8').toLowerCase()).toContain(name)
   })
 
   test('what is mounted from here is here', () => {
