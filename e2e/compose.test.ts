@@ -235,6 +235,34 @@ describeCompose('docker compose up', () => {
   })
 })
 
+describeCompose('the way out that docs/passwords.md gives', () => {
+  test('reaches who asks about breaches, beside their own networks, and nobody else', async () => {
+    const page = readFileSync(join(ROOT, 'docs/passwords.md'), 'utf8')
+    const [, told = ''] = /```yaml\n([^`]*)```/.exec(page) ?? []
+    const path = join(folder, 'outside.yml')
+    writeFileSync(path, told)
+    const files = `${environment.COMPOSE_FILE}:${path}`
+    const project = createCompose({
+      ...environment,
+      COMPOSE_FILE: files,
+      COMPOSE_PROFILES: 'operator',
+    })
+    const { services, networks } = Bun.YAML.parse(await project.run('config')) as {
+      services: Record<string, { networks?: Record<string, unknown> }>
+      networks: Record<string, { internal?: boolean } | null>
+    }
+    expect(networks['outside']?.internal ?? false).toBe(false)
+    const on = (name: string) => Object.keys(services[name]?.networks ?? {}).sort()
+    expect(on('munjigi')).toEqual(['database', 'outside', 'service'])
+    expect(on('operator')).toEqual(['database', 'outside'])
+    expect(
+      Object.keys(services)
+        .filter((name) => on(name).includes('outside'))
+        .sort(),
+    ).toEqual(['munjigi', 'operator'])
+  })
+})
+
 describeCompose('from outside', () => {
   test('nothing but the edge can be reached, and from this machine what looks on', async () => {
     const published = (await containersOfProject()).flatMap(({ service, NetworkSettings }) =>
@@ -292,8 +320,9 @@ describeCompose('Prometheus', () => {
       const { activeTargets } = (await ask('targets')).data
       const all = activeTargets.map(({ labels, health }) => `${labels.job} ${health}`)
       const three = all.filter((line) => line === 'munjigi up').length === 3
-      // One that was asked before it had started is asked again ten seconds later.
-      return three && all.every((line) => line.endsWith(' up')) && all
+      // One that was asked before it had started is asked again ten seconds later; cAdvisor is looked for every five.
+      const found = three && all.includes('containers up')
+      return found && all.every((line) => line.endsWith(' up')) && all
     })
     expect([...new Set(jobs)].sort()).toEqual(
       ['alertmanager', 'containers', 'envoy', 'munjigi', 'node', 'prometheus', 'sqld', 'tls'].map(
@@ -680,8 +709,39 @@ describe('the files', () => {
 
   const text = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8')
   const file = Bun.YAML.parse(text) as {
-    services: Record<string, { environment?: Record<string, string | null> }>
+    services: Record<
+      string,
+      {
+        environment?: Record<string, string | null>
+        command?: readonly string[]
+        user?: string
+        volumes?: readonly unknown[]
+      }
+    >
   }
+
+  test.each([
+    ...([
+      ['/', true],
+      ['/mnt/data', true],
+      ['/var/lib/docker', true],
+    ] as const),
+    ...([
+      ['/var/lib/docker/overlay2/1/merged', false],
+      ['/run/docker/netns/1', false],
+    ] as const),
+    ...([
+      ['/var/lib/containers/storage/overlay', false],
+      ['/proc', false],
+    ] as const),
+  ])('a file system at %s is watched: %p', (mountpoint, watched) => {
+    const flag = /^--collector\.filesystem\.mount-points-exclude=(.*)$/
+    const [, excluded = '.'] =
+      (file.services['node-exporter']?.command ?? [])
+        .map((line) => flag.exec(line.replaceAll('$$', '$')))
+        .find((found) => found !== null) ?? []
+    expect(new RegExp(excluded).test(mountpoint)).toBe(!watched)
+  })
 
   test('every setting can be set from outside, or is fixed by the file or the image', () => {
     const passed = Object.keys(file.services['munjigi']?.environment ?? {})
@@ -698,11 +758,36 @@ describe('the files', () => {
     expect(passed.filter((name) => !known(name))).toEqual([])
   })
 
+  test('every port that can be chosen is told with its default', () => {
+    const page = readFileSync(join(ROOT, 'docs/edge.md'), 'utf8')
+    const rows = page.split('\n').filter((line) => line.startsWith('| `'))
+    const ports = [...text.matchAll(/\$\{(\w+_PORT):-(\d+)\}/g)]
+    expect(ports.length).toBeGreaterThan(6)
+    const untold = ports.filter(
+      ([, name = '', port = '']) =>
+        !rows.some((row) => row.includes(`\`${name}\``) && row.includes(port)),
+    )
+    expect(untold.map(([all]) => all)).toEqual([])
+  })
+
   test('every image has an exact version, and Bun the one that package.json pins', () => {
     const { packageManager } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
     const images = imagesOfProject()
     expect(images).toContain(`oven/${packageManager.replace('@', ':')}`)
     expect(images.filter((image) => !/:v?\d+\.\d+\.\d+$/.test(image))).toEqual([])
+  })
+
+  test('who reaches the socket of Docker is told', () => {
+    const reaching = Object.entries(file.services)
+      .filter(([, { user, volumes = [] }]) => {
+        const of = volumes.map((volume) => String(volume).split(':')[0] ?? '')
+        return user === '0:0' && of.some((path) => /^\/(var\/run.*|run.*)?$/.test(path))
+      })
+      .map(([name]) => name)
+    expect(reaching).toEqual(['cadvisor', 'docker-exporter'])
+    for (const page of ['docs/security.md', 'monitoring/README.md'])
+      for (const name of reaching)
+        expect(readFileSync(join(ROOT, page), 'utf8').toLowerCase()).toContain(name)
   })
 
   test('what is mounted from here is here', () => {

@@ -73,6 +73,14 @@ describe.skipIf(!hasTools)('envoy.yaml', () => {
     expect(complaint('everything.json', JSON.stringify(config))).toBeNull()
   })
 
+  test('is accepted by Envoy with names that it has already', () => {
+    const hosts = readEdgeSettings({
+      EDGE_HOST: 'localhost,envoy,a.example.com,a.example.com',
+    }).hosts
+    const config = render(yaml, { ...DEFAULTS, hosts }, placement)
+    expect(complaint('twice.json', JSON.stringify(config))).toBeNull()
+  })
+
   test.each(['ko', 'en'] as const)('refuses in the words of the service (%s)', (language) => {
     const replies = repliesIn(render(yaml, { ...DEFAULTS, language }))
     const shared = replies.filter(({ code }) => code in ERRORS)
@@ -95,6 +103,25 @@ describe.skipIf(!hasTools)('envoy.yaml', () => {
     const [tcp] = checksOf({ ...DEFAULTS, healthCheck: { kind: 'tcp', failures: 5 } })
     expect(tcp).toMatchObject({ unhealthy_threshold: 5, tcp_health_check: {} })
     expect(tcp).not.toHaveProperty('http_health_check')
+  })
+})
+
+describe('a heap that fills', () => {
+  test.each([
+    'docs/runbooks.md',
+    'monitoring/prometheus/rules/alerts.yml',
+    'monitoring/grafana/boards/edge.ts',
+  ])('refuses requests from where %s says', (path) => {
+    const [, told] =
+      /from (\d+) % on it refuses requests/.exec(readFileSync(join(ROOT, path), 'utf8')) ?? []
+    const { overload_manager } = Bun.YAML.parse(yaml) as {
+      overload_manager: {
+        actions: { name: string; triggers: { threshold: { value: number } }[] }[]
+      }
+    }
+    const refuse = 'envoy.overload_actions.stop_accepting_requests'
+    const action = overload_manager.actions.find(({ name }) => name === refuse)
+    expect(Number(told) / 100).toBe(action?.triggers[0]?.threshold.value ?? Number.NaN)
   })
 })
 
@@ -127,6 +154,13 @@ describe('settings of the edge', () => {
     })
     expect(readEdgeSettings({ EDGE_HOST: '', EDGE_HTTPS_PORT: '' })).toEqual(DEFAULTS)
   })
+
+  test.each(['192.168.1.5', '127.0.0.1', 'auth.example.com,10.0.0.1', '::1', '[2001:db8::1]'])(
+    'take names only: %s is told to be an address',
+    (EDGE_HOST) => {
+      expect(() => readEdgeSettings({ EDGE_HOST })).toThrow('EDGE_HOST: must be host names, not IP')
+    },
+  )
 
   test.each([
     { EDGE_HOST: 'https://auth.example.com' },
@@ -200,6 +234,22 @@ describe.skipIf(!hasTools)('certs.sh', () => {
       'does match',
     )
     expect(readdirSync(certs).filter((name) => name.startsWith('v-')).length).toBe(2)
+  })
+
+  test.each([
+    ['of another CA', (other: string) => readFileSync(other)],
+    ['cut short', (other: string) => readFileSync(other, 'utf8').slice(0, 100)],
+  ] as const)('makes a new CA where its key is %s, as after a crash', (name, left) => {
+    const at = certificates(name)
+    const other = certificates(`${name}, the other`)
+    writeFileSync(join(at.ca, 'ca.key'), left(join(other.ca, 'ca.key')))
+    // What made it anew, and what every later run asks for: a name that the certificate lacks.
+    certificates(name, { EDGE_HOST: 'auth.example.com' })
+    const leaf = join(at.certs, 'live', 'tls.crt')
+    expect(openssl('verify', '-CAfile', join(at.ca, 'ca.crt'), leaf)).toContain('OK')
+    expect(readFileSync(join(at.certs, 'live', 'ca.crt'))).toEqual(
+      readFileSync(join(at.ca, 'ca.crt')),
+    )
   })
 
   test('started five times at once leaves one whole pair', async () => {

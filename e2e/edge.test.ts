@@ -189,7 +189,13 @@ describeStack('plain HTTP', () => {
   })
 
   test('knows no other names', async () => {
-    expect((await once(request('GET', '/', { host: 'evil.example' }), plain())).status).toBe(404)
+    const stranger = request('GET', '/', { host: 'evil.example' })
+    const [secure, open] = [await once(stranger), await once(stranger, plain())]
+    expect([secure.status, open.status]).toEqual([404, 404])
+    const refusals = [secure, open].map(({ body }) => JSON.parse(body).errors[0])
+    expect(refusals[1]).toMatchObject({ extensions: { code: 'NOT_FOUND' } })
+    expect(refusals[1].message).toBe(refusals[0].message)
+    expect(open.headers['content-type']).toBe(secure.headers['content-type'] ?? '')
   })
 })
 

@@ -179,7 +179,14 @@ describe.skipIf(!canRun || !canStack)('live', () => {
 
   beforeAll(async () => {
     containers = canWatch ? startContainers() : undefined
-    stack = await startStack({ env: { MUNJIGI_REFRESH_GRACE: '0s', MUNJIGI_DRAIN_SECONDS: '0' } })
+    stack = await startStack({
+      env: {
+        MUNJIGI_REFRESH_GRACE: '0s',
+        MUNJIGI_DRAIN_SECONDS: '0',
+        // Nobody listens there.
+        MUNJIGI_PASSWORD_BREACH_URL: 'http://127.0.0.1:1/range',
+      },
+    })
     monitoring = await startMonitoring(stack, {
       rules: shorten,
       scrapeInterval: '1s',
@@ -290,8 +297,18 @@ describe.skipIf(!canRun || !canStack)('live', () => {
     await alerting('LoginBruteForceSpike')
   })
 
+  test('one who goes on guessing though the throttle refuses it', async () => {
+    expect(await quiet('LoginAttemptsThrottled')).toBe(true)
+    await each(120, 6, () => send(stack, LOGIN, { e: 'kim0@example.com', p: 'guessed again' }))
+    await alerting('LoginAttemptsThrottled')
+  })
+
   test('a refresh token that was replaced', async () => {
     await alerting('RefreshTokenReuse')
+  })
+
+  test('nobody who can say whether a password is from a breach', async () => {
+    await alerting('PasswordBreachCheckFailing')
   })
 
   test('a certificate for two days', async () => {
@@ -299,6 +316,17 @@ describe.skipIf(!canRun || !canStack)('live', () => {
     expect(await quiet('ServedCertificateExpires')).toBe(true)
     stack.renewCertificate(2)
     await Promise.all([alerting('EdgeCertificateExpires'), alerting('ServedCertificateExpires')])
+  })
+
+  test.skipIf(!canWatch)('a container at its limit of memory', async () => {
+    const limits = ['--memory', '16m', '--memory-swap', '16m', '--network', 'none']
+    const grow = 'text=a; while :; do text=$text$text; done'
+    const { exitCode } = Bun.spawnSync(
+      ['docker', 'run', '--rm', ...limits, '--entrypoint', 'sh', CADVISOR, '-c', grow],
+      { stderr: 'ignore' },
+    )
+    expect(exitCode).toBe(137)
+    await alerting('OutOfMemoryKill')
   })
 
   test('a replica that dies', async () => {

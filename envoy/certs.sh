@@ -36,6 +36,11 @@ has_names() { # CERTIFICATE: its names are these, no fewer and no others
   [ "$has" = "$(for name in $names; do echo "DNS:$name"; done | sort -u)" ]
 }
 
+# One that was killed between the two renames of make_ca leaves a new key beside the old certificate.
+is_pair() { # KEY CERTIFICATE
+  key=$(openssl pkey -in "$1" -pubout 2>/dev/null) && [ "$key" = "$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)" ]
+}
+
 # The CA may vouch for these names only: whoever steals it cannot pass for a bank with those who trust it. (Addresses are
 # not constrained: BoringSSL, hence Bun, refuses a CA that tries.)
 make_ca() {
@@ -47,6 +52,7 @@ make_ca() {
     -addext "nameConstraints=$constraints" 2>"$work/errors" || fail
   mv -f "$work/ca.key" "$CA/ca.key"
   mv -f "$work/ca.crt" "$CA/ca.crt"
+  [ ! -e "$live/ca.crt" ] || echo "a new CA was made: clients must be given the new ca.crt"
 }
 
 make_leaf() { # FOLDER
@@ -84,7 +90,7 @@ if [ -z "${FORCE:-}" ] && valid_for "$live/tls.crt" "$RENEW_DAYS" && has_names "
   exit 0
 fi
 
-valid_for "$CA/ca.crt" "$LEAF_DAYS" && [ -s "$CA/ca.key" ] || make_ca
+valid_for "$CA/ca.crt" "$LEAF_DAYS" && is_pair "$CA/ca.key" "$CA/ca.crt" || make_ca
 version=$CERTS/v-$(date -u +%Y%m%dT%H%M%SZ)-$$
 mkdir "$version"
 make_leaf "$version"
@@ -92,7 +98,6 @@ if ! openssl verify -CAfile "$CA/ca.crt" "$version/tls.crt" >/dev/null 2>&1; the
   # A new name, for which the old CA may not vouch.
   make_ca
   make_leaf "$version"
-  echo "a new CA was made for these names: clients must be given the new ca.crt"
 fi
 publish "$version"
 # The one before stays for a moment: Envoy may just be reading it.

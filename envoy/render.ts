@@ -3,6 +3,7 @@
 // `bun envoy/render.ts FOLDER`. What is not named here stays as the file has it.
 
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { Language } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
@@ -61,10 +62,15 @@ export class EdgeSettingFault extends Error {
  * `MUNJIGI_MESSAGE_LANGUAGE`. Throws `EdgeSettingFault`.
  */
 export function readEdgeSettings(environment: Readonly<Record<string, string | undefined>>) {
-  const hosts = (environment['EDGE_HOST'] ?? '')
+  const given = (environment['EDGE_HOST'] ?? '')
     .split(',')
     .map((name) => name.trim().toLowerCase())
     .filter((name) => name !== '')
+  // Twice the same one is no fault, but Envoy takes it for one.
+  const hosts = [...new Set(given)]
+  // In a certificate an address is another thing than a name, and clients reject it as a name.
+  if (hosts.some((name) => isIP(name.replace(/^\[|\]$/g, '')) !== 0))
+    throw new EdgeSettingFault('EDGE_HOST: must be host names, not IP addresses')
   const wrong = hosts.find(
     (name) => !/^(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*$/.test(name),
   )
@@ -205,10 +211,11 @@ const HSTS = {
 /** A browser that was once told HSTS for localhost would refuse every development server there for a year. */
 function chooseNames(config: EnvoyConfig, { hosts, httpsPort }: EdgeSettings): void {
   const local = hosts.filter((name) => name.endsWith('.localhost'))
-  const own = hosts.filter((name) => name !== 'localhost' && !local.includes(name))
   const [service] = managerOf(config, 'https').route_config.virtual_hosts
   const [plain] = managerOf(config, 'http').route_config.virtual_hosts
   if (!service || !plain) throw new Error('envoy.yaml has no virtual host')
+  const known = new Set([...service.domains, ...local])
+  const own = hosts.filter((name) => !known.has(name))
   plain.domains.push(...local, ...own)
   service.domains.push(...local)
   if (own.length > 0)

@@ -47,7 +47,8 @@ export const EDGE: Board = {
     {
       kind: 'number',
       title: 'Heap of its limit',
-      description: 'From 92 % on the edge refuses requests.',
+      description:
+        'From 92 % on it ends connections after an answer; from 95 % on it refuses requests.',
       unit: 'percent',
       max: 100,
       limit: { at: 85, bad: 'above' },
@@ -146,7 +147,8 @@ export const EDGE: Board = {
     {
       kind: 'chart',
       title: 'Health checks and ejections',
-      description: 'Failed checks a second, and replicas that are out for their errors.',
+      description:
+        'Failed checks a second, and replicas that are out because they could not be reached.',
       unit: 'short',
       queries: [
         {
