@@ -6,7 +6,7 @@ import type { Client, Viewer } from '../graphql/context.ts'
 import type { Confirmed } from '../users/confirmation.ts'
 import type { Services } from './services.ts'
 
-/** The viewer's user. Throws what `Users.confirm` throws; a wrong password is reported. */
+/** The viewer's user. Throws what `Users.confirm` throws; `INVALID_CREDENTIALS` is reported. */
 export async function reauthenticate(
   { users, report }: Services,
   { viewer, password }: { viewer: Viewer; password: string },

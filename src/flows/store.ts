@@ -22,16 +22,20 @@ export interface Signup {
   readonly also: WrittenWith
 }
 
-/** Adds a user and opens a session. Throws `StorageFault('conflict')` when the e-mail is taken: then nothing happens. */
+/**
+ * Adds a user and opens a session. Throws `StorageFault('conflict')` when the e-mail is taken: then nothing happens. In a
+ * transaction of its own, for whoever shared it would have to begin anew then.
+ */
 export async function addUser(
-  database: Commits,
+  database: Pick<Database, 'write'>,
   { user, passwordHash, session, also }: Signup,
 ): Promise<void> {
-  await database.commit([
+  const statements = [
     insertingUser(user),
     openingOnly(session, passwordHash),
     ...also(stillHas(toUserId(user.id), passwordHash)),
-  ])
+  ]
+  await database.write(({ $client }) => $client.batch(statements, 'write'))
 }
 
 /** A change of password: from the hash that was checked to a new one, with the session that remains. */
@@ -73,13 +77,16 @@ export interface Deletion {
   readonly also: WrittenWith
 }
 
-/** Deletes a user and ends every session. Null: nothing was deleted, for the password is another one by now. */
+/**
+ * Deletes a user and ends every session. Null: nothing was deleted, for there is no such user any more, or, where a hash is
+ * given, none with that password who may log in.
+ */
 export async function deleteUser(
   database: Commits,
   { userId, passwordHash, now, also }: Deletion,
 ): Promise<readonly EndedSession[] | null> {
   const meant = passwordHash
-    ? sql`id = ${userId} AND password_hash = ${passwordHash}`
+    ? sql`id = ${userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL`
     : sql`id = ${userId}`
   const there = sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`
   const which = sql`${ofUser(userId)} AND ${there}`

@@ -72,7 +72,7 @@ const quietValuesRule: ValidationRule = (context) =>
     }),
   )
 
-/** The longest text that is remembered, in characters, and all together: a parsed one takes a hundred times its length. */
+/** The longest text that is remembered, in characters, and half of all together. Parsed, a character takes some 150 bytes. */
 const MAX_TEXT = 4_096
 const MAX_TEXTS = 65_536
 

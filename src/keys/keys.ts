@@ -13,6 +13,7 @@ import { generateSigningKey, isSigningAlgorithm, publicHalf } from './signing-ke
 import type { SigningKeyRow } from './store.ts'
 import {
   deleteKey,
+  deleteKeyBeside,
   deleteRetired,
   insertFirstKey,
   insertNextKey,
@@ -134,7 +135,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       return kid
     },
     async drop(kid) {
-      const dropped = await (kid === current().kid ? replace(kid) : remove(kid))
+      const dropped = (await remove(kid)) || (await replace(kid))
       if (dropped) report({ type: 'key.rotated', stage: 'dropped', kid })
       await load()
       return dropped
@@ -175,9 +176,14 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     return retired.length > 0
   }
 
-  /** One that does not sign, or does not open: the others go on, for others may have cached them and not a new one. */
+  /**
+   * Where another key signs, or this one does not open, the others go on: a new one is in nobody's cache yet. The database
+   * decides: of two that are dropped at once, one must not count on the other.
+   */
   async function remove(kid: string): Promise<boolean> {
-    return await database.write((db) => deleteKey(db, kid))
+    if (refused.includes(kid)) return await database.write((db) => deleteKey(db, kid))
+    if (kid === current().kid) return false
+    return await database.write((db) => deleteKeyBeside(db, kid, clock.now()))
   }
 
   /** The new one is sealed as we know to: not while others may know better. */

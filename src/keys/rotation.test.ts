@@ -143,6 +143,20 @@ describe('a key', () => {
     expect(keys.current().kid).toBe(second)
   })
 
+  test('of two is never dropped with the other one: each operator counts on a key that signs', async () => {
+    const { app, open } = await setUp({ rotation: 0 })
+    const here = await open()
+    const first = here.current().kid
+    const next = (await here.rotate()) ?? ''
+    const { elapsed, now } = app.clock
+    const ahead = await open({ clock: { elapsed, now: () => now() + 600_000 } })
+    expect([here.current().kid, ahead.current().kid]).toEqual([first, next])
+    expect([await here.drop(next), await ahead.drop(first)]).toEqual([true, true])
+    const left = await app.database.read((db) => db.select().from(signingKeys))
+    expect(left).toHaveLength(1)
+    expect([first, next]).not.toContain(left[0]?.kid ?? '')
+  })
+
   test('that is dropped is gone also where nothing can be written while a new one is due', async () => {
     const { app, open } = await setUp()
     const keys = await open()

@@ -49,6 +49,16 @@ export async function deleteKey(db: Db, kid: string): Promise<boolean> {
   return rowsAffected > 0
 }
 
+/** The same, only while another one may sign. */
+export async function deleteKeyBeside(db: Db, kid: string, now: number): Promise<boolean> {
+  const { rowsAffected } = await db
+    .delete(signingKeys)
+    .where(
+      sql`kid = ${kid} AND EXISTS (SELECT 1 FROM ${signingKeys} AS other WHERE other.kid <> ${kid} AND other.signs_from <= ${now})`,
+    )
+  return rowsAffected > 0
+}
+
 /** Replaces a key by another at once: nothing signed by it is accepted any more. */
 export async function replaceKey(db: Db, kid: string, row: SigningKeyRow): Promise<boolean> {
   const exists = sql`SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM ${signingKeys} WHERE kid = ${kid})`

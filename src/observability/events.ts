@@ -13,7 +13,7 @@ interface Fields {
     clientAddress: string
   }
   'login.already_logged_in': { userId: string; clientAddress: string }
-  /** A wrong password of somebody with a good token. */
+  /** Somebody with a good token did not show the password, or may not log in any more. */
   'reauthentication.failed': { userId: string; sessionId: string; clientAddress: string }
   'session.refreshed': {
     userId: string

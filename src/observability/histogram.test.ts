@@ -67,7 +67,7 @@ describe('the metrics of requests', () => {
       text
         .split('\n')
         .filter((line) => /^(# \w+ )?http_/.test(line))
-        .map((line) => line.replace(/(_sum\{.*\}) .*/, '$1'))
+        .map((line) => line.replace(/(_(?:sum|bucket)\{.*\}) .*/, '$1'))
         .toSorted()
     expect(http(await metrics.print())).toEqual(http(await registry.metrics()))
   })

@@ -1,8 +1,9 @@
 // Files that are there whole or not at all: written under another name, synced, and then given theirs by one step that
 // takes no name from a file that is there.
 
+import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { chown, link, open, rename, rm, stat } from 'node:fs/promises'
+import { link, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Random } from './random.ts'
 
@@ -56,10 +57,14 @@ export function rewindable(file: FileHandle): Rewindable {
   }
 }
 
-/** Has a file belong to whoever `like`, a file or a folder, belongs to: root may have made it for somebody else. */
+/**
+ * Gives a file that root has made to whoever `like`, a file or a folder, belongs to. That one may put a link in its place
+ * meanwhile: no link is followed.
+ */
 export async function giveToOwnerOf(like: string, path: string): Promise<void> {
-  const [own, other] = await Promise.all([stat(path), stat(like)])
-  if (own.uid !== other.uid) await chown(path, other.uid, other.gid)
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  const [own, other] = await Promise.all([file.stat(), stat(like)])
+  if (own.uid === 0) await file.chown(other.uid, other.gid)
 }
 
 /** Gives a finished file its name, in the place of what has it, and makes that last. */

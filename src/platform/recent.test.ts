@@ -26,10 +26,24 @@ test('no more than twice its limit is remembered', () => {
 
 test('what weighs more leaves room for less', () => {
   const recent = createRecent<number>(10, (key) => key.length)
-  for (const key of ['a', 'bbbbbbbbbbbb', 'c', 'c', 'c', 'd']) recent.set(key, 1)
-  expect(['a', 'bbbbbbbbbbbb', 'c', 'd'].map(recent.get)).toEqual([1, 1, 1, 1])
-  for (const key of ['eeeeeeeeee', 'ffffffffff']) recent.set(key, 1)
-  expect(['bbbbbbbbbbbb', 'c', 'ffffffffff'].map(recent.get)).toEqual([undefined, undefined, 1])
+  for (const key of ['a', 'bbbbbb', 'c', 'dddd', 'eeeeeee']) recent.set(key, 1)
+  expect(['a', 'bbbbbb', 'c'].map(recent.get)).toEqual([undefined, undefined, undefined])
+  expect(['eeeeeee', 'dddd'].map(recent.get)).toEqual([1, 1])
+})
+
+test('what is set again weighs no more', () => {
+  const recent = createRecent<number>(10, (key) => key.length)
+  recent.set('neighbour', 1)
+  for (let i = 0; i < 100; i += 1) recent.set('a', i)
+  expect([recent.get('neighbour'), recent.get('a')]).toEqual([1, 99])
+})
+
+test('what was forgotten weighs nothing', () => {
+  const recent = createRecent<number>(10, (key) => key.length)
+  recent.set('aaaaaaaaa', 1)
+  recent.clear()
+  for (const key of ['b', 'c', 'dddddddd', 'ee']) recent.set(key, 1)
+  expect(recent.get('b')).toBe(1)
 })
 
 test('what was forgotten is gone, the older half too', () => {

@@ -1,7 +1,7 @@
 // A bounded memory of what was used lately, in two generations: dropping the older one at once is far cheaper than
 // finding the least used entry each time, and what is in use moves to the younger one.
 
-/** Remembers between `limit` and twice as many entries, or as much by their weights. */
+/** Remembers up to twice `limit` entries, or as much by their weights; what was used last, up to `limit`, in any case. */
 export interface Recent<V> {
   get(key: string): V | undefined
   set(key: string, value: V): void
@@ -28,12 +28,17 @@ export function createRecent<V>(
   }
 
   function set(key: string, value: V): void {
-    if (!young.has(key)) weight += weightOf(key)
+    if (!young.has(key)) makeRoom(weightOf(key))
     young.set(key, value)
-    if (weight < limit) return
-    old = young
-    young = new Map()
-    weight = 0
+  }
+
+  function makeRoom(more: number): void {
+    if (weight + more > limit) {
+      old = young
+      young = new Map()
+      weight = 0
+    }
+    weight += more
   }
 
   function clear(): void {

@@ -19,7 +19,7 @@ const insertAll = (ids: readonly number[]) => ids.map(insert)
 const numbers = (count: number, from = 1) => Array.from({ length: count }, (_, i) => from + i)
 
 /** A group commit on a database of its own, and what it has executed: the size of each transaction. */
-async function open({ failing }: { failing?: Error } = {}) {
+async function open({ failing, slow = false }: { failing?: Error; slow?: boolean } = {}) {
   const client: Client = createClient({ url: ':memory:' })
   await client.execute('CREATE TABLE t (id INTEGER PRIMARY KEY, CHECK (id < 1000000))')
   const clock = createTestClock()
@@ -34,6 +34,7 @@ async function open({ failing }: { failing?: Error } = {}) {
     writes,
     async execute(statements) {
       if (failing) throw failing
+      if (slow) clock.advance('1s')
       return await executed(statements)
     },
     wasRefused: (error) => String(error).includes('SQLITE_CONSTRAINT'),
@@ -102,6 +103,16 @@ describe('one that is refused', () => {
     expect(await statusOf(wanted.map((id) => commit([insert(id)])))).toBe('ffrf')
     expect(transactions).toEqual([4, 1, 1, 1, 1])
     expect(await ids()).toEqual([1, 2, 3])
+  })
+
+  test('is not what others are told who come too late for it', async () => {
+    const { clock, commit, ids } = await open({ slow: true })
+    const soon = clock.elapsed() + 1_500
+    const commits = [commit(insertAll([1, 1])), commit([insert(2)]), commit([insert(3)], soon)]
+    expect(await statusOf(commits)).toBe('rfr')
+    expect(commits[0]).rejects.toThrow('UNIQUE')
+    expect(commits[2]).rejects.toBeInstanceOf(AuthError)
+    expect(await ids()).toEqual([2])
   })
 
   test('leaves nothing of itself', async () => {

@@ -7,6 +7,7 @@ import { AuthError } from '../errors.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Gate } from '../platform/gate.ts'
 import { GateFull } from '../platform/gate.ts'
+import { toFault } from './faults.ts'
 import type { Statement } from './statement.ts'
 
 /** Commits statements together with those of others. `deadline`: by the clock's `elapsed`. */
@@ -106,7 +107,8 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
       }
     } catch (error) {
       // Whoever it was that a unique index refused, or the lock of another process: the others must not suffer for it.
-      if (wasRefused(error)) return await settleEach(group, error)
+      const isOnesOwn = toFault(error).code === 'conflict'
+      if (wasRefused(error)) return await settleEach(group, isOnesOwn ? undefined : error)
       for (const { reject } of group) reject(error)
     }
   }

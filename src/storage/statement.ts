@@ -15,10 +15,8 @@ export interface Statement<Row = unknown> {
   readonly row?: Row
 }
 
-/**
- * What is to be written with something else, in one transaction: `tookEffect` is SQL that is true, behind that, if it did.
- */
-export type WrittenWith = (tookEffect: SQL) => readonly Statement[]
+/** What is to be written with something else, in one transaction: `takesEffect` is SQL that is true there if that does. */
+export type WrittenWith = (takesEffect: SQL) => readonly Statement[]
 
 /** What a statement did. */
 export interface Outcome<Row> {

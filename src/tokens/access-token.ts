@@ -64,7 +64,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   return {
     async issue({ userId, email, sessionId, sessionExpiresIn }) {
       const now = seconds()
-      const expiresIn = Math.min(ttl, sessionExpiresIn)
+      // One that expires at once would be none: the last of a session may outlive it by a second.
+      const expiresIn = Math.max(1, Math.min(ttl, sessionExpiresIn))
       const claims: AccessClaims = {
         iss: issuer,
         aud: audience,

@@ -59,6 +59,7 @@ export interface Users {
   require(id: UserId): Promise<User>
 }
 
+/** A user who is not written yet. */
 export interface PreparedUser extends Confirmed {
   readonly row: UserRow
 }
