@@ -98,7 +98,8 @@ async function open(
     const due = started + (n * 1_000) / rate
     const early = due - performance.now()
     if (early > 0.5) await Bun.sleep(early)
-    pending.push(one(url, next(), due, lists))
+    // A sleep may end a moment early: nobody waits before they have asked.
+    pending.push(one(url, next(), Math.min(due, performance.now()), lists))
   }
   await Promise.all(pending)
 }

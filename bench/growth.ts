@@ -2,9 +2,6 @@
 // hash costs next to nothing, so that hashing hides nothing, and each hot statement by itself; both databases in turn, in
 // CPU time of this process, for other work on the machine must not count. Judged is the whole login, against 1.1.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { createMetrics } from '../src/observability/metrics.ts'
 import type { PasswordHash } from '../src/passwords/hasher.ts'
@@ -29,6 +26,7 @@ import { createTestLog } from '../src/testing/log.ts'
 import type { EmailKey } from '../src/users/email.ts'
 import { insertingUser, selectUser, userOfEmail, userOfId } from '../src/users/store.ts'
 import { toUserId } from '../src/users/user.ts'
+import { createStage } from './stage.ts'
 import { spread } from './statistics.ts'
 
 const SMALL = 1_000
@@ -39,7 +37,7 @@ const OPERATIONS = { read: 2_000, write: 500, login: 200 } as const
 const FAR = 4_000_000_000_000
 
 const big = Number(process.argv[2] ?? 1_000_000)
-const folder = mkdtempSync(join(tmpdir(), 'munjigi-growth-'))
+await using stage = createStage()
 const hash = (await Bun.password.hash(KIM.password, {
   algorithm: 'argon2id',
   memoryCost: CHEAP_HASH.memoryKib,
@@ -60,19 +58,15 @@ interface Operation {
   run(size: Size, n: number): Promise<unknown>
 }
 
-try {
-  const sizes = [await fill(SMALL), await fill(big)] as const
-  let ratio = Number.NaN
-  for (const operation of operations()) ratio = await compare(operation, sizes)
-  for (const { database } of sizes) database.close()
-  // The login is the last.
-  process.exitCode = ratio <= LIMIT ? 0 : 1
-} finally {
-  rmSync(folder, { recursive: true })
-}
+const sizes = [await fill(SMALL), await fill(big)] as const
+let ratio = Number.NaN
+for (const operation of operations()) ratio = await compare(operation, sizes)
+for (const { database } of sizes) database.close()
+// The login is the last.
+process.exitCode = ratio <= LIMIT ? 0 : 1
 
 async function fill(users: number): Promise<Size> {
-  const url = `file:${join(folder, `${users}.db`)}`
+  const url = `file:${stage.path(`${users}.db`)}`
   const metrics = createMetrics({ version: 'bench', bun: Bun.version })
   const { log } = createTestLog()
   const shared = { clock: systemClock, random: systemRandom, log, metrics }

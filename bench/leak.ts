@@ -29,8 +29,6 @@ const CHUNK_SECONDS = 5
 const WARM_UP = 0.2
 
 await using stage = createStage()
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void stage[Symbol.asyncDispose]().then(() => process.exit(130)))
 const cores = chooseCores()
 // Else the oldest sessions end on the way, with them the tokens of this mix, and it becomes another one.
 const server = await startReal(stage, cores, { env: { MUNJIGI_MAX_SESSIONS: '10000' } })

@@ -7,7 +7,7 @@ import type { Load, Target, Work } from './drive.ts'
 import { runCeiling, runClient, runWrk, WrongAnswers } from './drive.ts'
 import { cpuTime, machineTime, noiseBetween } from './machine.ts'
 import { untilQuiet } from './stage.ts'
-import { quantile } from './statistics.ts'
+import { p99, quantile } from './statistics.ts'
 
 /** What a burst showed. Times in ms. */
 export interface Burst {
@@ -88,7 +88,7 @@ async function clientWork(target: Target, task: Task): Promise<Work> {
       `${refused.length} refused, ${failed.length} without answer\n${target.server.complaints()}`,
     )
   const sorted = good.toSorted((a, b) => a - b)
-  const latency = { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99) }
+  const latency = { p50: quantile(sorted, 0.5), p99: p99(sorted) }
   return { answers: good.length, ms, ...latency, loadCpu: cpu }
 }
 

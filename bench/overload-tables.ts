@@ -35,7 +35,7 @@ export function curves({ reads, logins }: Figures): Table[] {
     rows: all.flatMap(({ name, points }) =>
       points.map((point) => [
         ...[name, String(point.offered)],
-        ...[0.5, 0.99].map((share) => number(percentile(point, share))),
+        ...([0.5, 0.99] as const).map((share) => number(percentile(point, share))),
         ...[point.times.length, point.refused, point.failed].map(String),
       ]),
     ),

@@ -2,7 +2,7 @@
 // samples, are the median and, dashed, the 99th percentile.
 
 import type { Curve, Point } from './curve.ts'
-import { quantile } from './statistics.ts'
+import { p99, quantile } from './statistics.ts'
 
 /** One panel. */
 export interface Panel {
@@ -87,11 +87,12 @@ function axes(x: Scale, y: Scale): string[] {
 }
 
 function drawCurve({ points }: Curve, colour: string, x: Scale, y: Scale): string[] {
-  const line = (share: number, dashes: string) => {
+  const line = (share: 0.5 | 0.99, dashes: string) => {
     const path = points.flatMap((point) => {
       const value = percentile(point, share)
       return value === undefined ? [] : [`${x.at(point.offered)} ${y.at(value)}`]
     })
+    if (path.length === 0) return ''
     return `<path d="M${path.join('L')}" fill="none" stroke="${colour}" stroke-width="2"${dashes}/>`
   }
   const dots = points.flatMap(({ offered, times }) =>
@@ -104,12 +105,10 @@ function drawCurve({ points }: Curve, colour: string, x: Scale, y: Scale): strin
   ]
 }
 
-/** A share of the answers of one rate. */
-export function percentile({ times }: Point, share: number): number | undefined {
-  return quantile(
-    times.toSorted((a, b) => a - b),
-    share,
-  )
+/** The median or the 99th percentile of the answers of one rate. */
+export function percentile({ times }: Point, share: 0.5 | 0.99): number | undefined {
+  const sorted = times.toSorted((a, b) => a - b)
+  return share === 0.99 ? p99(sorted) : quantile(sorted, share)
 }
 
 function thinned(times: readonly number[]): number[] {

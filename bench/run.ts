@@ -14,7 +14,6 @@ import { plot } from './plot.ts'
 import { createProgress } from './progress.ts'
 import type { Facts } from './report.ts'
 import { toMarkdown, toText } from './report.ts'
-import type { Stage } from './stage.ts'
 import { createStage, ROOT } from './stage.ts'
 
 try {
@@ -43,7 +42,6 @@ async function main(options: Options | 'help'): Promise<number> {
 
 async function run(options: Options, cores: Cores): Promise<Figures> {
   await using stage = createStage()
-  stopOnSignal(stage)
   const progress = createProgress()
   const figures = await measure(stage, { options, cores, progress })
   progress.end()
@@ -62,14 +60,6 @@ function write(file: string, facts: Facts, figures: Figures): void {
         { title: 'Login: samples, median, 99th percentile (dashed)', curves: logins },
       ]),
     )
-}
-
-/** Servers left behind would go on running. */
-function stopOnSignal(stage: Stage): void {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => {
-      void stage[Symbol.asyncDispose]().finally(() => process.exit(130))
-    })
 }
 
 function describe(

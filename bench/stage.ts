@@ -67,6 +67,9 @@ export function createStage(): Stage {
   const folder = mkdtempSync(join(tmpdir(), 'munjigi-bench-'))
   const running = new Set<() => Promise<void>>()
   let started = 0
+  // Servers left behind would go on running.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void clear().finally(() => process.exit(130)))
 
   return {
     path: (name) => join(folder, name),
@@ -96,10 +99,12 @@ export function createStage(): Stage {
       }
     },
 
-    async [Symbol.asyncDispose]() {
-      await Promise.all([...running].map((stop) => stop()))
-      rmSync(folder, { recursive: true, force: true })
-    },
+    [Symbol.asyncDispose]: clear,
+  }
+
+  async function clear(): Promise<void> {
+    await Promise.all([...running].map((stop) => stop()))
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 

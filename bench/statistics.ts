@@ -13,6 +13,11 @@ export function quantile(sorted: readonly number[], share: number): number | und
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]
 }
 
+/** The 99th percentile of sorted figures; undefined for fewer than a hundred, of which it would be the largest. */
+export function p99(sorted: readonly number[]): number | undefined {
+  return sorted.length < 100 ? undefined : quantile(sorted, 0.99)
+}
+
 /** The slope of the straight line that fits three points or more best (least squares), and its standard error. */
 export function slope(points: ReadonlyArray<readonly [x: number, y: number]>): {
   slope: number

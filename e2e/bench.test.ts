@@ -11,7 +11,7 @@ import { plot } from '../bench/plot.ts'
 import { toMarkdown } from '../bench/report.ts'
 import { parseRequests, writeRequests } from '../bench/requests.ts'
 import { settings } from '../bench/stage.ts'
-import { quantile, ratios, slope, spread } from '../bench/statistics.ts'
+import { p99, quantile, ratios, slope, spread } from '../bench/statistics.ts'
 import { readSettings } from '../src/config.ts'
 import { ask } from './ask.ts'
 import { startServer, TEST_SECRET } from './server.ts'
@@ -39,6 +39,7 @@ test('medians, percentiles and slopes are those of the figures', () => {
   const hundred = Array.from({ length: 100 }, (_, i) => i + 1)
   expect([0.5, 0.985, 0.99, 1].map((share) => quantile(hundred, share))).toEqual([50, 99, 99, 100])
   expect(quantile([], 0.5)).toBeUndefined()
+  expect([p99(hundred), p99(hundred.slice(1))]).toEqual([99, undefined])
   expect(
     slope([
       [0, 7],
