@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client'
 import { fetchExchange, Client as UrqlClient } from '@urql/core'
 import { GraphQLClient } from 'graphql-request'
@@ -209,7 +210,7 @@ const LOGINS = availableParallelism() + 100 + 20
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-clients-'))
 // Modules find their packages from where they lie.
-symlinkSync(new URL('node_modules', ROOT).pathname, join(folder, 'node_modules'))
+symlinkSync(fileURLToPath(new URL('node_modules', ROOT)), join(folder, 'node_modules'))
 
 let server: Server
 beforeAll(async () => {

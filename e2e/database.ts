@@ -141,11 +141,17 @@ function spawnSqld(folder: string, port: number, options: SqldOptions) {
   )
 }
 
-/** A port that nobody listens on at this moment. */
+/** A port that nobody listens on at this moment, and that no connection takes while its server is away. */
 export function freePort(): number {
-  const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } })
-  listener.stop(true)
-  return listener.port
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    try {
+      Bun.listen({ hostname: '127.0.0.1', port, socket: { data() {} } }).stop(true)
+      return port
+    } catch {
+      // Somebody listens there.
+    }
+  }
 }
 
 function accepts(port: number): Promise<boolean> {

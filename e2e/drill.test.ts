@@ -26,3 +26,14 @@ test.each([[], ['nothing'], ['../stack'], ['']])(
     expect(names.filter((name) => !stderr.includes(name))).toEqual([])
   },
 )
+
+test.each<[string, ...string[]]>([
+  ['crash', 'x'],
+  ['writers', '0'],
+  ['fuzz', '--rounds', '1.5'],
+  ['flood', '--seconds', '-1'],
+])('%s runs, and takes nothing for a number that is none: %p', (...args) => {
+  const { exitCode, stderr } = drill(...args)
+  expect(exitCode).not.toBe(0)
+  expect(stderr).toMatch(/whole number|argument/)
+})

@@ -17,9 +17,7 @@ if (name === undefined || !names.includes(name)) {
   console.error(`${problem}. There are: ${names.join(', ')}.`)
   process.exit(64)
 }
-// Not a child: its signals and its exit code are then this one's.
-process.execve?.(
-  process.execPath,
-  [process.execPath, '--no-env-file', join(FOLDER, `${name}${ENDING}`), ...rest],
-  process.env,
-)
+const program = [process.execPath, '--no-env-file', join(FOLDER, `${name}${ENDING}`), ...rest]
+// Not a child, where the system can: its signals and its exit code are then this one's.
+process.execve?.(process.execPath, program, process.env)
+process.exitCode = Bun.spawnSync(program, { stdio: ['inherit', 'inherit', 'inherit'] }).exitCode

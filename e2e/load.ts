@@ -1,6 +1,8 @@
 // Load for drills: requests at a fixed rate whatever becomes of them (as strangers send them), or one after the other, and
 // what came of each.
 
+import { quantile as quantileOf } from '../bench/statistics.ts'
+
 /** What came of one request. */
 export interface Outcome {
   /** A code, or what the sender calls it. */
@@ -63,7 +65,7 @@ export async function timed(send: Send): Promise<Outcome> {
 /** The time below which this share of the requests was answered, in ms; NaN if there were none. */
 export function quantile(outcomes: readonly Outcome[], share: number): number {
   const times = outcomes.map(({ ms }) => ms).toSorted((a, b) => a - b)
-  return times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? Number.NaN
+  return quantileOf(times, share) ?? Number.NaN
 }
 
 /** Those that ended in one way. */

@@ -1,11 +1,10 @@
 // `npm run logs`: follows what the replicas and the edge write, in a running `npm run up` or else in Compose, readable.
 // `--request`, `--user` and `--event` show only the lines of one request, one user or one event (its beginning is enough).
 
-import { existsSync } from 'node:fs'
 import { EdgeSettingFault } from '../envoy/render.ts'
 import { findCompose } from './compose.ts'
 import { readLines } from './output.ts'
-import { controlSocket, readPorts } from './stack.ts'
+import { findControl, readPorts } from './stack.ts'
 import type { Paint } from './status.ts'
 import { painter } from './status.ts'
 
@@ -71,13 +70,13 @@ async function run(given: readonly string[]): Promise<number> {
   if (!wanted) return fail(USAGE, given.includes('--help') ? 0 : 64)
   const paint = painter(process.stdout.isTTY === true)
   try {
-    const lines = await source()
-    if (!lines) return fail('No logs: neither npm run up nor docker compose is here.', 69)
-    await readLines(lines, (line) => {
+    const source = await findSource()
+    if (!source) return fail('No logs: neither npm run up nor docker compose is here.', 69)
+    await readLines(source.lines, (line) => {
       const shown = readable(line, wanted, paint)
       if (shown !== null) console.log(shown)
     })
-    return 0
+    return await source.ended
   } catch (error) {
     if (error instanceof EdgeSettingFault) return fail(error.message, 78)
     throw error
@@ -97,14 +96,27 @@ function readArguments(given: readonly string[]): Wanted | null {
   return wanted
 }
 
-async function source(): Promise<ReadableStream<Uint8Array> | null> {
-  const unix = controlSocket(readPorts(process.env).https)
-  if (existsSync(unix)) return (await fetch('http://localhost/logs', { unix, timeout: false })).body
+/** Where lines come from, and the exit code when there are no more. */
+interface Source {
+  readonly lines: ReadableStream<Uint8Array>
+  readonly ended: number | Promise<number>
+}
+
+async function findSource(): Promise<Source | null> {
+  const unix = await findControl(readPorts(process.env).https)
+  if (unix) {
+    const { body } = await fetch('http://localhost/logs', { unix, timeout: false })
+    return body && { lines: body, ended: 0 }
+  }
   const compose = findCompose()
   if (!compose) return null
   const follow = ['logs', '--follow', '--no-color', '--tail', '200', 'munjigi', 'envoy']
-  return Bun.spawn([...compose, ...follow], { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' })
-    .stdout
+  const { stdout, exited } = Bun.spawn([...compose, ...follow], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'inherit',
+  })
+  return { lines: stdout, ended: exited }
 }
 
 function fail(message: string, exitCode: number): number {

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
-const ROOT = new URL('../', import.meta.url).pathname
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const CONFIG = join(ROOT, 'src/storage/drizzle.config.ts')
 const MIGRATIONS = join(ROOT, 'src/storage/migrations')
 const TOOL = join(ROOT, 'node_modules/drizzle-kit/bin.cjs')

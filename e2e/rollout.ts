@@ -1,18 +1,17 @@
-// `npm run rollout`: replaces the replicas one by one, in a running `npm run up` or else in Compose, and shows each step. A
-// replica is stopped only when another gets requests in its place, and finishes what it began: no request fails.
+// `npm run rollout`: replaces the replicas one by one, in a running `npm run up` or else in Compose, and shows each step. Each
+// finishes what it began while others get the requests: in Compose one more is there first, natively the others are.
 // In Compose a new image comes first: `docker compose build`.
 
-import { existsSync } from 'node:fs'
 import { EdgeSettingFault } from '../envoy/render.ts'
 import { consoleOf, createCompose, hasDocker, rollOut } from './compose.ts'
-import { controlSocket, readPorts } from './stack.ts'
+import { findControl, readPorts } from './stack.ts'
 
 if (import.meta.main) process.exitCode = await run()
 
 async function run(): Promise<number> {
   try {
-    const unix = controlSocket(readPorts(process.env).https)
-    if (existsSync(unix)) return await rollOutNatively(unix)
+    const unix = await findControl(readPorts(process.env).https)
+    if (unix) return await rollOutNatively(unix)
     if (hasDocker()) return await rollOutInCompose()
     return fail('Nothing to replace: neither npm run up nor docker compose is running.', 69)
   } catch (error) {

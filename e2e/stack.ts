@@ -118,6 +118,13 @@ export function controlSocket(httpsPort: number): string {
   return join(ROOT, '.cache', `up-${httpsPort}.sock`)
 }
 
+/** The same if one answers there, else null: one that was killed leaves its socket behind. */
+export async function findControl(httpsPort: number): Promise<string | null> {
+  const unix = controlSocket(httpsPort)
+  const answers = await fetch('http://localhost/', { unix }).catch(() => null)
+  return answers?.ok ? unix : null
+}
+
 const ROOT = join(import.meta.dir, '..')
 
 /** Starts everything and resolves when the edge sends requests to all replicas. Throws if a part does not start. */
@@ -216,6 +223,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
   async function replace(replica: Replica): Promise<void> {
     await replica.stop()
+    if (stopped) throw new Error('the stack was stopped')
     await replica.start()
     await seen(replica, 'up')
   }

@@ -2,12 +2,11 @@
 // ours, in containers too: it reads http://127.0.0.1:8404 (or the port in EDGE_CONSOLE_PORT). Since when a replica is in
 // its state is more than Envoy knows: `npm run up` tells, else only `--watch` sees it.
 
-import { existsSync } from 'node:fs'
 import type { ConsoleView, ReplicaState } from '../envoy/console.ts'
 import { readConsole } from '../envoy/console.ts'
 import { EdgeSettingFault } from '../envoy/render.ts'
 import { consoleOf, createCompose, hasDocker } from './compose.ts'
-import { controlSocket, readPorts } from './stack.ts'
+import { findControl, readPorts } from './stack.ts'
 
 /** Remembers since when each replica has been in its state, from one look to the next. */
 export interface Memory {
@@ -158,7 +157,7 @@ async function main(given: readonly string[]): Promise<number> {
   const unknown = given.filter((argument) => argument !== '--watch')
   if (unknown.length > 0) return fail('npm run status [-- --watch]', 64)
   try {
-    const control = controlSocket(readPorts(process.env).https)
+    const control = await findControl(readPorts(process.env).https)
     const look = createLook(await findConsole(control), control)
     return await (given.includes('--watch') ? watch(look) : once(look))
   } catch (error) {
@@ -173,9 +172,9 @@ function fail(message: string, exitCode: number): number {
 }
 
 /** Where it was said to be; or where Compose, which reads `.env`, has published it; or where it is by default. */
-async function findConsole(control: string): Promise<string> {
+async function findConsole(control: string | null): Promise<string> {
   const url = `http://127.0.0.1:${readPorts(process.env).console}`
-  if (process.env['EDGE_CONSOLE_PORT'] || existsSync(control) || !hasDocker()) return url
+  if (process.env['EDGE_CONSOLE_PORT'] || control || !hasDocker()) return url
   return await consoleOf(createCompose()).catch(() => url)
 }
 
@@ -197,7 +196,7 @@ async function watch(look: Look): Promise<never> {
   }
 }
 
-function createLook(url: string, control: string): Look {
+function createLook(url: string, control: string | null): Look {
   const memory = createMemory()
   const paint = painter(process.stdout.isTTY === true)
   return async () => {
@@ -220,7 +219,8 @@ function createLook(url: string, control: string): Look {
   }
 }
 
-async function askUp(unix: string): Promise<Readonly<Record<string, string>>> {
+async function askUp(unix: string | null): Promise<Readonly<Record<string, string>>> {
+  if (!unix) return {}
   try {
     const response = await fetch('http://localhost/since', {
       unix,

@@ -43,6 +43,8 @@ if (import.meta.main) {
 }
 
 async function up(): Promise<void> {
+  // sqld would have its files read by everybody.
+  process.umask(0o077)
   const options = readArguments(process.argv.slice(2))
   const edge = readEdgeSettings(process.env)
   const ports = readPorts(process.env)
@@ -156,7 +158,7 @@ function welcome(
     `  ${paint('bold', 'Try it')} ${paint('dim', '– paste these one after the other into another terminal')}`,
     '',
     `  ${paint('dim', '# 0. trust this CA, in curl')}`,
-    `  export CURL_CA_BUNDLE=${ca.path}`,
+    `  export CURL_CA_BUNDLE='${ca.path}'`,
     '',
     ...walk(`${url}/graphql`).flatMap(({ title, command }) => [
       `  ${paint('dim', `# ${title}`)}`,
@@ -224,21 +226,20 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
   // Left by one that was killed: our port was free, so nobody listens there.
   rmSync(unix, { force: true })
   let running = false
+  const encoder = new TextEncoder()
   const server = Bun.serve({
     unix,
     fetch(request, server) {
-      if (new URL(request.url).pathname === '/logs') {
-        // Who follows may hear nothing for long.
-        server.timeout(request, 0)
-        return new Response(follow(stack, listening))
-      }
+      // Who follows, or waits for a replica that drains, may hear nothing for long.
+      server.timeout(request, 0)
+      if (new URL(request.url).pathname === '/logs') return new Response(follow(stack, listening))
       if (request.method === 'GET') {
         const all = stack.replicas.map((part) => [part.name, sinceOf(part, memory)])
         return Response.json(Object.fromEntries(all))
       }
       if (running) return new Response('another rollout is running\n', { status: 409 })
       running = true
-      return new Response(lines(rollout()))
+      return new Response(rollout())
     },
   })
   return {
@@ -248,18 +249,34 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
     },
   }
 
-  async function* rollout() {
+  /** Goes on to its end whether or not anybody still reads of it. */
+  function rollout(): ReadableStream<Uint8Array> {
+    let reader: ReadableStreamDefaultController<Uint8Array> | undefined
+    const say = (line: string) => reader?.enqueue(encoder.encode(`${line}\n`))
+    return new ReadableStream({
+      start(controller) {
+        reader = controller
+        void replaceAll(say).finally(() => {
+          running = false
+          reader?.close()
+        })
+      },
+      cancel() {
+        reader = undefined
+      },
+    })
+  }
+
+  async function replaceAll(say: (line: string) => void): Promise<void> {
     try {
       for (const replica of stack.replicas) {
-        yield `${replica.name} drains …`
+        say(`${replica.name} drains …`)
         await stack.replace(replica)
-        yield `${replica.name} is new (process ${replica.pid}) and gets requests`
+        say(`${replica.name} is new (process ${replica.pid}) and gets requests`)
       }
-      yield 'done'
+      say('done')
     } catch (error) {
-      yield `failed: ${error instanceof Error ? error.message : String(error)}`
-    } finally {
-      running = false
+      say(`failed: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
 }
@@ -276,17 +293,6 @@ function follow(stack: Stack, listening: Listening): ReadableStream<Uint8Array> 
     },
     cancel() {
       listening.delete(hear)
-    },
-  })
-}
-
-function lines(source: AsyncGenerator<string>): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await source.next()
-      if (done) controller.close()
-      else controller.enqueue(encoder.encode(`${value}\n`))
     },
   })
 }

@@ -18,6 +18,8 @@ test.skipIf(!hasSqld)(
     const report = await writeTogether(sqld, options)
     expect(report).toMatchObject({ lost: 0, broken: 0 })
     expect(report.acknowledged).toBeGreaterThan(640)
+    // Seconds: of ten, with a checkpoint each three.
+    expect(report.longestWait).toBeLessThan(8)
     // Nothing else than "come again": no writer is told that its session is over.
     expect(Object.keys(report.refusals).filter((code) => code !== 'SERVICE_UNAVAILABLE')).toEqual(
       [],

@@ -3,6 +3,7 @@
 // e2e/drills/writers.ts.
 
 import { createClient } from '@libsql/client'
+import { quantile } from '../bench/statistics.ts'
 import { ask } from './ask.ts'
 import type { Sqld } from './database.ts'
 import { createLedger } from './ledger.ts'
@@ -72,7 +73,10 @@ export async function writeTogether(sqld: Sqld, options: WritersOptions): Promis
   }
   const elapsed = (performance.now() - begun) / 1_000
   const acknowledged = latencies.length
-  const longestWait = Math.max(...writers.map((writer) => writer.longestWait)) / 1_000
+  // Who has not had a success since waits still: a server that takes nothing any more has no next success.
+  const now = performance.now()
+  const waits = writers.map((writer) => Math.max(writer.longestWait, now - writer.lastSuccess))
+  const longestWait = Math.max(...waits) / 1_000
   const latency = describe(latencies)
   const serviceBack = kill ? await killAndWait() : undefined
   going = false
@@ -151,6 +155,6 @@ async function generationsOf(url: string): Promise<Map<string, number>> {
 
 function describe(latencies: readonly number[]): WritersReport['latency'] {
   const sorted = latencies.toSorted((a, b) => a - b)
-  const at = (share: number) => Math.round(sorted[Math.ceil(share * sorted.length) - 1] ?? 0)
+  const at = (share: number) => Math.round(quantile(sorted, share) ?? 0)
   return { p50: at(0.5), p99: at(0.99), max: at(1) }
 }

@@ -46,11 +46,11 @@ async function scrape(): Promise<string> {
   return `${lines.flat().join('\n')}\n`
 }
 
-/** None of one that ends meanwhile. */
+/** None of one that ends meanwhile: a zero would look like a counter that begins anew. */
 async function linesOf({ Id, Names, Image, Labels }: Container): Promise<string[]> {
-  const stats = await ask<Stats>(`/containers/${Id}/stats?stream=false&one-shot=true`).catch(
-    (): Stats => ({}),
-  )
+  const path = `/containers/${Id}/stats?stream=false&one-shot=true`
+  const stats = await ask<Stats>(path).catch(() => null)
+  if (!stats?.cpu_stats?.cpu_usage?.total_usage) return []
   const common = {
     id: `/docker/${Id}`,
     image: Image,
@@ -65,9 +65,8 @@ async function linesOf({ Id, Names, Image, Labels }: Container): Promise<string[
 
 function* samplesOf(stats: Stats): Generator<Sample> {
   const { cpu_stats: cpu, memory_stats: memory, networks = {}, blkio_stats: disk } = stats
-  const nanoseconds = cpu?.cpu_usage?.total_usage
-  if (nanoseconds !== undefined)
-    yield ['container_cpu_usage_seconds_total', { cpu: 'total' }, nanoseconds / 1e9]
+  const nanoseconds = cpu?.cpu_usage?.total_usage ?? 0
+  yield ['container_cpu_usage_seconds_total', { cpu: 'total' }, nanoseconds / 1e9]
   if (memory?.usage !== undefined) {
     // What can be given back at once does not count: cgroup v1 and v2 have two names for it.
     const { total_inactive_file: old, inactive_file: now } = memory.stats ?? {}

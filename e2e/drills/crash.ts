@@ -4,15 +4,18 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { quantile } from '../../bench/statistics.ts'
 import type { CrashReport } from '../crash.ts'
 import { crashReplica, crashSqld } from '../crash.ts'
 import { freePort, startSqld } from '../database.ts'
 import type { Ledger } from '../ledger.ts'
+import { wholeNumber } from '../whole-number.ts'
 
 /** A start, and the return of service behind a server's start. */
 const QUICK_MS = { replica: 3_000, server: 5_000 }
 
-const [replicaKills = 200, serverKills = 50] = process.argv.slice(2).map(Number)
+const replicaKills = wholeNumber(process.argv[2], 200)
+const serverKills = wholeNumber(process.argv[3], 50)
 const options = (kills: number) => ({ kills, clients: 4, life: 400, onKill: say(kills) })
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-drill-'))
 try {
@@ -35,7 +38,7 @@ function say(kills: number) {
 function judge(what: string, report: CrashReport, quick: number): boolean {
   const { lost, halfDone, unsound, recoveries, ...counts } = report
   const sorted = recoveries.toSorted((a, b) => a - b)
-  const at = (share: number) => Math.round(sorted[Math.ceil(share * sorted.length) - 1] ?? 0)
+  const at = (share: number) => Math.round(quantile(sorted, share) ?? 0)
   const wrongs = { lost: lost.length, halfDone: halfDone.length, unsound: unsound.length }
   const times = {
     p50: at(0.5),

@@ -10,13 +10,14 @@ import type { Outcome, Send } from '../load.ts'
 import { closedLoop, ended, openLoop, quantile, timed } from '../load.ts'
 import { startServer } from '../server.ts'
 import { until } from '../until.ts'
+import { wholeNumber } from '../whole-number.ts'
 
 const { values } = parseArgs({
   args: process.argv.slice(2),
-  options: { seconds: { type: 'string', default: '60' }, concurrency: { type: 'string' } },
+  options: { seconds: { type: 'string' }, concurrency: { type: 'string' } },
 })
-const seconds = Number(values.seconds)
-const atOnce = Number(values.concurrency ?? availableParallelism())
+const seconds = wholeNumber(values.seconds, 60)
+const atOnce = wholeNumber(values.concurrency, availableParallelism())
 const TIMES = 10
 const CALIBRATION_SECONDS = 10
 const RECOVERY_SECONDS = 5

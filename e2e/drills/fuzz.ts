@@ -7,6 +7,7 @@ import { fuzzOperations } from '../fuzz/operations.ts'
 import type { Payload } from '../payloads.ts'
 import { DOCUMENTS, ENVELOPES, FOREIGN, HEAVY } from '../payloads.ts'
 import { startServer } from '../server.ts'
+import { wholeNumber } from '../whole-number.ts'
 
 /** A round begins with an empty database, so that memory does not grow with the length of the drill. */
 const OPERATIONS = 10_000
@@ -16,10 +17,10 @@ const TIMES = 11
 
 const { values } = parseArgs({
   args: process.argv.slice(2),
-  options: { rounds: { type: 'string', default: '20' }, seed: { type: 'string' } },
+  options: { rounds: { type: 'string' }, seed: { type: 'string' } },
 })
-const rounds = Number(values.rounds)
-const seed = Number(values.seed ?? Math.trunc(Date.now() / 1_000))
+const rounds = wholeNumber(values.rounds, 20)
+const seed = wholeNumber(values.seed, Math.trunc(Date.now() / 1_000))
 
 const all: Findings[] = []
 for (let round = 0; round < rounds; round += 1) {

@@ -2,13 +2,15 @@
 // `npm run drill writers [SECONDS [WRITERS]]`, ten minutes by default.
 
 import { freePort, startSqld } from '../database.ts'
+import { wholeNumber } from '../whole-number.ts'
 import { writeTogether } from '../writers.ts'
 
 /** Nobody may be without a success for longer: that would be a server that is stuck. */
 const STUCK_S = 10
 const BACK_S = 5
 
-const [seconds = 600, writers = 64] = process.argv.slice(2).map(Number)
+const seconds = wholeNumber(process.argv[2], 600)
+const writers = wholeNumber(process.argv[3], 64)
 await using sqld = await startSqld({ adminPort: freePort(), durable: true })
 const report = await writeTogether(sqld, {
   ...{ seconds, writers, replicas: 3, kill: true },
