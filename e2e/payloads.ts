@@ -118,11 +118,19 @@ export const FOREIGN: readonly Payload[] = [
 ]
 
 /** Large, and within every limit: executed, and still cheap. */
-export const HEAVY: readonly Payload[] = all('UNAUTHENTICATED', {
-  'the same field 240 times, merged': `{ ${many(240, () => 'me { id }')} }`,
-  'fragments that all overlap': `{ ${many(60, (n) => `...F${n}`)} } ${many(60, (n) => fragment(n, 'Query', 'me { id }'))}`,
-  'fragments that double twenty times': `{ ...F0 } ${many(20, (n) => fragment(n, 'Query', `...F${n + 1} ...F${n + 1}`))} ${fragment(20, 'Query', 'me { id }')}`,
-})
+export const HEAVY: readonly Payload[] = [
+  ...all('UNAUTHENTICATED', {
+    'the same field 240 times, merged': `{ ${many(240, () => 'me { id }')} }`,
+    'fragments that all overlap': `{ ${many(60, (n) => `...F${n}`)} } ${many(60, (n) => fragment(n, 'Query', 'me { id }'))}`,
+    'fragments that double twenty times': `{ ...F0 } ${many(20, (n) => fragment(n, 'Query', `...F${n + 1} ...F${n + 1}`))} ${fragment(20, 'Query', 'me { id }')}`,
+  }),
+  ...bodies('INVALID_CREDENTIALS', {
+    'a password of 45,000 combining marks': asking({
+      password: `a${'\u0316\u0301'.repeat(22_500)}`,
+    }),
+    'an e-mail of combining marks': asking({ email: `kim@${'\u0316\u0301'.repeat(22_500)}.kr` }),
+  }),
+]
 
 function all(code: string, documents: Readonly<Record<string, string>>): Payload[] {
   const queries = Object.entries(documents).map(([name, query]) => [name, { query }] as const)

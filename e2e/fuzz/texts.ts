@@ -19,6 +19,7 @@ const KNOWN_TROUBLE = [
   '\uD800',
   '\uFEFF',
   'e\u0301'.repeat(30),
+  `a${'\u0316\u0301'.repeat(3_000)}`,
   'ﬁ',
   '__proto__',
   'constructor',

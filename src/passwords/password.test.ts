@@ -49,6 +49,15 @@ test('text that is not well-formed is refused: lone surrogates would all be one 
   expect(readPassword('long enough \uD801')).toBeNull()
 })
 
+test('so is a run of marks that no writing has: to put it in order costs its square', () => {
+  const marks = (count: number) => `seven willows ${'\u0316\u0301'.repeat(count)}`
+  expect(refusal(marks(15))).toBe('accepted')
+  expect(refusal(marks(16))).toBe('WEAK_PASSWORD malformed password')
+  expect(readPassword(marks(16))).toBeNull()
+  expect(refusal(marks(50_000))).toBe('WEAK_PASSWORD too_long password')
+  expect(readPassword('x'.repeat(100_000))).toBeNull()
+})
+
 test('a password that nobody can have is not even read', () => {
   expect(readPassword('')).toBeNull()
   expect(readPassword('x'.repeat(1_025))).toBeNull()

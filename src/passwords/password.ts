@@ -10,11 +10,16 @@ export type Password = string & { readonly [checked]: 'Password' }
 /** The longest password, in code points. The hash is indifferent to length; parsing and memory are not. */
 export const MAX_LENGTH = 1_024
 
+/** In UTF-16 units: NFC makes one code point of four at most. */
+const MAX_UNITS = 8 * MAX_LENGTH
+/** More combining marks in a row than any writing has (UAX #15 §13, Stream-Safe Text Format). To sort them costs their square. */
+const ENDLESS_MARKS = /\p{M}{31}/u
+
 /** Reads a password that is being chosen. Throws `WEAK_PASSWORD` with the reason; `field` names the argument. */
 export function parsePassword(text: string, rules: { minLength: number; field: string }): Password {
   const { field, minLength } = rules
-  // Lone surrogates all become the same replacement character when encoded: two different passwords, one hash.
-  if (!text.isWellFormed()) throw new AuthError('WEAK_PASSWORD', { field, reason: 'malformed' })
+  const fault = faultOf(text)
+  if (fault) throw new AuthError('WEAK_PASSWORD', { field, reason: fault })
   const password = text.normalize('NFC')
   const length = codePoints(password)
   if (length < minLength) throw new AuthError('WEAK_PASSWORD', { field, reason: 'too_short' })
@@ -24,9 +29,16 @@ export function parsePassword(text: string, rules: { minLength: number; field: s
 
 /** Reads a password that is being tried, or null when nobody can have it. Today's length rule may be newer than it. */
 export function readPassword(text: string): Password | null {
-  if (!text.isWellFormed()) return null
+  if (faultOf(text)) return null
   const password = text.normalize('NFC')
   return password !== '' && codePoints(password) <= MAX_LENGTH ? (password as Password) : null
+}
+
+/** What must be known before NFC is asked for. */
+function faultOf(text: string): 'malformed' | 'too_long' | undefined {
+  if (text.length > MAX_UNITS) return 'too_long'
+  // Lone surrogates all become the same replacement character when encoded: two different passwords, one hash.
+  return text.isWellFormed() && !ENDLESS_MARKS.test(text) ? undefined : 'malformed'
 }
 
 function codePoints(text: string): number {
