@@ -58,9 +58,9 @@ export const ERRORS = {
   },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
-    meaning: 'The body must be `application/json` in UTF-8.',
-    ko: '요청 본문은 UTF-8로 인코딩된 application/json이어야 합니다.',
-    en: 'The body must be application/json in UTF-8.',
+    meaning: 'The body must be `application/json` in UTF-8, not compressed.',
+    ko: '요청 본문은 압축하지 않은 UTF-8 application/json이어야 합니다.',
+    en: 'The body must be application/json in UTF-8, not compressed.',
   },
   INVALID_EMAIL: {
     status: 200,
@@ -70,7 +70,8 @@ export const ERRORS = {
   },
   WEAK_PASSWORD: {
     status: 200,
-    meaning: 'This cannot be a password here; `reason` says why.',
+    meaning:
+      'This cannot be a password here; `reason` says why, `minLength` and `maxLength` how long it may be.',
     ko: '사용할 수 없는 비밀번호입니다.',
     en: 'This password cannot be used.',
   },
@@ -82,7 +83,8 @@ export const ERRORS = {
   },
   INVALID_CREDENTIALS: {
     status: 200,
-    meaning: 'E-mail and password do not belong together, for whatever reason.',
+    meaning:
+      'E-mail and password do not belong together, for whatever reason. Where only a password was asked for, `field` names it.',
     ko: '이메일 또는 비밀번호가 올바르지 않습니다.',
     en: 'The e-mail address or the password is wrong.',
   },
@@ -146,6 +148,9 @@ export interface ErrorDetails {
   /** The argument, variable or property at fault: a name, never its value. */
   readonly field?: string
   readonly reason?: InputFault
+  /** Of a password that is too short, or too long: how many code points it must or may have. */
+  readonly minLength?: number
+  readonly maxLength?: number
   /** Whole seconds until it is worth trying again. */
   readonly retryAfter?: number
   /** The limit of the request that was exceeded. */

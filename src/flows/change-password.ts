@@ -29,7 +29,7 @@ export async function changePassword(
     success,
   } = await reauthenticate(
     services,
-    { viewer: input.viewer, password: input.currentPassword },
+    { viewer: input.viewer, password: input.currentPassword, field: 'currentPassword' },
     client,
   )
   const to = await passwords.hash(chosen)
@@ -45,7 +45,7 @@ export async function changePassword(
     also: (changed) => [...success(changed), ...forget(changed)],
   })
   // Somebody else changed it while we were hashing, or disabled the user: what was checked holds no longer.
-  if (ended === null) throw new AuthError('INVALID_CREDENTIALS')
+  if (ended === null) throw new AuthError('INVALID_CREDENTIALS', { field: 'currentPassword' })
   sessions.ended(ended, 'password_changed')
   return await tokensOf(tokens, user, opened)
 }

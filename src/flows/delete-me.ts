@@ -17,7 +17,11 @@ export async function deleteMe(
   const { clock, database, passwords, sessions, throttle } = services
   await passwords.requireRoom()
   const userId = toUserId(input.viewer.userId)
-  const { user, passwordHash, success } = await reauthenticate(services, input, client)
+  const { user, passwordHash, success } = await reauthenticate(
+    services,
+    { ...input, field: 'password' },
+    client,
+  )
   const forget = throttle.forgetting(emailKeyOf(user))
   const ended = await deleteUser(database, {
     userId,
@@ -25,6 +29,6 @@ export async function deleteMe(
     now: clock.now(),
     also: (deleted) => [...success(deleted), ...forget(deleted)],
   })
-  if (ended === null) throw new AuthError('INVALID_CREDENTIALS')
+  if (ended === null) throw new AuthError('INVALID_CREDENTIALS', { field: 'password' })
   return sessions.ended(ended, 'user_deleted')
 }

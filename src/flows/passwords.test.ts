@@ -52,6 +52,15 @@ describe('chosen', () => {
   })
 })
 
+test.each([
+  ['1234567', { minLength: 8 }],
+  ['x'.repeat(1_025), { maxLength: 1_024 }],
+  ['x'.repeat(90_000), { maxLength: 1_024 }],
+])('how long it must or may be is told', async (password, lengths) => {
+  const { errors } = await (await createTestApp()).run(SIGNUP, { ...KIM, password })
+  expect(errors?.[0]?.extensions).toMatchObject(lengths)
+})
+
 test('it does not expire (6.2.10)', async () => {
   const app = await createTestApp()
   await app.run(SIGNUP, KIM)

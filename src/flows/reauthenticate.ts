@@ -6,10 +6,10 @@ import type { Client, Viewer } from '../graphql/context.ts'
 import type { Confirmed } from '../users/confirmation.ts'
 import type { Services } from './services.ts'
 
-/** The viewer's user. Throws what `Users.confirm` throws; `INVALID_CREDENTIALS` is reported. */
+/** The viewer's user. Throws what `Users.confirm` throws; `INVALID_CREDENTIALS` is reported, and gets the argument's name. */
 export async function reauthenticate(
   { users, report }: Services,
-  { viewer, password }: { viewer: Viewer; password: string },
+  { viewer, password, field }: { viewer: Viewer; password: string; field: string },
   client: Client,
 ): Promise<Confirmed> {
   try {
@@ -23,6 +23,7 @@ export async function reauthenticate(
         sessionId,
         clientAddress: client.address,
       })
+      throw new AuthError('INVALID_CREDENTIALS', { field })
     }
     throw error
   }

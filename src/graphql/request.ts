@@ -26,7 +26,7 @@ function isPlainJson(headers: Headers): boolean {
   const encoding = headers.get('content-encoding')
   return (
     (type === 'application/json' || isJsonInUtf8(type)) &&
-    (encoding === null || encoding === 'identity')
+    (encoding === null || encoding.toLowerCase() === 'identity')
   )
 }
 

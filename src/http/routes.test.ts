@@ -5,6 +5,7 @@ import { BlockList } from 'node:net'
 import type { TestApp } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
 
+const JWKS = '/.well-known/jwks.json'
 const RESPONSE_JSON = 'application/graphql-response+json'
 const JSON_TYPE = { 'content-type': 'application/json' }
 const QUERY = JSON.stringify({ query: '{ __typename }' })
@@ -281,6 +282,18 @@ describe('every answer', () => {
     expect(response.headers.get('connection')).toBe('close')
     expect(response.headers.get('x-envoy-immediate-health-check-fail')).toBe('true')
   })
+})
+
+test('the keys are for pages of any origin, and HEAD tells how long they are', async () => {
+  const app = await createTestApp()
+  const [get, head] = [await send(app, {}, JWKS), await send(app, { method: 'HEAD' }, JWKS)]
+  const body = await get.text()
+  for (const { status, headers } of [get, head]) {
+    expect(status).toBe(200)
+    expect(headers.get('access-control-allow-origin')).toBe('*')
+    expect(headers.get('content-length')).toBe(String(Buffer.byteLength(body)))
+  }
+  expect(await head.text()).toBe('')
 })
 
 describe('health', () => {

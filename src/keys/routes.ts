@@ -3,9 +3,16 @@
 import { Hono } from 'hono'
 import type { KeyRing } from './keys.ts'
 
-/** The JWKS, cacheable for `maxAge` seconds: the only answer of ours that is. */
+/** The JWKS, cacheable for `maxAge` seconds: the only answer of ours that is. Pages of any origin may read it: it is public. */
 export function keyRoutes(keys: KeyRing, maxAge: number): Hono {
-  return new Hono().get('/.well-known/jwks.json', (c) =>
-    c.json(keys.jwks(), 200, { 'cache-control': `public, max-age=${maxAge}` }),
-  )
+  return new Hono().get('/.well-known/jwks.json', (c) => {
+    const body = JSON.stringify(keys.jwks())
+    return c.body(body, 200, {
+      'content-type': 'application/json',
+      // For HEAD, too, whose answer has no body to be measured.
+      'content-length': String(Buffer.byteLength(body)),
+      'cache-control': `public, max-age=${maxAge}`,
+      'access-control-allow-origin': '*',
+    })
+  })
 }

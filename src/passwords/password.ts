@@ -18,12 +18,15 @@ const ENDLESS_MARKS = /\p{M}{31}/u
 /** Reads a password that is being chosen. Throws `WEAK_PASSWORD` with the reason; `field` names the argument. */
 export function parsePassword(text: string, rules: { minLength: number; field: string }): Password {
   const { field, minLength } = rules
+  const tooLong = { field, reason: 'too_long', maxLength: MAX_LENGTH } as const
   const fault = faultOf(text)
+  if (fault === 'too_long') throw new AuthError('WEAK_PASSWORD', tooLong)
   if (fault) throw new AuthError('WEAK_PASSWORD', { field, reason: fault })
   const password = text.normalize('NFC')
   const length = codePoints(password)
-  if (length < minLength) throw new AuthError('WEAK_PASSWORD', { field, reason: 'too_short' })
-  if (length > MAX_LENGTH) throw new AuthError('WEAK_PASSWORD', { field, reason: 'too_long' })
+  if (length < minLength)
+    throw new AuthError('WEAK_PASSWORD', { field, reason: 'too_short', minLength })
+  if (length > MAX_LENGTH) throw new AuthError('WEAK_PASSWORD', tooLong)
   return password as Password
 }
 

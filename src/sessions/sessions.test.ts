@@ -447,12 +447,13 @@ describe('what changes users and sessions together', () => {
 })
 
 test.each([
-  ['changePassword', CHANGE, { a: 'wrong horse', b: NEW_PASSWORD }],
-  ['deleteMe', DELETE, { p: 'wrong horse' }],
-])('a wrong password with a good token is told of: %s', async (_, text, input) => {
+  ['changePassword', CHANGE, { a: 'wrong horse', b: NEW_PASSWORD }, 'currentPassword'],
+  ['deleteMe', DELETE, { p: 'wrong horse' }, 'password'],
+])('a wrong password with a good token is told of: %s', async (_, text, input, field) => {
   const app = await createTestApp()
   const { accessToken } = await signup(app)
-  expect((await app.run(text, input, accessToken)).code).toBe('INVALID_CREDENTIALS')
+  const { code, errors } = await app.run(text, input, accessToken)
+  expect([code, errors?.[0]?.extensions['field']]).toEqual(['INVALID_CREDENTIALS', field])
   expect(app.events.at(-1)).toEqual({
     type: 'reauthentication.failed',
     userId: 'usr_1',
