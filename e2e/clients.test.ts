@@ -2,7 +2,15 @@
 // word for word, with the address of the test's server in place of the one on the page.
 
 import { Database } from 'bun:sqlite'
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import {
+  afterAll,
+  beforeAll,
+  describe,
+  expect,
+  setDefaultTimeout,
+  setSystemTime,
+  test,
+} from 'bun:test'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,9 +20,14 @@ import { fetchExchange, Client as UrqlClient } from '@urql/core'
 import { GraphQLClient } from 'graphql-request'
 import type { ErrorCode } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
+import type { Tabs } from './clients-browser.ts'
+import { hasChromium, openTabs } from './clients-browser.ts'
+import type { Caught, Link } from './clients-link.ts'
+import { startLink } from './clients-link.ts'
 import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
 import { startServer, UNTHROTTLED } from './server.ts'
+import { until } from './until.ts'
 
 // Busy servers are part of this, and a statement may wait for its database for 1.5 seconds.
 setDefaultTimeout(60_000)
@@ -34,18 +47,30 @@ interface Connection {
   readonly folder: string
   readonly send: Send
   readonly faultOf: (error: unknown) => Readonly<Record<string, unknown>> | undefined
-  readonly session: { accessToken: string | undefined; refreshToken: string | undefined }
+  /** A session that is put here is a new object; the tests spoil the one that is. */
+  readonly store: { readonly session: Spoilable }
   readonly SIGNUP: string
   readonly LOGIN: string
   readonly ME: string
+  /** Of Apollo. */
+  readonly client: { readonly clearStore: () => Promise<unknown> }
+  /** Of urql. */
+  readonly reconnect: () => void
   readonly signup: (send: Send, email: string, password: unknown) => Promise<{ user: Person }>
   readonly login: (send: Send, email: string, password: unknown) => Promise<LoginResult>
   readonly me: (send: Send) => Promise<Person>
-  readonly refreshing: (send: Send, faultOf: Connection['faultOf']) => Send
+  readonly logout: (send: Send, token?: string) => Promise<void>
+  readonly changePassword: (send: Send, from: string, to: string) => Promise<void>
+  readonly deleteMe: (send: Send, password: string) => Promise<void>
   readonly patiently: <T>(call: () => Promise<T>, faultOf: Connection['faultOf']) => Promise<T>
 }
 
 type Send = (operation: string, variables?: Record<string, unknown>) => Promise<unknown>
+
+interface Spoilable {
+  accessToken: string | undefined
+  refreshToken: string | undefined
+}
 
 interface Person {
   readonly id: string
@@ -135,8 +160,8 @@ const REFUSALS: readonly Refusal[] = [
   },
   {
     when: 'it sends a token that is not valid',
-    ask: ({ me, send, session }) => {
-      session.accessToken = 'not.a.token'
+    ask: ({ me, send, store }) => {
+      store.session.accessToken = 'not.a.token'
       return me(send)
     },
     fault: { code: 'UNAUTHENTICATED' },
@@ -223,11 +248,11 @@ afterAll(async () => {
 
 describe.each(CLIENTS)('%s', (name) => {
   test('signs up, logs in, asks who it is, and is told that it has logged in already', async () => {
-    const { send, session, signup, login, me } = await connect(name, server)
+    const { send, store, signup, login, me } = await connect(name, server)
     const email = `walk-${name}@example.com`
 
     expect((await signup(send, email, PASSWORD)).user.email).toBe(email)
-    session.accessToken = undefined
+    store.session.accessToken = undefined
     const first = await login(send, email, PASSWORD)
     expect(first.__typename).toBe('LoggedIn')
     expect(first.user?.email).toBe(email)
@@ -381,86 +406,308 @@ describe('a server that is busy', () => {
   })
 })
 
-describe('an access token that has expired', () => {
-  /** Every way of the page to refresh: its name, and how it makes `send` of a connection. */
-  const ways: Array<[string, ClientName, (connection: Connection) => Promise<Send>]> = [
-    ...CLIENTS.map((name): [string, ClientName, (c: Connection) => Promise<Send>] => [
-      `${name} by refreshing.js`,
-      name,
-      async ({ refreshing, send, faultOf }) => refreshing(send, faultOf),
-    ]),
-    [
-      'apollo by its link',
-      'apollo',
-      async ({ folder: own, send }) => {
-        await import(join(own, 'apollo-refreshing.js'))
-        return send
-      },
-    ],
-    [
-      'urql by its exchange',
-      'urql',
-      async ({ folder: own }) => {
-        const { client } = await import(join(own, 'urql-refreshing.js'))
-        // A context of its own: five equal queries at once would be one request.
-        return async (operation) => {
-          const { data, error } = await client.query(
-            operation,
-            {},
-            { requestPolicy: 'network-only', own: {} },
-          )
-          if (error) throw error
-          return data
-        }
-      },
-    ],
-  ]
-
-  test.each(ways)('costs five requests at once one refresh: %s', async (_, name, sendOf) => {
+describe.each(CLIENTS)('an access token of %s that has expired', (name) => {
+  test('costs five requests at once one refresh', async () => {
     await using own = await startServer({ mode: 'serve' })
-    const connection = await connect(name, own)
-    await signupAs(connection)
-    const send = await sendOf(connection)
-    connection.session.accessToken = `${connection.session.accessToken}x`
+    const { send, ...connection } = await connect(name, own)
+    await signupAs({ send, ...connection })
+    expire(connection)
     const asked = ['A', 'B', 'C', 'D', 'E'].map((n) => send(`query ${n} { me { email } }`))
     const answers = (await Promise.all(asked)) as Array<{ me: Person }>
     expect(answers.map(({ me }) => me.email)).toEqual(Array(5).fill(`${name}@example.com`))
     await own.stop()
-    expect(refreshesIn(own)).toBe(1)
+    expect(refreshesIn(own)).toEqual(['rotated'])
   })
 
-  test.each(ways)(
-    'without a refresh token that works ends in UNAUTHENTICATED: %s',
-    async (_, name, sendOf) => {
-      const connection = await connect(name, server)
-      await connection.signup(connection.send, `over-${crypto.randomUUID()}@example.com`, PASSWORD)
-      const send = await sendOf(connection)
-      connection.session.accessToken = 'expired'
-      connection.session.refreshToken = 'mjr_ended'
-      const error = await failureOf(send('query Me { me { email } }'))
-      expect(errorsOf(error)[0]?.extensions['code']).toBe('UNAUTHENTICATED')
-      expect(connection.session.refreshToken).toBeUndefined()
-    },
-  )
-
-  test('that fails after the others have refreshed is only sent again', async () => {
+  test('is replaced once, and the request that fails after the others is only sent again', async () => {
     await using own = await startServer({ mode: 'serve' })
-    const connection = await connect('fetch', own)
+    await using link = await startLink(own.url)
+    const connection = await connect(name, link)
     await signupAs(connection)
-    connection.session.accessToken = `${connection.session.accessToken}x`
-    const late = Promise.withResolvers<void>()
-    const slowly: Send = async (operation) => {
-      const answer = connection.send(operation)
-      await Promise.allSettled([answer, late.promise])
-      return await answer
-    }
-    const last = connection.refreshing(slowly, connection.faultOf)(connection.ME)
-    await connection.refreshing(connection.send, connection.faultOf)(connection.ME)
-    late.resolve()
-    expect(await last).toMatchObject({ me: { email: 'fetch@example.com' } })
+    expire(connection)
+    const caught = link.catch('Late')
+    const last = connection.send('query Late { me { email } }')
+    const late = await caught
+    await connection.me(connection.send)
+    late.letGo()
+    expect(await last).toMatchObject({ me: { email: `${name}@example.com` } })
     await own.stop()
-    expect(refreshesIn(own)).toBe(1)
+    expect(refreshesIn(own)).toEqual(['rotated'])
   })
+
+  test('and a refresh token that does not work end in UNAUTHENTICATED, without tokens', async () => {
+    const connection = await connect(name, server)
+    await signupAsSomebody(connection)
+    const { session } = connection.store
+    Object.assign(session, { accessToken: 'expired', refreshToken: 'mjr_ended' })
+    const error = await failureOf(connection.me(connection.send))
+    expect(connection.faultOf(error)?.['code']).toBe('UNAUTHENTICATED')
+    expectNoTokens(connection)
+  })
+
+  test('is replaced at the second try when the answer to the first is lost', async () => {
+    await using own = await startServer({ mode: 'serve' })
+    await using link = await startLink(own.url)
+    const connection = await connect(name, link)
+    await signupAs(connection)
+    expire(connection)
+    const caught = link.catch('Refresh')
+    const asked = connection.me(connection.send)
+    ;(await caught).lose()
+    expect((await asked).email).toBe(`${name}@example.com`)
+    await own.stop()
+    expect(refreshesIn(own)).toEqual(['rotated', 'repeated'])
+    expect(eventsIn(own, 'session.reuse_detected')).toEqual([])
+  })
+
+  test('is replaced when the database takes writes again', async () => {
+    await using stuck = await startStuckServer({ stuck: false })
+    const connection = await connect(name, stuck.server)
+    await signupAs(connection)
+    expire(connection)
+    stuck.hold()
+    const asked = connection.me(connection.send)
+    await stuck.server.logged('http.request', ({ status }) => status === 503)
+    stuck.release()
+    expect((await asked).email).toBe(`${name}@example.com`)
+  })
+
+  test('shows why it could not be replaced, and leaves the refresh token for later', async () => {
+    await using stuck = await startStuckServer({ stuck: false })
+    await using link = await startLink(stuck.server.url)
+    const connection = await connect(name, link)
+    await signupAs(connection)
+    expire(connection)
+    stuck.hold()
+    const busy = await failureLate(connection, link, (caught) => caught.letGo())
+    expect(connection.faultOf(busy)).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: 1 })
+    stuck.release()
+    const lost = await failureLate(connection, link, (caught) => caught.lose())
+    expect(connection.faultOf(lost)).toBeUndefined()
+    expect((await connection.me(connection.send)).email).toBe(`${name}@example.com`)
+  })
+})
+
+describe.each(CLIENTS)('the end of a login, with %s', (name) => {
+  test('ends the session, though its access token has expired', async () => {
+    await using own = await startServer({ mode: 'serve' })
+    const connection = await connect(name, own)
+    await signupAs(connection)
+    expire(connection)
+    await connection.logout(connection.send)
+    expectNoTokens(connection)
+    await own.stop()
+    expect(eventsIn(own, 'session.ended')).toMatchObject([{ reason: 'logout' }])
+  })
+
+  test('can be told to the server later', async () => {
+    await using own = await startServer({ mode: 'serve' })
+    await using gone = await startServer({ mode: 'serve' })
+    await gone.stop()
+    const offline = await connect(name, gone)
+    const online = await connect(name, own)
+    await signupAs(online)
+    Object.assign(offline.store.session, online.store.session)
+    const token = offline.store.session.refreshToken
+    await failureOf(offline.logout(offline.send))
+    expectNoTokens(offline)
+    await signupAsSomebody(online)
+    await online.logout(online.send, token)
+    expect((await online.me(online.send)).email).not.toBe(`${name}@example.com`)
+    await own.stop()
+    expect(eventsIn(own, 'session.ended')).toMatchObject([{ reason: 'logout' }])
+  })
+
+  test('leaves no tokens when a refresh is under way', async () => {
+    await using own = await startServer({ mode: 'serve' })
+    await using link = await startLink(own.url)
+    const connection = await connect(name, link)
+    await signupAs(connection)
+    expire(connection)
+    const caught = link.catch('Refresh')
+    const asked = failureOf(connection.me(connection.send))
+    const refresh = await caught
+    await connection.logout(connection.send)
+    refresh.letGo()
+    expect(connection.faultOf(await asked)?.['code']).toBe('UNAUTHENTICATED')
+    expectNoTokens(connection)
+    await own.stop()
+    expect(eventsIn(own, 'session.ended')).toMatchObject([{ reason: 'logout' }])
+  })
+
+  test('and the late answer to its refresh leave the next login alone', async () => {
+    await using link = await startLink(server.url)
+    const connection = await connect(name, link)
+    await signupAsSomebody(connection)
+    const { session } = connection.store
+    Object.assign(session, { accessToken: 'expired', refreshToken: 'mjr_ended' })
+    const caught = link.catch('Refresh')
+    const asked = failureOf(connection.me(connection.send))
+    const refresh = await caught
+    await connection.logout(connection.send)
+    const email = await signupAsSomebody(connection)
+    refresh.letGo()
+    expect(connection.faultOf(await asked)?.['code']).toBe('UNAUTHENTICATED')
+    expect(connection.store.session.refreshToken).toStartWith('mjr_')
+    expect((await connection.me(connection.send)).email).toBe(email)
+  })
+
+  test('is the end of its requests: none is sent again for who logs in next', async () => {
+    await using own = await startServer({ mode: 'serve' })
+    await using link = await startLink(own.url)
+    const connection = await connect(name, link)
+    await signupAs(connection)
+    expire(connection)
+    const caught = link.catch('Everywhere')
+    const asked = failureOf(connection.send('mutation Everywhere { logoutAll { sessions } }'))
+    const late = await caught
+    await connection.logout(connection.send)
+    await signupAsSomebody(connection)
+    late.letGo()
+    expect(connection.faultOf(await asked)?.['code']).toBe('UNAUTHENTICATED')
+    expect(link.passed.filter((operation) => operation === 'Everywhere')).toHaveLength(1)
+    await own.stop()
+    expect(eventsIn(own, 'session.ended')).toMatchObject([{ reason: 'logout' }])
+  })
+
+  test('is the end of its waiting', async () => {
+    await using stuck = await startStuckServer({ stuck: false })
+    const connection = await connect(name, stuck.server)
+    if (name === 'apollo') await import(join(connection.folder, 'apollo-waiting.js'))
+    const { send, faultOf } = connection
+    await signupAs(connection)
+    stuck.hold()
+    const everywhere = () => send('mutation Everywhere { logoutAll { sessions } }')
+    const asked = failureOf(
+      name === 'apollo' ? everywhere() : connection.patiently(everywhere, faultOf),
+    )
+    await stuck.server.logged('http.request', ({ status }) => status === 503)
+    stuck.release()
+    await connection.logout(send)
+    await signupAsSomebody(connection)
+    expect(faultOf(await asked)?.['code']).toBe('SERVICE_UNAVAILABLE')
+    await stuck.server.stop()
+    expect(eventsIn(stuck.server, 'session.ended')).toMatchObject([{ reason: 'logout' }])
+  })
+})
+
+describe('a query under way when the user changes', () => {
+  test.each(['apollo', 'urql'] as const)('does not answer the next user: %s', async (name) => {
+    await using link = await startLink(server.url)
+    const connection = await connect(name, link)
+    const { send, me, logout, client, reconnect } = connection
+    await signupAsSomebody(connection)
+    const caught = link.catch('Me')
+    const before = me(send).catch(() => undefined)
+    const late = await caught
+    await logout(send)
+    await (name === 'apollo' ? client.clearStore() : reconnect())
+    const email = await signupAsSomebody(connection)
+    const after = me(send)
+    late.letGo()
+    expect((await after).email).toBe(email)
+    await before
+  })
+})
+
+describe.each(CLIENTS)('a password changed by %s', (name) => {
+  const NEXT = 'staple battery horse correct'
+
+  test('leaves the new session, and no other', async () => {
+    const connection = await connect(name, server)
+    const email = await signupAsSomebody(connection)
+    const other = await connect(name, server)
+    await other.login(other.send, email, PASSWORD)
+    expire(connection)
+    await connection.changePassword(connection.send, PASSWORD, NEXT)
+    expect((await connection.me(connection.send)).email).toBe(email)
+    expire(connection)
+    expect((await connection.me(connection.send)).email).toBe(email)
+    expire(other)
+    await failureOf(other.me(other.send))
+    expectNoTokens(other)
+  })
+
+  test('is the one to log in with when the answer is lost', async () => {
+    await using link = await startLink(server.url)
+    const connection = await connect(name, link)
+    const { send, login, logout, changePassword } = connection
+    const email = await signupAsSomebody(connection)
+    const caught = link.catch('ChangePassword')
+    const changed = failureOf(changePassword(send, PASSWORD, NEXT))
+    ;(await caught).lose()
+    expect(connection.faultOf(await changed)).toBeUndefined()
+    await logout(send)
+    expect((await login(send, email, NEXT)).__typename).toBe('LoggedIn')
+  })
+
+  test('goes with the user, by deleteMe', async () => {
+    const connection = await connect(name, server)
+    const { send, login, deleteMe, faultOf } = connection
+    const email = await signupAsSomebody(connection)
+    expire(connection)
+    await deleteMe(send, PASSWORD)
+    expectNoTokens(connection)
+    const error = await failureOf(login(send, email, PASSWORD))
+    expect(faultOf(error)?.['code']).toBe('INVALID_CREDENTIALS')
+  })
+})
+
+describe.skipIf(!hasChromium)('two tabs that share a session', () => {
+  const KIM = { email: 'kim@example.com' }
+  const TOKEN = 'store.session.refreshToken'
+
+  test('never end it: neither at once, nor when one was idle, nor when one is slow', async () => {
+    await using own = await startServer({ mode: 'dev', env: { MUNJIGI_REFRESH_GRACE: '2s' } })
+    const modules = blocks(`${own.url}/graphql`)
+    await using tabs = await openTabs(modules, ['tabs.js', 'munjigi.js', 'fetch.js'])
+    const { first, second } = tabs
+    await first(`signup(send, '${KIM.email}', '${PASSWORD}')`)
+
+    for (let round = 0; round < 3; round += 1) {
+      await expireIn(tabs)
+      const asked = [first, second, first, second].map((tab) => tab('me(send)'))
+      expect(await Promise.all(asked)).toMatchObject([KIM, KIM, KIM, KIM])
+    }
+    for (const tab of [first, first, second]) {
+      await expireIn(tabs)
+      expect(await tab('me(send)')).toMatchObject(KIM)
+    }
+    await expireIn(tabs)
+    await second(SLOW_REFRESH)
+    const slow = second('me(send)')
+    await until('the second tab refreshes', () => second('globalThis.refreshing === true'))
+    expect(await first('me(send)')).toMatchObject(KIM)
+    expect(await slow).toMatchObject(KIM)
+
+    await first('logout(send)')
+    await until('the second tab is logged out', async () => !(await second(TOKEN)))
+    await own.stop()
+    expect(refreshesIn(own).filter((kind) => kind === 'rotated')).toHaveLength(7)
+    expect(eventsIn(own, 'session.ended')).toMatchObject([{ reason: 'logout' }])
+  })
+
+  /** Longer than the grace, which is there for the moment that localStorage takes from tab to tab. */
+  const SLOW_REFRESH = `(() => {
+    const { fetch } = globalThis
+    globalThis.fetch = async (input, init) => {
+      globalThis.refreshing = init.body.includes('mutation Refresh')
+      if (globalThis.refreshing) await new Promise((resolve) => setTimeout(resolve, 4_000))
+      return await fetch(input, init)
+    }
+  })()`
+
+  async function expireIn({ first, second }: Tabs): Promise<void> {
+    const token = await first(TOKEN)
+    await first(`store.session = { ...store.session, accessToken: 'expired' }`)
+    await until(
+      'the second tab sees it',
+      async () =>
+        second(
+          `store.session.accessToken === 'expired' && ${TOKEN} === '${token}'`,
+        ) as Promise<boolean>,
+    )
+  }
 })
 
 describe('docs/clients.md', () => {
@@ -498,8 +745,43 @@ describe('docs/clients.md', () => {
   })
 })
 
-function refreshesIn({ lines }: Server): number {
-  return lines.filter((line) => line.includes('"event":"session.refreshed"')).length
+/** What became of each refresh: `rotated`, or `repeated` when the answer before was lost. */
+function refreshesIn(own: Server): string[] {
+  const events = eventsIn(own, 'session.refreshed')
+  return events.map(({ repeated }) => (repeated ? 'repeated' : 'rotated'))
+}
+
+function eventsIn({ lines }: Server, event: string): Array<Readonly<Record<string, unknown>>> {
+  const entries = lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line))
+  return entries.filter((entry) => entry.event === event)
+}
+
+/** To the server an access token that has expired, and one that never was, are the same. */
+function expire({ store: { session } }: Pick<Connection, 'store'>): void {
+  session.accessToken = `${session.accessToken}x`
+}
+
+function expectNoTokens({ store: { session } }: Connection): void {
+  expect([session.accessToken, session.refreshToken]).toEqual([undefined, undefined])
+}
+
+/** How `me` fails when the first answer to its refresh comes, or gets lost, after all patience. */
+async function failureLate(
+  { me, send }: Connection,
+  link: Link,
+  decide: (caught: Caught) => void,
+): Promise<ClientFailure> {
+  const caught = link.catch('Refresh')
+  const asked = failureOf(me(send))
+  const refresh = await caught
+  // The clock of this process; the server's goes on as it is.
+  setSystemTime(new Date(Date.now() + 25_000))
+  try {
+    decide(refresh)
+    return await asked
+  } finally {
+    setSystemTime()
+  }
 }
 
 function connectAll(to: { readonly url: string }): Promise<Connection[]> {
@@ -510,9 +792,7 @@ function connectAll(to: { readonly url: string }): Promise<Connection[]> {
 async function connect(name: ClientName, { url }: { readonly url: string }): Promise<Connection> {
   const own = mkdtempSync(join(folder, `${name}-`))
   for (const [file, text] of blocks(`${url}/graphql`)) writeFileSync(join(own, file), text)
-  const modules = ['munjigi.js', 'waiting.js', 'refreshing.js', `${name}.js`].map(
-    (file) => import(join(own, file)),
-  )
+  const modules = ['munjigi.js', 'waiting.js', `${name}.js`].map((file) => import(join(own, file)))
   return Object.assign({ name, folder: own }, ...(await Promise.all(modules))) as Connection
 }
 
@@ -528,16 +808,25 @@ function signupAs({ name, signup, send }: Connection): Promise<{ user: Person }>
   return signup(send, `${name}@example.com`, PASSWORD)
 }
 
-/** A server whose database is being written by somebody else, who does not come to an end until `release`. */
-async function startStuckServer() {
+/** Somebody new, on the server that all share. Returns the e-mail address. */
+async function signupAsSomebody({ signup, send }: Connection): Promise<string> {
+  const email = `${crypto.randomUUID()}@example.com`
+  await signup(send, email, PASSWORD)
+  return email
+}
+
+/** A server whose database can be written by somebody else from `hold`, which may be the start, until `release`. */
+async function startStuckServer({ stuck } = { stuck: true }) {
   const file = join(mkdtempSync(join(folder, 'stuck-')), 'munjigi.db')
   const started = await startServer({ mode: 'serve', database: `file:${file}` })
   const database = new Database(file)
   // The server itself writes once a second.
   database.run('PRAGMA busy_timeout = 5000')
-  database.run('BEGIN IMMEDIATE')
+  const hold = () => database.run('BEGIN IMMEDIATE')
+  if (stuck) hold()
   return {
     server: started,
+    hold,
     release: () => database.run('ROLLBACK'),
     async [Symbol.asyncDispose]() {
       database.close()

@@ -77,7 +77,7 @@ export const SETTINGS = {
   ),
   REFRESH_GRACE: setting(
     duration(0, 300),
-    'How long the refresh token used last may be used again, for the same successor: lost answers, two tabs.',
+    'How long the refresh token used last may be used again, for the same successor: lost answers. Longer for mobile apps.',
     '30s',
   ),
   MAX_SESSIONS: setting(
