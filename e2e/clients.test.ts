@@ -98,7 +98,10 @@ interface WireError {
 }
 
 const PASSWORD = 'correct horse battery staple'
+const NEW_PASSWORD = 'another horse, another battery'
 const NOBODY = 'nobody@example.com'
+/** Whoever is wrong once has to wait for a second. */
+const HASTY = { MUNJIGI_THROTTLE_USER_ATTEMPTS: '1', MUNJIGI_THROTTLE_USER_DELAY: '1s' }
 /** What is sent in the wrong place must not come back in a message. */
 const SECRET = 'hunter2'
 const REQUEST_ID = expect.stringMatching(/^req_[\w-]+$/)
@@ -108,7 +111,7 @@ interface Refusal {
   readonly when: string
   readonly ask: (connection: Connection) => Promise<unknown>
   /** All extensions but the request's id. */
-  readonly fault: { readonly code: ErrorCode } & Readonly<Record<string, string>>
+  readonly fault: { readonly code: ErrorCode } & Readonly<Record<string, string | number>>
   /** A header of the answer: its name and value. */
   readonly header?: readonly [string, string]
 }
@@ -127,12 +130,12 @@ const REFUSALS: readonly Refusal[] = [
   {
     when: 'the password is too short',
     ask: ({ signup, send }) => signup(send, 'kim@example.com', SECRET),
-    fault: { code: 'WEAK_PASSWORD', field: 'password', reason: 'too_short' },
+    fault: { code: 'WEAK_PASSWORD', field: 'password', reason: 'too_short', minLength: 8 },
   },
   {
     when: 'the password is too long',
     ask: ({ signup, send }) => signup(send, 'kim@example.com', SECRET.repeat(200)),
-    fault: { code: 'WEAK_PASSWORD', field: 'password', reason: 'too_long' },
+    fault: { code: 'WEAK_PASSWORD', field: 'password', reason: 'too_long', maxLength: 1_024 },
   },
   {
     when: 'the password is half a character',
@@ -384,25 +387,25 @@ describe('a server that is busy', () => {
   })
 
   test('serves those who wait as told', async () => {
-    await using stuck = await startStuckServer()
-    const connections = await connectAll(stuck.server)
-    for (const { name, folder } of connections)
-      if (name === 'apollo') await import(join(folder, 'apollo-waiting.js'))
-    let refused = 0
-    const allRefused = stuck.server.logged('http.request', ({ status }) => {
-      if (status === 503) refused += 1
-      return refused === CLIENTS.length
-    })
-    // Apollo waits in its link; the others by the function that is there for all.
-    const answers = connections.map((connection) =>
-      connection.name === 'apollo'
-        ? signupAs(connection)
-        : connection.patiently(() => signupAs(connection), connection.faultOf),
-    )
-    await allRefused
-    stuck.release()
-    const emails = (await Promise.all(answers)).map(({ user }) => user.email)
-    expect(emails).toEqual(connections.map(({ name }) => `${name}@example.com`))
+    await using own = await startServer({ mode: 'serve', env: HASTY })
+    const connections = await connectAll(own)
+    const refused = async (connection: Connection) => {
+      const { name, folder, send, store, login, patiently, faultOf } = connection
+      const { email } = (await signupAs(connection)).user
+      // Else the login would only be told that there is one.
+      store.session.accessToken = undefined
+      expect(faultOf(await failureOf(login(send, email, 'wrong horse battery')))?.['code']).toBe(
+        'INVALID_CREDENTIALS',
+      )
+      // Apollo waits in its link; the others by the function that is there for all.
+      if (name !== 'apollo') return await patiently(() => login(send, email, PASSWORD), faultOf)
+      await import(join(folder, 'apollo-waiting.js'))
+      return await login(send, email, PASSWORD)
+    }
+    const all = await Promise.all(connections.map(refused))
+    expect(all.map(({ __typename }) => __typename)).toEqual(CLIENTS.map(() => 'LoggedIn'))
+    await own.stop()
+    expect(eventsIn(own, 'throttle.refused')).toHaveLength(CLIENTS.length)
   })
 })
 
@@ -571,23 +574,40 @@ describe.each(CLIENTS)('the end of a login, with %s', (name) => {
   })
 
   test('is the end of its waiting', async () => {
-    await using stuck = await startStuckServer({ stuck: false })
-    const connection = await connect(name, stuck.server)
+    await using own = await startServer({ mode: 'serve', env: HASTY })
+    const connection = await connect(name, own)
     if (name === 'apollo') await import(join(connection.folder, 'apollo-waiting.js'))
-    const { send, faultOf } = connection
+    const { send, faultOf, changePassword } = connection
     await signupAs(connection)
-    stuck.hold()
-    const everywhere = () => send('mutation Everywhere { logoutAll { sessions } }')
-    const asked = failureOf(
-      name === 'apollo' ? everywhere() : connection.patiently(everywhere, faultOf),
-    )
-    await stuck.server.logged('http.request', ({ status }) => status === 503)
-    stuck.release()
+    await failureOf(changePassword(send, 'wrong horse battery', NEW_PASSWORD))
+    const change = () => changePassword(send, PASSWORD, NEW_PASSWORD)
+    const asked = failureOf(name === 'apollo' ? change() : connection.patiently(change, faultOf))
+    await own.logged('throttle.refused')
     await connection.logout(send)
     await signupAsSomebody(connection)
-    expect(faultOf(await asked)?.['code']).toBe('SERVICE_UNAVAILABLE')
-    await stuck.server.stop()
-    expect(eventsIn(stuck.server, 'session.ended')).toMatchObject([{ reason: 'logout' }])
+    expect(faultOf(await asked)?.['code']).toBe('RATE_LIMITED')
+    await own.stop()
+    expect(eventsIn(own, 'session.ended')).toMatchObject([{ reason: 'logout' }])
+  })
+
+  test('or the next one is not undone by the late answer to a login', async () => {
+    await using own = await startServer({ mode: 'serve' })
+    await using link = await startLink(own.url)
+    const connection = await connect(name, link)
+    const { email } = (await signupAs(connection)).user
+    await connection.logout(connection.send)
+    const caught = link.catch('Login')
+    const asked = failureOf(connection.login(connection.send, email, PASSWORD))
+    const late = await caught
+    const next = await signupAsSomebody(connection)
+    late.letGo()
+    expect((await asked).message).toContain('meanwhile')
+    expect((await connection.me(connection.send)).email).toBe(next)
+    await own.stop()
+    expect(eventsIn(own, 'session.ended')).toMatchObject([
+      { reason: 'logout' },
+      { reason: 'logout' },
+    ])
   })
 })
 

@@ -128,7 +128,6 @@ export const HEAVY: readonly Payload[] = [
     'a password of 45,000 combining marks': asking({
       password: `a${'\u0316\u0301'.repeat(22_500)}`,
     }),
-    'an e-mail of combining marks': asking({ email: `kim@${'\u0316\u0301'.repeat(22_500)}.kr` }),
   }),
 ]
 

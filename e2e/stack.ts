@@ -121,7 +121,8 @@ export function controlSocket(httpsPort: number): string {
 /** The same if one answers there, else null: one that was killed leaves its socket behind. */
 export async function findControl(httpsPort: number): Promise<string | null> {
   const unix = controlSocket(httpsPort)
-  const answers = await fetch('http://localhost/', { unix }).catch(() => null)
+  const signal = AbortSignal.timeout(2_000)
+  const answers = await fetch('http://localhost/', { unix, signal }).catch(() => null)
   return answers?.ok ? unix : null
 }
 

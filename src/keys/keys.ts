@@ -188,6 +188,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
 
   /** The new one is sealed as we know to: not while others may know better. */
   async function replace(kid: string): Promise<boolean> {
+    if (!keys.some((key) => key.kid === kid)) return false
     if (refused.length > 0) throw new WrongSecret()
     const row = await make(clock.now())
     return await database.write((db) => replaceKey(db, kid, row))

@@ -298,6 +298,7 @@ describe('a key that does not open beside one that does', () => {
     const { kid } = (await setting.open()).current()
     await plant(setting)
     const keys = await setting.open({ leaveUnreadable: true })
+    expect(await keys.drop('nobody-knows')).toBe(false)
     expect(keys.drop(kid)).rejects.toBeInstanceOf(WrongSecret)
     expect(keys.find(kid)).not.toBeNull()
   })

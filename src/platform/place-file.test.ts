@@ -1,9 +1,9 @@
 import { afterAll, expect, test } from 'bun:test'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { linkSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { rewindable } from './place-file.ts'
+import { giveToOwnerOf, rewindable } from './place-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-place-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -34,4 +34,14 @@ test('what one call to the system did not write, the next ones do', async () => 
   await rewindable(handle).write(bytes('seven w'))
   expect(readFileSync(path, 'utf8')).toBe('seven w')
   expect(written).toEqual(['seven w', 'en w', 'w'])
+})
+
+test.each([
+  ['a symbolic link', symlinkSync],
+  ['a hard link', linkSync],
+])('%s in the place of a file is not given to anybody', async (what, link) => {
+  const [secret, draft] = [join(folder, `secret of ${what}`), join(folder, `draft of ${what}`)]
+  writeFileSync(secret, '')
+  link(secret, draft)
+  await expect(giveToOwnerOf(folder, draft)).rejects.toThrow(/symbolic link|in the place/)
 })

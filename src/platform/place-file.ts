@@ -58,12 +58,14 @@ export function rewindable(file: FileHandle): Rewindable {
 }
 
 /**
- * Gives a file that root has made to whoever `like`, a file or a folder, belongs to. That one may put a link in its place
- * meanwhile: no link is followed.
+ * Gives a file that root has made to whoever `like`, a file or a folder, belongs to. That one may put something else in its
+ * place meanwhile, a link to a file of root's: that is not given away. Throws.
  */
 export async function giveToOwnerOf(like: string, path: string): Promise<void> {
-  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
+  await using file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   const [own, other] = await Promise.all([file.stat(), stat(like)])
+  if (!own.isFile() || own.nlink !== 1) throw new Error('another file is in the place of ours')
   if (own.uid === 0) await file.chown(other.uid, other.gid)
 }
 

@@ -67,6 +67,8 @@ describe('refused', () => {
       'too_long',
     ],
     ['x'.repeat(1_000_000), 'too_long'],
+    // Whose marks would have to be put in order first.
+    [`kim@${'\u0316\u0301'.repeat(400)}.kr`, 'too_long'],
   ])('%p: %s', (text, reason) => {
     expect(readEmail(text)).toBe(reason as InputFault)
   })
