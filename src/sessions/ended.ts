@@ -37,6 +37,8 @@ export interface EndedSessionsOptions {
 const INTERVAL_MS = 300
 const CURRENT_MS = 3_000
 const PAGE = 1_000
+/** Who ends a session, an operator's machine perhaps, may have a clock that is so much behind. */
+const CLOCKS_APART_MS = 3_600_000
 
 /** Makes the list, empty; `follow` once before serving. */
 export function createEndedSessions({
@@ -70,7 +72,7 @@ export function createEndedSessions({
   async function follow(): Promise<void> {
     try {
       for (let more = true; more; ) {
-        const since = clock.now() - lifetime * 1_000
+        const since = clock.now() - lifetime * 1_000 - CLOCKS_APART_MS
         const rows = await database.read((db) => selectEnded(db, { sequence, since, limit: PAGE }))
         add(rows.map((row) => row.sessionId as SessionId))
         sequence = rows.at(-1)?.sequence ?? sequence

@@ -552,6 +552,15 @@ describe('another replica', () => {
     expect(await replica.metrics.print()).toContain('munjigi_ended_sessions_known 1\n')
   })
 
+  test('learns of an end also from a machine whose clock is behind', async () => {
+    const app = await createTestApp()
+    const behind = await createTestApp({ database: app.database })
+    app.clock.advance('30m')
+    const tokens = await signup(app)
+    expect((await behind.run(LOGOUT, { t: tokens.refreshToken })).data.logout.sessions).toBe(1)
+    expect(await works(await replicaOf(app), tokens)).toBe(false)
+  })
+
   test('that starts later knows what ended before', async () => {
     const app = await createTestApp()
     const tokens = await signup(app)
