@@ -33,7 +33,7 @@ export function percent(share: number): string {
 /** Medians of both latencies. */
 export function latency(bursts: readonly Burst[]): string {
   const [p50, p99] = [spread(bursts.map((b) => b.p50)), spread(bursts.map((b) => b.p99))]
-  return p50 && p99 ? `${number(p50.median)} / ${number(p99.median)}` : '–'
+  return p50 ? `${number(p50.median)} / ${number(p99?.median)}` : '–'
 }
 
 /** The noise of a row, marked where it is too much. */

@@ -83,7 +83,7 @@ function describe(
     ],
     [
       'load',
-      `${rounds} rounds in turn, ${seconds} s each; 16 connections, for passwords ${logins}, for refreshes 8; 16 accounts for reads and refreshes, 16 for logins; ${startRounds} of each start; logs to files`,
+      `${rounds} rounds in turn, ${seconds} s each, logins and signups twice that; 16 connections, for passwords ${logins}, for refreshes 8; 16 accounts for reads and refreshes, 16 for logins; ${startRounds} of each start; logs to files`,
     ],
   ]
 }
