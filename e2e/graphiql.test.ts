@@ -2,32 +2,15 @@
 // A page that loads from elsewhere, complains, or swallows a click is a failure here.
 
 import { expect, test } from 'bun:test'
-import { existsSync } from 'node:fs'
 import type { Page } from 'playwright-core'
-import { chromium } from 'playwright-core'
-import { requires } from './requirement.ts'
+import { hasChromium, launchChromium } from './chromium.ts'
 import { startServer } from './server.ts'
-
-const executablePath = findChromium()
-
-/** A browser that talks to nobody on its own account. */
-const QUIET = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-quic',
-]
-
-const hasChromium = requires('Chromium (or its path in CHROMIUM)', executablePath !== '')
 
 test.skipIf(!hasChromium)(
   'under `munjigi dev`, clicking through the four tabs ends with being logged in already',
   async () => {
     await using server = await startServer({ mode: 'dev' })
-    await using browser = await chromium.launch({ executablePath, args: QUIET })
+    await using browser = await launchChromium()
     const page = await browser.newPage()
     const heard = listen(page)
     await page.goto(`${server.url}/graphql`)
@@ -109,16 +92,4 @@ function listen(page: Page): Heard {
     heard.operations.push({ name, sentToken: 'authorization' in request.headers() })
   })
   return heard
-}
-
-/** The first of the usual names, or an empty path. */
-function findChromium(): string {
-  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome']
-  const candidates = [
-    process.env['CHROMIUM'],
-    ...names.map((name) => Bun.which(name)),
-    '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-    '/Applications/Chromium.app/Contents/MacOS/Chromium',
-  ]
-  return candidates.find((path) => path && existsSync(path)) ?? ''
 }
