@@ -3,7 +3,7 @@
 import { sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { EndedSession, SessionRow } from '../sessions/store.ts'
-import { ending, ofUser, openingOnly } from '../sessions/store.ts'
+import { ending, ofUser, opening } from '../sessions/store.ts'
 import type { Database } from '../storage/database.ts'
 import type { WrittenWith } from '../storage/statement.ts'
 import { statement } from '../storage/statement.ts'
@@ -32,7 +32,7 @@ export async function addUser(
 ): Promise<void> {
   const statements = [
     insertingUser(user),
-    openingOnly(session, passwordHash),
+    opening(session, passwordHash),
     ...also(stillHas(toUserId(user.id), passwordHash)),
   ]
   await database.write(({ $client }) => $client.batch(statements, 'write'))
@@ -63,7 +63,7 @@ export async function replacePassword(
     statement(sql`UPDATE users SET password_hash = ${to}
       WHERE id = ${userId} AND ${stillHas(userId, from)}`),
     ...ending({ which, reason: 'password_changed', now }),
-    openingOnly(session, to),
+    opening(session, to),
     ...also(changed),
   ])
   return replaced.rowsAffected === 0 ? null : ended.rows

@@ -18,30 +18,29 @@ const ENDLESS_MARKS = /\p{M}{31}/u
 /** Reads a password that is being chosen. Throws `WEAK_PASSWORD` with the reason; `field` names the argument. */
 export function parsePassword(text: string, rules: { minLength: number; field: string }): Password {
   const { field, minLength } = rules
-  const tooLong = { field, reason: 'too_long', maxLength: MAX_LENGTH } as const
-  const fault = faultOf(text)
-  if (fault === 'too_long') throw new AuthError('WEAK_PASSWORD', tooLong)
-  if (fault) throw new AuthError('WEAK_PASSWORD', { field, reason: fault })
-  const password = text.normalize('NFC')
-  const length = codePoints(password)
-  if (length < minLength)
+  const result = readNfc(text)
+  if (result === 'malformed') throw new AuthError('WEAK_PASSWORD', { field, reason: result })
+  if (result === 'too_long')
+    throw new AuthError('WEAK_PASSWORD', { field, reason: result, maxLength: MAX_LENGTH })
+  if (result.length < minLength)
     throw new AuthError('WEAK_PASSWORD', { field, reason: 'too_short', minLength })
-  if (length > MAX_LENGTH) throw new AuthError('WEAK_PASSWORD', tooLong)
-  return password as Password
+  return result.password as Password
 }
 
 /** Reads a password that is being tried, or null when nobody can have it. Today's length rule may be newer than it. */
 export function readPassword(text: string): Password | null {
-  if (faultOf(text)) return null
-  const password = text.normalize('NFC')
-  return password !== '' && codePoints(password) <= MAX_LENGTH ? (password as Password) : null
+  const result = readNfc(text)
+  return typeof result === 'object' && result.length > 0 ? (result.password as Password) : null
 }
 
-/** What must be known before NFC is asked for. */
-function faultOf(text: string): 'malformed' | 'too_long' | undefined {
+/** The text in NFC and its length, or why nobody can have it: what can be seen before is not normalised. */
+function readNfc(text: string): { password: string; length: number } | 'malformed' | 'too_long' {
   if (text.length > MAX_UNITS) return 'too_long'
   // Lone surrogates all become the same replacement character when encoded: two different passwords, one hash.
-  return text.isWellFormed() && !ENDLESS_MARKS.test(text) ? undefined : 'malformed'
+  if (!text.isWellFormed() || ENDLESS_MARKS.test(text)) return 'malformed'
+  const password = text.normalize('NFC')
+  const length = codePoints(password)
+  return length > MAX_LENGTH ? 'too_long' : { password, length }
 }
 
 function codePoints(text: string): number {

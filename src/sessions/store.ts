@@ -64,30 +64,21 @@ export function pastGeneration(id: SessionId, generation: number): SQL {
 }
 
 /**
- * Opens a session if the user's password hash is still the one that was checked. Returns how many sessions the user has
- * with it; no row when the password is another by now.
+ * Opens a session while its user has this password hash and may log in. Returns how many sessions the user has with it; no row
+ * when it is another hash by now.
  */
 export function opening(row: SessionRow, passwordHash: PasswordHash): Statement<{ count: number }> {
-  const count = sql`(SELECT count(*) FROM sessions WHERE user_id = ${row.userId})`
-  return statement(sql`${insertIf(row, passwordHash)} RETURNING ${count} AS count`)
+  return statement(sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
+    SELECT ${row.id}, ${row.userId}, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
+      ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
+    WHERE ${stillHas(toUserId(row.userId), passwordHash)}
+    RETURNING (SELECT count(*) FROM sessions WHERE user_id = ${row.userId}) AS count`)
 }
 
 /** A user's oldest sessions beyond the newest so many. */
 export function ofUserBeyond(userId: UserId, newest: number): SQL {
   return sql`${sessions.id} IN (SELECT id FROM sessions WHERE user_id = ${userId}
     ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ${newest})`
-}
-
-/** Opens a user's first session, or the one that is left, under the same condition. */
-export function openingOnly(row: SessionRow, passwordHash: PasswordHash): Statement {
-  return statement(insertIf(row, passwordHash))
-}
-
-function insertIf(row: SessionRow, passwordHash: PasswordHash): SQL {
-  return sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
-    SELECT ${row.id}, ${row.userId}, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
-      ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
-    WHERE ${stillHas(toUserId(row.userId), passwordHash)}`
 }
 
 /**
