@@ -8,8 +8,9 @@ import type { EdgeListener } from '../envoy/render.ts'
 import { EdgeSettingFault, readEdgeSettings, readPort } from '../envoy/render.ts'
 import { walk } from '../src/cli/welcome.ts'
 import { hasPrometheus, startMonitoring } from './monitoring.ts'
+import { isFree } from './ports.ts'
 import type { Part, Stack, StackEvent } from './stack.ts'
-import { controlSocket, isFree, readPorts, startStack } from './stack.ts'
+import { controlSocket, readPorts, startStack } from './stack.ts'
 import type { Memory, Paint } from './status.ts'
 import { clock, columns, createMemory, createScreen, painter, paintState } from './status.ts'
 import { ToolsMissing } from './tools.ts'
@@ -226,7 +227,6 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
   // Left by one that was killed: our port was free, so nobody listens there.
   rmSync(unix, { force: true })
   let running = false
-  const encoder = new TextEncoder()
   const server = Bun.serve({
     unix,
     fetch(request, server) {
@@ -251,19 +251,12 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
 
   /** Goes on to its end whether or not anybody still reads of it. */
   function rollout(): ReadableStream<Uint8Array> {
-    let reader: ReadableStreamDefaultController<Uint8Array> | undefined
-    const say = (line: string) => reader?.enqueue(encoder.encode(`${line}\n`))
-    return new ReadableStream({
-      start(controller) {
-        reader = controller
-        void replaceAll(say).finally(() => {
-          running = false
-          reader?.close()
-        })
-      },
-      cancel() {
-        reader = undefined
-      },
+    return streamOfLines((say, end) => {
+      void replaceAll(say).finally(() => {
+        running = false
+        end()
+      })
+      return () => {}
     })
   }
 
@@ -283,16 +276,34 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
 
 /** The last lines of every part, and each one from now on, until the reader goes. */
 function follow(stack: Stack, listening: Listening): ReadableStream<Uint8Array> {
+  return streamOfLines((say) => {
+    const hear = ({ text }: StackEvent) => say(text)
+    for (const part of stack.parts) for (const text of part.lines) say(text)
+    listening.add(hear)
+    return () => void listening.delete(hear)
+  })
+}
+
+/** What `begin` says, until it ends. Once the reader has gone nobody hears it any more, and what `begin` returned is called. */
+function streamOfLines(
+  begin: (say: (line: string) => void, end: () => void) => () => void,
+): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
-  let hear: (line: StackEvent) => void = () => {}
+  let isRead = true
+  let onGone = () => {}
   return new ReadableStream({
     start(controller) {
-      hear = ({ text }) => controller.enqueue(encoder.encode(`${text}\n`))
-      for (const part of stack.parts) for (const text of part.lines) hear({ part: part.name, text })
-      listening.add(hear)
+      const say = (line: string) => {
+        if (isRead) controller.enqueue(encoder.encode(`${line}\n`))
+      }
+      const end = () => {
+        if (isRead) controller.close()
+      }
+      onGone = begin(say, end)
     },
     cancel() {
-      listening.delete(hear)
+      isRead = false
+      onGone()
     },
   })
 }
