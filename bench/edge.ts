@@ -3,8 +3,9 @@
 
 import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { freePorts } from '../e2e/ports.ts'
 import type { Stack } from '../e2e/stack.ts'
-import { freePorts, startStack } from '../e2e/stack.ts'
+import { startStack } from '../e2e/stack.ts'
 import type { Tools } from '../e2e/tools.ts'
 import { findTools } from '../e2e/tools.ts'
 import { until } from '../e2e/until.ts'

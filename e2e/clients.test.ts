@@ -424,10 +424,8 @@ describe.each(CLIENTS)('an access token of %s that has expired', (name) => {
   })
 
   test('is replaced once, and the request that fails after the others is only sent again', async () => {
-    await using own = await startServer({ mode: 'serve' })
-    await using link = await startLink(own.url)
-    const connection = await connect(name, link)
-    await signupAs(connection)
+    await using at = await signUpByLink(name)
+    const { own, link, connection } = at
     expire(connection)
     const caught = link.catch('Late')
     const last = connection.send('query Late { me { email } }')
@@ -450,10 +448,8 @@ describe.each(CLIENTS)('an access token of %s that has expired', (name) => {
   })
 
   test('is replaced at the second try when the answer to the first is lost', async () => {
-    await using own = await startServer({ mode: 'serve' })
-    await using link = await startLink(own.url)
-    const connection = await connect(name, link)
-    await signupAs(connection)
+    await using at = await signUpByLink(name)
+    const { own, link, connection } = at
     expire(connection)
     const caught = link.catch('Refresh')
     const asked = connection.me(connection.send)
@@ -523,10 +519,8 @@ describe.each(CLIENTS)('the end of a login, with %s', (name) => {
   })
 
   test('leaves no tokens when a refresh is under way', async () => {
-    await using own = await startServer({ mode: 'serve' })
-    await using link = await startLink(own.url)
-    const connection = await connect(name, link)
-    await signupAs(connection)
+    await using at = await signUpByLink(name)
+    const { own, link, connection } = at
     expire(connection)
     const caught = link.catch('Refresh')
     const asked = failureOf(connection.me(connection.send))
@@ -557,10 +551,8 @@ describe.each(CLIENTS)('the end of a login, with %s', (name) => {
   })
 
   test('is the end of its requests: none is sent again for who logs in next', async () => {
-    await using own = await startServer({ mode: 'serve' })
-    await using link = await startLink(own.url)
-    const connection = await connect(name, link)
-    await signupAs(connection)
+    await using at = await signUpByLink(name)
+    const { own, link, connection } = at
     expire(connection)
     const caught = link.catch('Everywhere')
     const asked = failureOf(connection.send('mutation Everywhere { logoutAll { sessions } }'))
@@ -592,10 +584,8 @@ describe.each(CLIENTS)('the end of a login, with %s', (name) => {
   })
 
   test('or the next one is not undone by the late answer to a login', async () => {
-    await using own = await startServer({ mode: 'serve' })
-    await using link = await startLink(own.url)
-    const connection = await connect(name, link)
-    const { email } = (await signupAs(connection)).user
+    await using at = await signUpByLink(name)
+    const { own, link, connection, email } = at
     await connection.logout(connection.send)
     const caught = link.catch('Login')
     const asked = failureOf(connection.login(connection.send, email, PASSWORD))
@@ -834,6 +824,21 @@ async function signupAsSomebody({ signup, send }: Connection): Promise<string> {
   const email = `${crypto.randomUUID()}@example.com`
   await signup(send, email, PASSWORD)
   return email
+}
+
+/** A client that has signed up on a server of its own, by a link that can hold or lose its answers. */
+async function signUpByLink(name: ClientName) {
+  const own = await startServer({ mode: 'serve' })
+  const link = await startLink(own.url)
+  const connection = await connect(name, link)
+  const { email } = (await signupAs(connection)).user
+  return {
+    ...{ own, link, connection, email },
+    async [Symbol.asyncDispose]() {
+      await link[Symbol.asyncDispose]()
+      await own.stop()
+    },
+  }
 }
 
 /** A server whose database can be written by somebody else from `hold`, which may be the start, until `release`. */

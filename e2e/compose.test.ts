@@ -14,8 +14,8 @@ import { LOGS } from '../monitoring/grafana/boards/logs.ts'
 import { settingsTable } from '../src/config.ts'
 import type { Compose, Container } from './compose.ts'
 import { createCompose, docker, hasDocker, imagesOfProject, rollOut } from './compose.ts'
+import { freePorts } from './ports.ts'
 import { requires } from './requirement.ts'
-import { freePorts } from './stack.ts'
 import { until } from './until.ts'
 
 const ROOT = join(import.meta.dir, '..')

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './ports.ts'
 import { until } from './until.ts'
 
 /** The lock that a writer needs, held by another process until this is disposed of. */
@@ -139,19 +140,6 @@ function spawnSqld(folder: string, port: number, options: SqldOptions) {
     [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data'), ...address, ...checkpoints],
     { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' },
   )
-}
-
-/** A port that nobody listens on at this moment, and that no connection takes while its server is away. */
-export function freePort(): number {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000)
-    try {
-      Bun.listen({ hostname: '127.0.0.1', port, socket: { data() {} } }).stop(true)
-      return port
-    } catch {
-      // Somebody listens there.
-    }
-  }
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -3,8 +3,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Answer, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, percentile, request } from '../envoy/load.ts'
+import { LOOPBACK } from './ports.ts'
 import type { Stack } from './stack.ts'
-import { LOOPBACK, startStack } from './stack.ts'
+import { startStack } from './stack.ts'
 import { canRunStack } from './tools.ts'
 import { until } from './until.ts'
 

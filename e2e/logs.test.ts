@@ -5,7 +5,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { readable } from './logs.ts'
 import { seen } from './output.ts'
-import { freePorts } from './stack.ts'
+import { freePorts } from './ports.ts'
 import { painter } from './status.ts'
 import { canRunStack } from './tools.ts'
 

@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readLines } from './output.ts'
+import { freePorts } from './ports.ts'
 import type { Stack } from './stack.ts'
-import { freePorts } from './stack.ts'
 import { until } from './until.ts'
 
 /** Prometheus at work. Disposing of it ends it and its exporters. */

@@ -4,7 +4,8 @@
 import { afterAll } from 'bun:test'
 import { createClient } from '@libsql/client'
 import { testDatabases } from '../src/testing/database.ts'
-import { findSqld, freePort, startSqld } from './database.ts'
+import { findSqld, startSqld } from './database.ts'
+import { freePort } from './ports.ts'
 import { requires } from './requirement.ts'
 import { until } from './until.ts'
 

@@ -2,8 +2,7 @@
 // The one piece of code behind `npm run up` and the tests. Everything it starts it ends, by process id.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { networkInterfaces, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ConsoleView, ReplicaState, ReplicaStatus } from '../envoy/console.ts'
 import { readConsole } from '../envoy/console.ts'
@@ -14,6 +13,7 @@ import { makeSecrets } from '../src/cli/secrets.ts'
 import { systemRandom } from '../src/platform/random.ts'
 import { makeDurable } from './database.ts'
 import { readLines, withOutputTo } from './output.ts'
+import { freePorts, LOOPBACK } from './ports.ts'
 import type { Tools } from './tools.ts'
 import { findTools } from './tools.ts'
 import { until } from './until.ts'
@@ -352,39 +352,6 @@ function edgeCommand(tools: Tools, files: Files, plan: EdgePlan): string[] {
     ...['--file-flush-interval-msec', '500', '--log-level', 'warning'],
     ...['--log-format', '{"time":"%Y-%m-%dT%T.%e%z","level":"%l","msg":"%j"}'],
   ]
-}
-
-const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
-  all?.some(({ address }) => address === '::1'),
-)
-
-/** What `localhost` can mean here. */
-export const LOOPBACK: readonly string[] = hasIpv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']
-
-/**
- * Ports that nobody listens on, below those that systems give to outgoing connections: a replica comes back to its port
- * after its death, and no connection must have taken it meanwhile.
- */
-export async function freePorts(count: number): Promise<number[]> {
-  const found = new Set<number>()
-  while (found.size < count) {
-    const candidate = 20_000 + Math.floor(Math.random() * 12_000)
-    if (await isFree(candidate)) found.add(candidate)
-  }
-  return [...found]
-}
-
-/** Whether nobody listens on this port of the loopback addresses. */
-export async function isFree(port: number): Promise<boolean> {
-  for (const host of LOOPBACK) {
-    const server = createServer()
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false)).listen({ port, host }, () => resolve(true))
-    })
-    if (free) await new Promise((resolve) => server.close(resolve))
-    if (!free) return false
-  }
-  return true
 }
 
 interface Watch {

@@ -3,7 +3,7 @@
 
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePorts } from '../../e2e/stack.ts'
+import { freePorts } from '../../e2e/ports.ts'
 import type { RequestLine } from '../requests.ts'
 import { send } from '../requests.ts'
 import type { Program } from '../stage.ts'

@@ -1,7 +1,8 @@
 // 64 concurrent writers through three replicas on one libSQL server, then kill -9 of that server:
 // `npm run drill writers [SECONDS [WRITERS]]`, ten minutes by default.
 
-import { freePort, startSqld } from '../database.ts'
+import { startSqld } from '../database.ts'
+import { freePort } from '../ports.ts'
 import { wholeNumber } from '../whole-number.ts'
 import { writeTogether } from '../writers.ts'
 
