@@ -26,7 +26,7 @@ export interface Options {
 
 export const HELP = `npm run bench [-- options]
 
-  --peers        measure better-auth and PocketBase too; fetches them the first time
+  --peers        measure better-auth, PocketBase and Django too; fetches them the first time
   --quick        about a minute: no flood, no curves, two short rounds; for a first look only
   --rounds N     repeat everything N times (5)
   --seconds N    length of each burst of load (2)

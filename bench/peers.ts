@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Load } from './drive.ts'
 import type { Cores } from './machine.ts'
 import type { Kind, Requests } from './peers/kinds.ts'
-import { BETTER_AUTH, POCKETBASE } from './peers/kinds.ts'
+import { BETTER_AUTH, DJANGO, POCKETBASE } from './peers/kinds.ts'
 import { ACCOUNTS, CONNECTIONS } from './real.ts'
 import { writeRequests } from './requests.ts'
 import type { Stage } from './stage.ts'
@@ -35,7 +35,7 @@ export async function preparePeers(
   say: (what: string) => void,
 ): Promise<{ peers: Peer[]; skipped: string[] }> {
   const [peers, skipped]: [Peer[], string[]] = [[], []]
-  for (const kind of [BETTER_AUTH, POCKETBASE]) {
+  for (const kind of [BETTER_AUTH, POCKETBASE, DJANGO]) {
     say(`${kind.name} ${kind.version}: installing and starting it (the first time takes minutes)`)
     try {
       peers.push(await preparePeer(stage, place, kind))

@@ -37,6 +37,8 @@ export interface Program {
 export interface Started {
   readonly url: string
   readonly metrics?: string
+  /** Of the processes it works with, beside its own. */
+  readonly workers?: readonly number[]
 }
 
 /** Where programs are started. */
@@ -86,11 +88,15 @@ export function createStage(): Stage {
       }
       // Before it answers: a run that is interrupted now must not leave it behind.
       running.add(stop)
-      const { url, metrics: metricsUrl } = await whenStarted(child, log, program.started)
+      const {
+        url,
+        metrics: metricsUrl,
+        workers = [],
+      } = await whenStarted(child, log, program.started)
       if (!/^(http:\/\/127\.0\.0\.1|https:\/\/localhost):\d+$/.test(url))
         throw new Error(`not on this machine: ${url}`)
       return {
-        pids: [child.pid],
+        pids: [child.pid, ...workers],
         url,
         metricsUrl,
         complaints: () => complaintsIn(readFileSync(log, 'utf8')),

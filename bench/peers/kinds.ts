@@ -5,7 +5,7 @@ import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePorts } from '../../e2e/ports.ts'
 import type { RequestLine } from '../requests.ts'
-import { send } from '../requests.ts'
+import { operation, send } from '../requests.ts'
 import type { Program } from '../stage.ts'
 
 /** One of them. */
@@ -100,6 +100,67 @@ export const POCKETBASE: Kind = {
 interface PocketBaseLogin {
   readonly token: string
   readonly record: { readonly id: string }
+}
+
+/** https://www.djangoproject.com with https://graphene-python.org: `django_server.py` is the site around them. */
+export const DJANGO: Kind = {
+  name: 'Django',
+  version: '5.2.19',
+  about:
+    'graphene-django 3.2.3, django-graphql-jwt 0.4.0, gunicorn 27.0.1 with three workers; PBKDF2 of 1,000,000 rounds, SQLite; read: `me`; refresh: signs again, writes and rotates nothing',
+  async install(folder) {
+    const environment = join(folder, 'env')
+    if (!existsSync(join(environment, 'bin', 'gunicorn'))) {
+      if (!Bun.which('python3')) throw new Error('it runs on Python, which is not installed')
+      await run(['python3', '-m', 'venv', environment], folder)
+      const packages = [
+        `django==${this.version}`,
+        ...['graphene-django==3.2.3', 'django-graphql-jwt==0.4.0', 'gunicorn==27.0.1'],
+      ]
+      await run([join(environment, 'bin', 'pip'), 'install', '--quiet', ...packages], folder)
+    }
+    copyFileSync(join(import.meta.dir, 'django_server.py'), join(folder, 'server.py'))
+  },
+  program: async (folder, data) => ({
+    command: join(folder, 'env', 'bin', 'gunicorn'),
+    args: [
+      ...['--chdir', folder, '--preload', '--workers', String(WORKERS)],
+      ...['--no-control-socket', '--bind', '127.0.0.1:0', 'server:application'],
+    ],
+    env: { DATABASE_FILE: `${data}.db` },
+    started(log) {
+      const [, url] = /Listening at: (http:\/\/[\d.:]+)/.exec(log) ?? []
+      const workers = [...log.matchAll(/Booting worker with pid: (\d+)/g)].map(([, pid]) =>
+        Number(pid),
+      )
+      return url === undefined || workers.length < WORKERS ? undefined : { url, workers }
+    },
+    cores: undefined,
+  }),
+  healthPath: '/graphql',
+  async open(url, email) {
+    const variables = { email, password: PASSWORD }
+    const typed = '($email: String!, $password: String!)'
+    const signup = `mutation ${typed} { signup(email: $email, password: $password) { user { id } } }`
+    await send(url, operation(signup, { variables }))
+    const login = operation(
+      `mutation ${typed} { login(username: $email, password: $password) { token } }`,
+      { variables },
+    )
+    const { data } = (await (await send(url, login)).json()) as DjangoLogin
+    const { token } = data.login
+    const header = `Authorization: JWT ${token}`
+    const read = { ...operation('{ me { id email } }'), header }
+    const renewal = 'mutation ($token: String!) { refresh(token: $token) { token } }'
+    return { login, read, refresh: operation(renewal, { variables: { token } }) }
+  },
+}
+
+/** What its documentation recommends for one core. */
+const WORKERS = 3
+
+interface DjangoLogin {
+  readonly data: { readonly login: { readonly token: string } }
 }
 
 function post(path: string, body: Record<string, string>): RequestLine {
