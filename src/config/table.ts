@@ -171,7 +171,7 @@ export const SETTINGS = {
   ),
   CLIENT_ADDRESS_HEADER: setting(
     headerName,
-    'The header in which the edge reports the client, e.g. `x-envoy-external-address`. Needs `MUNJIGI_TRUSTED_PEERS`.',
+    'The header in which the edge reports the client, e.g. `x-envoy-external-address`: an address without a port, of a list the last. Needs `MUNJIGI_TRUSTED_PEERS`.',
   ),
   TRUSTED_PEERS: setting(
     networks,

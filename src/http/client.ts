@@ -46,8 +46,10 @@ function isTrusted(address: string, peers: BlockList): boolean {
   return family !== 0 && peers.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
+/** Of a list the last, which the edge itself has added: what stands before it a client may have written. */
 function reportedAddress(headers: Headers, name: string | undefined): string | undefined {
-  const address = plainAddress((name && headers.get(name)?.trim()) || '')
+  const last = (name && headers.get(name)?.split(',').at(-1)) || ''
+  const address = plainAddress(last.trim())
   return isIP(address) === 0 ? undefined : address
 }
 

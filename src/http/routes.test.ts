@@ -457,6 +457,13 @@ describe('the client of a request', () => {
       'edge-0123456789',
     ],
     [
+      'is the last of a list, the one that the edge has added',
+      '10.1.2.3',
+      { ...headers, 'x-envoy-external-address': '203.0.113.9, 198.51.100.7' },
+      '198.51.100.7',
+      'edge-0123456789',
+    ],
+    [
       'is the peer if the edge says nonsense',
       '10.1.2.3',
       { ...headers, 'x-envoy-external-address': 'a, b', 'x-request-id': 'x y' },
