@@ -170,6 +170,13 @@ export class AuthError extends StacklessError {
   }
 }
 
+/** Whoever asked has hung up while waiting in line: nobody reads the answer, and it is nobody's fault. */
+export class ClientLeft extends AuthError {
+  constructor() {
+    super('OVERLOADED', { retryAfter: 1 })
+  }
+}
+
 /** The sentence for a code in a language. */
 export function messageOf(code: ErrorCode, language: Language): string {
   return ERRORS[code][language]

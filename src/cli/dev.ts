@@ -15,8 +15,8 @@ export async function dev(settings: Settings, parts: Parts): Promise<void> {
   const signalled = firstSignal()
   const kept = settings.secret === undefined ? await keepSecret(settings, random) : undefined
   // The port is taken first: the issuer of the tokens is the URL that it gives.
-  const publicListener = listenNear(settings.host, settings.port)
-  const metricsListener = listenNear(settings.metricsHost, settings.metricsPort)
+  const publicListener = listenNear(settings.host, settings.port, log)
+  const metricsListener = listenNear(settings.metricsHost, settings.metricsPort, log)
   const config: Config = Object.freeze({
     ...settings,
     secret: settings.secret ?? kept?.secret ?? '',

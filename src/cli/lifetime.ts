@@ -3,6 +3,7 @@
 import type { App } from '../app.ts'
 import { REQUEST_DEADLINE_MS } from '../http/routes.ts'
 import type { Log } from '../observability/log.ts'
+import { describeError } from '../observability/log.ts'
 import { createPoolPriority } from '../platform/pool-priority.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
@@ -27,6 +28,7 @@ export interface Running {
  */
 export async function serveUntilSignal(running: Running): Promise<void> {
   const { app, database, log, publicListener, metricsListener, signalled, drainSeconds } = running
+  logFaults(log)
   const poolPriority = createPoolPriority(running.random)
   poolPriority.start()
   publicListener.answer(app.fetch)
@@ -43,6 +45,15 @@ export async function serveUntilSignal(running: Running): Promise<void> {
   await metricsListener.close(0)
   database.close()
   log.info('server.stopped')
+}
+
+/** Faults of no request. Bun itself would print them with message and source, in lines that no collector can read. */
+function logFaults(log: Log): void {
+  process.on('unhandledRejection', (fault) => log.error('background.failed', describeError(fault)))
+  process.on('uncaughtException', (fault) => {
+    log.error('process.failed', describeError(fault))
+    process.exit(1)
+  })
 }
 
 /**

@@ -1,5 +1,8 @@
 // Listening on a port, and what a taken one means.
 
+import type { Log } from '../observability/log.ts'
+import { describeError } from '../observability/log.ts'
+
 /** A listening socket. */
 export interface Listener {
   readonly url: string
@@ -36,7 +39,7 @@ export class CannotListen extends Error {
 const IDLE_SECONDS = 120
 
 /** Listens on one port; 0 means any free one. Throws `PortTaken`. Until `answer` is called everything gets a 503. */
-export function listen(hostname: string, port: number): Listener {
+export function listen(hostname: string, port: number, log: Log): Listener {
   let answer: Answer = () => new Response(null, { status: 503 })
   const server = start()
   return {
@@ -64,7 +67,11 @@ export function listen(hostname: string, port: number): Listener {
         reusePort: false,
         // The limit is ours (100 KiB), with a coded answer; Bun's own answer has no code.
         maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-        error: () => new Response(null, { status: 500 }),
+        // Of what answers, which has an answer for every fault of its own.
+        error(fault) {
+          log.error('request.failed', describeError(fault))
+          return new Response(null, { status: 500 })
+        },
         fetch: (request, self) => answer(request, self.requestIP(request)?.address ?? ''),
       })
     } catch (error) {
@@ -82,10 +89,10 @@ function nameFor(hostname: string): string {
 }
 
 /** Listens on the first free port from `port` upwards. */
-export function listenNear(hostname: string, port: number): Listener {
+export function listenNear(hostname: string, port: number, log: Log): Listener {
   for (let candidate = port; ; candidate += 1) {
     try {
-      return listen(hostname, candidate)
+      return listen(hostname, candidate, log)
     } catch (error) {
       if (!(error instanceof PortTaken) || candidate >= Math.min(port + 100, 65_535)) throw error
     }

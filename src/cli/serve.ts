@@ -14,8 +14,8 @@ export async function serve(config: Config, parts: Parts): Promise<void> {
   if (app.madeSigningKey) log.info('key.created', { algorithm: config.signingAlgorithm })
   await app.start()
   // Not before: who is refused a connection is sent to another replica by the edge; who is answered with a failure is not.
-  const publicListener = listen(config.host, config.port)
-  const metricsListener = listen(config.metricsHost, config.metricsPort)
+  const publicListener = listen(config.host, config.port, log)
+  const metricsListener = listen(config.metricsHost, config.metricsPort, log)
   await serveUntilSignal({
     app,
     database,

@@ -1,7 +1,7 @@
 // Logging in. A client that presents a valid token is told so and nothing else happens: no password is checked, no
 // session opened. Every failure has one code and one message; only the log knows why.
 
-import type { ErrorCode, Language } from '../errors.ts'
+import type { Language } from '../errors.ts'
 import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
 import type { LoginResult } from '../observability/metrics.ts'
@@ -13,6 +13,7 @@ import type { Confirmed } from '../users/confirmation.ts'
 import type { Email } from '../users/email.ts'
 import { readEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
+import type { Thrown } from './result.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
 import { tokensOf } from './session.ts'
@@ -123,4 +124,5 @@ const RESULTS = {
   INVALID_CREDENTIALS: 'invalid_credentials',
   RATE_LIMITED: 'rate_limited',
   OVERLOADED: 'overloaded',
-} as const satisfies Partial<Record<ErrorCode, LoginResult>>
+  left: 'left',
+} as const satisfies Thrown<LoginResult>

@@ -1,12 +1,15 @@
 // Counts how a flow ended: its own result when it returns, the result of its error when it throws.
 
 import type { ErrorCode } from '../errors.ts'
-import { AuthError } from '../errors.ts'
+import { AuthError, ClientLeft } from '../errors.ts'
+
+/** The results of the errors that a flow may throw; `left`: of those whose client did not wait. */
+export type Thrown<R> = Partial<Record<ErrorCode | 'left', R>>
 
 /** Runs `flow`, counts one result, and returns or throws what the flow did. */
 export async function counted<T, R extends string>(
   count: (result: R | 'error') => void,
-  results: { returned: (value: T) => R; thrown: Partial<Record<ErrorCode, NoInfer<R>>> },
+  results: { returned: (value: T) => R; thrown: Thrown<NoInfer<R>> },
   flow: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -14,7 +17,12 @@ export async function counted<T, R extends string>(
     count(results.returned(value))
     return value
   } catch (error) {
-    count((error instanceof AuthError && results.thrown[error.code]) || 'error')
+    count(resultOf(error, results.thrown) ?? 'error')
     throw error
   }
+}
+
+function resultOf<R>(error: unknown, results: Thrown<R>): R | undefined {
+  if (error instanceof ClientLeft) return results.left
+  return error instanceof AuthError ? results[error.code] : undefined
 }

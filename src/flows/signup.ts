@@ -1,7 +1,6 @@
 // Signing up: a new user, logged in at once (one hash, one round trip for the client).
 // Without mail it cannot hide that an address is taken; docs/security.md says so.
 
-import type { ErrorCode } from '../errors.ts'
 import { AuthError } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
 import type { SignupResult } from '../observability/metrics.ts'
@@ -9,6 +8,7 @@ import { StorageFault } from '../storage/faults.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { parseEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
+import type { Thrown } from './result.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
 import { tokensOf } from './session.ts'
@@ -66,4 +66,5 @@ const RESULTS = {
   EMAIL_TAKEN: 'email_taken',
   RATE_LIMITED: 'rate_limited',
   OVERLOADED: 'overloaded',
-} as const satisfies Partial<Record<ErrorCode, SignupResult>>
+  left: 'left',
+} as const satisfies Thrown<SignupResult>

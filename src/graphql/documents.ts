@@ -21,7 +21,7 @@ export function parseDocument(source: string | Source, options?: ParseOptions): 
     return parse(source, { ...options, maxTokens: LIMITS.tokens })
   } catch (error) {
     if (!(error instanceof GraphQLError)) throw error
-    if (error.message.includes('tokens. Parsing aborted')) throw tooComplex('tokens')
+    if (error.message === TOO_MANY_TOKENS) throw tooComplex('tokens')
     throw new GraphQLError('syntax', {
       source: error.source,
       positions: error.positions,
@@ -29,6 +29,10 @@ export function parseDocument(source: string | Source, options?: ParseOptions): 
     })
   }
 }
+
+const TOO_MANY_TOKENS = `Syntax Error: Document contains more than ${LIMITS.tokens} tokens. Parsing aborted.`
+/** Of the rule that compares fields in pairs, which has a limit of its own. */
+const TOO_MANY_PAIRS = 'Validation aborted.'
 
 /** A validate function: our limits first, then GraphQL's own rules, the first fault only. */
 export function createValidate(options: {
@@ -45,6 +49,7 @@ export function createValidate(options: {
       maxErrors: 1,
     })
     if (!first) return []
+    if (first.message === TOO_MANY_PAIRS) return [tooComplex('tokens')]
     return [
       first.originalError
         ? first

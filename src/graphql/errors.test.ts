@@ -7,6 +7,7 @@ import { createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
 
 const app = await createTestApp()
 const SECRET = 'hunter2hunter2'
+const TOO_MANY = 'Document contains more than 1000 tokens. Parsing aborted.'
 const WANTS_STATUS = { accept: 'application/graphql-response+json' }
 
 describe('a value of the wrong kind is refused without being repeated (3a, G8)', () => {
@@ -35,6 +36,12 @@ describe('a value of the wrong kind is refused without being repeated (3a, G8)',
     ['a literal list', literal(`["${SECRET}"]`), 'GRAPHQL_VALIDATION_FAILED', undefined],
     ['a literal object', literal(`{ a: "${SECRET}" }`), 'GRAPHQL_VALIDATION_FAILED', undefined],
     ['a string without an end', literal(`"${SECRET}`), 'GRAPHQL_PARSE_FAILED', undefined],
+    [
+      'what the limit of tokens says',
+      { query: `{ a "x ${TOO_MANY}" }` },
+      'GRAPHQL_PARSE_FAILED',
+      undefined,
+    ],
     ['a string with a wrong escape', literal(`"${SECRET}\\x"`), 'GRAPHQL_PARSE_FAILED', undefined],
     [
       'a null for a default',

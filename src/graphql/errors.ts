@@ -72,7 +72,7 @@ function badValue(error: GraphQLError): Classified | null {
 }
 
 /** The error that was thrown first, however often GraphQL wrapped it. */
-function causeOf(error: GraphQLError): unknown {
+export function causeOf(error: GraphQLError): unknown {
   let cause: Error & { originalError?: Error | undefined } = error
   while (cause.originalError) cause = cause.originalError
   return cause

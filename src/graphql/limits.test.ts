@@ -17,6 +17,7 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
     ['20,000 nested braces', 'tokens', '{a'.repeat(20_000)],
     ['20,000 nested lists', 'tokens', `{ login(email: ${'['.repeat(20_000)}`],
     ['5,000 times the same field', 'tokens', `{ ${'__typename '.repeat(5_000)} }`],
+    ['900 times the same field below another', 'tokens', `{ me { ${'id '.repeat(900)} } }`],
     ['10,000 directives', 'tokens', `{ __typename ${'@a '.repeat(10_000)} }`],
     [
       '1,000 unused fragments',

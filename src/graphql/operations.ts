@@ -10,10 +10,11 @@ import type {
 import { getOperationAST, Kind } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import type { ErrorCode } from '../errors.ts'
+import { ClientLeft } from '../errors.ts'
 import type { Series } from '../observability/histogram.ts'
 import type { Metrics, OperationOutcome } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
-import { codeOf } from './errors.ts'
+import { causeOf, codeOf } from './errors.ts'
 
 /** What it needs. */
 export interface OperationMetricsOptions {
@@ -100,7 +101,11 @@ function outcomeOf(result: unknown): OperationOutcome {
       ? (result.errors as readonly GraphQLError[] | undefined)
       : undefined
   if (!errors?.length) return 'ok'
-  return errors.some((error) => OUR_FAULTS.has(codeOf(error))) ? 'failed' : 'refused'
+  return errors.some(isOurFault) ? 'failed' : 'refused'
+}
+
+function isOurFault(error: GraphQLError): boolean {
+  return OUR_FAULTS.has(codeOf(error)) && !(causeOf(error) instanceof ClientLeft)
 }
 
 const OUR_FAULTS: ReadonlySet<ErrorCode> = new Set([

@@ -230,6 +230,7 @@ describe('what a client accepts decides between statuses and 200', () => {
     [`${RESPONSE_JSON.toUpperCase()}`, true],
     ['text/html', false],
     [`${RESPONSE_JSON};q=banana`, false],
+    [`${RESPONSE_JSON} ; q=1 , text/html`, true],
   ])('%p', async (accept, statuses) => {
     const app = await createTestApp()
     const headers = accept === undefined ? {} : { accept }
@@ -243,6 +244,13 @@ describe('what a client accepts decides between statuses and 200', () => {
     expect(refused.status).toBe(200)
     expect(await refused.json()).toHaveProperty('data', null)
   })
+})
+
+test('what a client accepts is read once, from end to end, whatever it is made of', async () => {
+  const app = await createTestApp()
+  // At a cost that is the square of the length this would take hours.
+  const headers = { accept: `a${' '.repeat(5_000_000)}x` }
+  expect((await app.post({ query: '{ __typename }' }, headers)).status).toBe(200)
 })
 
 describe('every answer', () => {

@@ -14,6 +14,7 @@ const SIGNUP_RESULTS = [
   'invalid_input',
   'rate_limited',
   'overloaded',
+  'left',
   'error',
 ] as const
 const LOGIN_RESULTS = [
@@ -22,6 +23,7 @@ const LOGIN_RESULTS = [
   'invalid_credentials',
   'rate_limited',
   'overloaded',
+  'left',
   'error',
 ] as const
 const REFRESH_RESULTS = [
@@ -44,7 +46,7 @@ const STALE_READ_RESULTS = ['answered', 'behind', 'away'] as const
 export type SignupResult = (typeof SIGNUP_RESULTS)[number]
 export type LoginResult = (typeof LOGIN_RESULTS)[number]
 export type RefreshResult = (typeof REFRESH_RESULTS)[number]
-/** `refused`: the client's fault, the right answer. `failed`: ours; what a service level counts. */
+/** `refused`: the client's fault, the right answer, or nobody's, who has hung up. `failed`: ours; what a service level counts. */
 export type OperationOutcome = (typeof OPERATION_OUTCOMES)[number]
 /** `failed`: nobody could say, and the password was judged without. */
 export type BreachCheckResult = (typeof BREACH_CHECK_RESULTS)[number]

@@ -1,7 +1,7 @@
 // Hashing and checking passwords, through one gate: a few at once, a bounded queue behind them.
 // Beyond it `OVERLOADED`, within a moment: an unbounded queue of hashes would stall everything that shares the thread pool.
 
-import { AuthError } from '../errors.ts'
+import { AuthError, ClientLeft } from '../errors.ts'
 import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createBeat } from '../platform/beat.ts'
@@ -106,8 +106,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     try {
       return await gate.run(() => timed(work), terms)
     } catch (error) {
-      // Nobody reads the answer, and nothing was refused.
-      if (error instanceof GateLeft) throw new AuthError('OVERLOADED', { retryAfter: 1 })
+      if (error instanceof GateLeft) throw new ClientLeft()
       if (error instanceof GateFull) return await refuse()
       throw error
     }

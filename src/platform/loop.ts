@@ -9,7 +9,7 @@ export interface Loop {
   stop(): void
 }
 
-/** Repeats `work`, which must not throw, about every `milliseconds`. */
+/** Repeats `work` about every `milliseconds`. It should not throw; if it does, it is repeated all the same. */
 export function createLoop(
   milliseconds: number,
   random: Random,
@@ -29,6 +29,6 @@ export function createLoop(
   function schedule(): void {
     if (stopped) return
     const pause = milliseconds * (0.8 + 0.4 * random.fraction())
-    timer = setTimeout(() => void work().then(schedule), pause)
+    timer = setTimeout(() => void work().finally(schedule), pause)
   }
 }

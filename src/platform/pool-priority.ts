@@ -44,12 +44,21 @@ function canTellThreads(): boolean {
 }
 
 function lower(nice: number): void {
-  for (const thread of readdirSync(THREADS)) {
+  for (const thread of threads()) {
     try {
       if (POOL.test(readFileSync(`${THREADS}/${thread}/comm`, 'utf8')))
         setPriority(Number(thread), nice)
     } catch {
       // It has ended in the meantime; or may not be nice, and then serves as well as before.
     }
+  }
+}
+
+function threads(): string[] {
+  try {
+    return readdirSync(THREADS)
+  } catch {
+    // No file may be opened just now. The next look is in a second.
+    return []
   }
 }

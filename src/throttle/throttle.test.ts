@@ -485,6 +485,12 @@ describe('what is refused costs little', () => {
     for (const client of clients) client.abort()
     await Promise.all(answers)
     expect(await hashes(app)).toBe(1)
+    const counts = await app.metrics.print()
+    expect(counts).toContain('munjigi_logins_total{result="left"} 10\n')
+    expect(counts).toContain('munjigi_logins_total{result="overloaded"} 0\n')
+    expect(counts).toContain(
+      'munjigi_graphql_operation_seconds_count{type="mutation",field="login",outcome="failed"} 0\n',
+    )
     expect((await stranger.run(LOGIN, WRONG)).code).toBe('RATE_LIMITED')
   })
 })
