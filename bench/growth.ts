@@ -12,12 +12,12 @@ import { systemRandom } from '../src/platform/random.ts'
 import { toSessionId } from '../src/sessions/session.ts'
 import {
   ending,
-  inForceWithId,
   opening,
   rotating,
   selectEnded,
   selectSession,
   selectSessions,
+  withId,
 } from '../src/sessions/store.ts'
 import type { Database } from '../src/storage/database.ts'
 import { openDatabase } from '../src/storage/database.ts'
@@ -223,7 +223,7 @@ function operations(): Operation[] {
       ...{ name: 'a session, opened and ended', kind: 'write' },
       async run({ database }, n) {
         const row = session(n)
-        const which = inForceWithId(toSessionId(row.id), now)
+        const which = withId(toSessionId(row.id))
         await database.commit([opening(row, hash)])
         await database.commit(ending({ which, reason: 'ended', now }))
       },

@@ -160,6 +160,10 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
     faults.push(
       `${PREFIX}DATABASE_READ_URL: needs a server in ${PREFIX}DATABASE_URL; a file has no read replica`,
     )
+  if (endsBeforeItWaits(values.throttleUserAttempts, values.throttleUserLimit))
+    faults.push(
+      `${PREFIX}THROTTLE_USER_LIMIT: too low; a fifth of it, kept for addresses that the user has logged in from, must be at least ${PREFIX}THROTTLE_USER_ATTEMPTS`,
+    )
   if (isCheap(values.passwordHashMemory, values.passwordHashPasses))
     faults.push(
       `${PREFIX}PASSWORD_HASH_PASSES: too few for that much memory; at least ${CHEAPEST.map(([memory, passes]) => `${passes} with ${memory} MiB`).join(', ')}`,
@@ -170,6 +174,9 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
   // Without faults every setting with a default, and every one that is demanded, has a value: the type says what the checks above ensured.
   return Object.freeze(values) as Settings
 }
+
+/** Of all wrong passwords in a row for one user, a fifth can only come from addresses that the user has logged in from. */
+export const KNOWN_ADDRESS_SHARE = 0.2
 
 /** OWASP Password Storage: memory in MiB and passes, each pair as strong as the others. */
 const CHEAPEST = [
@@ -186,6 +193,10 @@ function isCheap(memory = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INF
 }
 
 /** On a terminal `dev` speaks to a person, unless told otherwise. */
+function endsBeforeItWaits(attempts = 0, limit = Number.POSITIVE_INFINITY): boolean {
+  return attempts > limit * KNOWN_ADDRESS_SHARE
+}
+
 function forPeople(mode: Mode, { environment, onTerminal }: ConfigSource): boolean {
   return mode === 'dev' && onTerminal && !environment[`${PREFIX}LOG_FORMAT`]
 }

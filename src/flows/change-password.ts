@@ -1,14 +1,13 @@
 // Changing the password: the current one is checked, every session ends, and one new session remains.
 
-import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { emailKeyOf } from '../users/email.ts'
 import { toUserId } from '../users/user.ts'
-import { reauthenticate } from './reauthenticate.ts'
+import { reauthenticate, reauthenticationFailed } from './reauthenticate.ts'
 import type { Services } from './services.ts'
 import { tokensOf } from './session.ts'
-import { replacePassword } from './store.ts'
+import { replacePassword, settleAttempt } from './store.ts'
 
 /** Throws `WEAK_PASSWORD`, `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export async function changePassword(
@@ -23,16 +22,13 @@ export async function changePassword(
     field: 'newPassword',
     email: input.viewer.email,
   })
-  const {
-    user,
-    passwordHash: from,
-    success,
-  } = await reauthenticate(
-    services,
-    { viewer: input.viewer, password: input.currentPassword, field: 'currentPassword' },
-    client,
-  )
-  const to = await passwords.hash(chosen)
+  const who = { viewer: input.viewer, password: input.currentPassword, field: 'currentPassword' }
+  const { user, passwordHash: from, success } = await reauthenticate(services, who, client)
+  const to = await passwords.hash(chosen, { signal: client.signal }).catch(async (error) => {
+    // The password was right: it must not count as a wrong one when there is no room for the next.
+    await settleAttempt(database, success)
+    throw error
+  })
 
   const { row: session, opened } = sessions.prepare(userId, client)
   const forget = throttle.forgetting(emailKeyOf(user), client.address)
@@ -45,7 +41,7 @@ export async function changePassword(
     also: (changed) => [...success(changed), ...forget(changed)],
   })
   // Somebody else changed it while we were hashing, or disabled the user: what was checked holds no longer.
-  if (ended === null) throw new AuthError('INVALID_CREDENTIALS', { field: 'currentPassword' })
+  if (ended === null) throw reauthenticationFailed(services, who, client)
   sessions.ended(ended, 'password_changed')
   return await tokensOf(tokens, user, opened)
 }

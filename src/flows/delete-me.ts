@@ -1,10 +1,9 @@
 // Deleting oneself: the password is checked, and the user, with everything kept about them, is gone in one batch.
 
-import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
 import { emailKeyOf } from '../users/email.ts'
 import { toUserId } from '../users/user.ts'
-import { reauthenticate } from './reauthenticate.ts'
+import { reauthenticate, reauthenticationFailed } from './reauthenticate.ts'
 import type { Services } from './services.ts'
 import { deleteUser } from './store.ts'
 
@@ -17,11 +16,8 @@ export async function deleteMe(
   const { clock, database, passwords, sessions, throttle } = services
   await passwords.requireRoom()
   const userId = toUserId(input.viewer.userId)
-  const { user, passwordHash, success } = await reauthenticate(
-    services,
-    { ...input, field: 'password' },
-    client,
-  )
+  const who = { ...input, field: 'password' }
+  const { user, passwordHash, success } = await reauthenticate(services, who, client)
   const forget = throttle.forgetting(emailKeyOf(user))
   const ended = await deleteUser(database, {
     userId,
@@ -29,6 +25,6 @@ export async function deleteMe(
     now: clock.now(),
     also: (deleted) => [...success(deleted), ...forget(deleted)],
   })
-  if (ended === null) throw new AuthError('INVALID_CREDENTIALS', { field: 'password' })
+  if (ended === null) throw reauthenticationFailed(services, who, client)
   return sessions.ended(ended, 'user_deleted')
 }

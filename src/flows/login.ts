@@ -9,10 +9,10 @@ import type { Password } from '../passwords/password.ts'
 import { readPassword } from '../passwords/password.ts'
 import type { OpenedSession } from '../sessions/sessions.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
-import type { Confirmed } from '../users/confirmation.ts'
 import type { Email } from '../users/email.ts'
 import { readEmail } from '../users/email.ts'
 import type { User } from '../users/user.ts'
+import type { Refused } from '../users/users.ts'
 import type { Thrown } from './result.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
@@ -71,7 +71,7 @@ export function alreadyLoggedInMessage(email: string, language: Language): strin
 }
 
 async function logIn(services: Services, input: LoginInput, client: Client): Promise<LoggedIn> {
-  const { users, passwords, tokens, report, emailDigest } = services
+  const { passwords, tokens, report, emailDigest } = services
   await passwords.requireRoom()
   const email = readEmail(input.email)
   const password = readPassword(input.password)
@@ -81,7 +81,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     throw new AuthError('INVALID_CREDENTIALS')
   }
 
-  const outcome = await users.authenticate({ email, password }, client)
+  const outcome = await openSession(services, { email, password }, client)
   if (outcome.kind === 'refused') {
     const { reason, userId } = outcome
     // The digest only where there is no id: together they would tie the one to the other.
@@ -89,8 +89,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
     report({ type: 'login.failed', reason, ...who, clientAddress: client.address })
     throw new AuthError('INVALID_CREDENTIALS')
   }
-  const { user } = outcome
-  const session = await openSession(services, { confirmed: outcome, email, password }, client)
+  const { user, session } = outcome
   report({
     type: 'login.succeeded',
     userId: user.id,
@@ -100,20 +99,26 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
   return { kind: 'LoggedIn', user, tokens: await tokensOf(tokens, user, session) }
 }
 
-/** Another login may just have replaced a hash that was out of date: then the password is checked against the new one. */
+/** Another login may just have replaced a hash that was out of date: then the password is checked against the new one, once. */
 async function openSession(
-  { users, sessions }: Services,
-  { confirmed, ...who }: { confirmed: Confirmed; email: Email; password: Password },
+  services: Services,
+  who: { email: Email; password: Password },
   client: Client,
-): Promise<OpenedSession> {
-  try {
-    return await sessions.open(confirmed, client)
-  } catch (error) {
-    if (!(error instanceof AuthError) || error.code !== 'INVALID_CREDENTIALS') throw error
-    const again = await users.authenticate(who, client)
-    if (again.kind === 'refused') throw error
-    return await sessions.open(again, client)
-  }
+  isSecond = false,
+): Promise<Opened | Refused> {
+  const outcome = await services.users.authenticate(who, client)
+  if (outcome.kind === 'refused') return outcome
+  const { user } = outcome
+  const session = await services.sessions.open(outcome, client)
+  if (session) return { kind: 'opened', user, session }
+  if (isSecond) return { kind: 'refused', reason: 'wrong_password', userId: user.id }
+  return await openSession(services, who, client, true)
+}
+
+interface Opened {
+  readonly kind: 'opened'
+  readonly user: User
+  readonly session: OpenedSession
 }
 
 function resultOf(value: LoggedIn | AlreadyLoggedIn) {

@@ -6,25 +6,34 @@ import type { Client, Viewer } from '../graphql/context.ts'
 import type { Confirmed } from '../users/confirmation.ts'
 import type { Services } from './services.ts'
 
+/** Whose password it is said to be, and the argument that it came in. */
+export interface Reauthentication {
+  readonly viewer: Viewer
+  readonly password: string
+  readonly field: string
+}
+
 /** The viewer's user. Throws what `Users.confirm` throws; `INVALID_CREDENTIALS` is reported, and gets the argument's name. */
 export async function reauthenticate(
-  { users, report }: Services,
-  { viewer, password, field }: { viewer: Viewer; password: string; field: string },
+  services: Services,
+  who: Reauthentication,
   client: Client,
 ): Promise<Confirmed> {
   try {
-    return await users.confirm(viewer, password, client)
+    return await services.users.confirm(who.viewer, who.password, client)
   } catch (error) {
-    if (error instanceof AuthError && error.code === 'INVALID_CREDENTIALS') {
-      const { userId, sessionId } = viewer
-      report({
-        type: 'reauthentication.failed',
-        userId,
-        sessionId,
-        clientAddress: client.address,
-      })
-      throw new AuthError('INVALID_CREDENTIALS', { field })
-    }
+    if (error instanceof AuthError && error.code === 'INVALID_CREDENTIALS')
+      throw reauthenticationFailed(services, who, client)
     throw error
   }
+}
+
+/** What to throw when the password was another, or is by now. It is reported. */
+export function reauthenticationFailed(
+  { report }: Services,
+  { viewer: { userId, sessionId }, field }: Reauthentication,
+  client: Client,
+): AuthError {
+  report({ type: 'reauthentication.failed', userId, sessionId, clientAddress: client.address })
+  return new AuthError('INVALID_CREDENTIALS', { field })
 }

@@ -38,6 +38,11 @@ export async function addUser(
   await database.write(({ $client }) => $client.batch(statements, 'write'))
 }
 
+/** Writes that an attempt succeeded of which nothing came: its count begins anew, and no address becomes known. */
+export async function settleAttempt(database: Commits, success: WrittenWith): Promise<void> {
+  await Promise.all(success(sql`0`).map((one) => database.commit([one])))
+}
+
 /** A change of password: from the hash that was checked to a new one, with the session that remains. */
 export interface PasswordChange {
   readonly userId: UserId
@@ -85,41 +90,42 @@ export async function deleteUser(
   database: Commits,
   { userId, passwordHash, now, also }: Deletion,
 ): Promise<readonly EndedSession[] | null> {
-  const meant = passwordHash
-    ? sql`id = ${userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL`
-    : sql`id = ${userId}`
-  const there = sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`
+  const there = passwordHash
+    ? stillHas(userId, passwordHash)
+    : sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId})`
   const which = sql`${ofUser(userId)} AND ${there}`
   // All that hangs on the user before the user, who is the sign that it is meant.
   const [, ended, ...others] = await database.commit([
     ...ending({ which, reason: 'user_deleted', now }),
     ...also(there),
-    statement(sql`DELETE FROM users WHERE ${meant}`),
+    statement(sql`DELETE FROM users WHERE id = ${userId} AND ${there}`),
   ])
   return others.at(-1)?.rowsAffected === 0 ? null : ended.rows
 }
 
-/** Gives a user a new password, whatever the old one was, and ends every session. */
+/** Gives a user a new password, whatever the old one was, and ends every session. Null: there is no such user any more. */
 export async function forcePassword(
   database: Commits,
   { userId, to, now, also }: Pick<PasswordChange, 'userId' | 'to' | 'now' | 'also'>,
-): Promise<readonly EndedSession[]> {
-  const [, , ended] = await database.commit([
+): Promise<readonly EndedSession[] | null> {
+  const [updated, , ended] = await database.commit([
     statement(sql`UPDATE users SET password_hash = ${to} WHERE id = ${userId}`),
     ...ending({ which: ofUser(userId), reason: 'password_changed', now }),
     ...also(sql`1`),
   ])
-  return ended.rows
+  return updated.rowsAffected === 0 ? null : ended.rows
 }
 
-/** Keeps a user from logging in, and ends every session. */
+/** Keeps a user from logging in, and ends every session. Null: there is no such user any more. */
 export async function disableUser(
   database: Commits,
   { userId, now }: { userId: UserId; now: number },
-): Promise<readonly EndedSession[]> {
-  const [, , ended] = await database.commit([
-    statement(sql`UPDATE users SET disabled_at = ${now} WHERE id = ${userId}`),
+): Promise<readonly EndedSession[] | null> {
+  const [updated, , ended] = await database.commit([
+    statement(
+      sql`UPDATE users SET disabled_at = coalesce(disabled_at, ${now}) WHERE id = ${userId}`,
+    ),
     ...ending({ which: ofUser(userId), reason: 'user_disabled', now }),
   ])
-  return ended.rows
+  return updated.rowsAffected === 0 ? null : ended.rows
 }

@@ -5,6 +5,7 @@ import { AuthError } from '../errors.ts'
 import type { Database, Db } from '../storage/database.ts'
 import type { TestApp } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
+import { createTestClock } from '../testing/clock.ts'
 import { knownAddresses } from '../throttle/table.ts'
 import { sessions } from './table.ts'
 
@@ -285,6 +286,43 @@ describe('sessions', () => {
     ])
     expect(reasons(app)).toEqual(['evicted', 'evicted'])
   })
+  test.each([1, 3])(
+    'beyond a limit of %d never end the one just opened, whatever the clocks',
+    async (maxSessions) => {
+      const config = { maxSessions }
+      const app = await createTestApp({ config })
+      const clock = createTestClock()
+      clock.advance('2s')
+      const ahead = await createTestApp({ config, database: app.database, clock })
+      await signup(ahead)
+      for (let i = 1; i < maxSessions; i += 1) await login(ahead)
+      expect(await works(app, await login(app))).toBe(true)
+      expect(reasons(app)).toEqual(['evicted'])
+    },
+  )
+  test('that have expired push none out, and are not said to have ended', async () => {
+    const app = await createTestApp({ config: { maxSessions: 3, sessionIdleTtl: 3_600 } })
+    const [oldest, older] = [await signup(app), await login(app)]
+    app.clock.advance('1m')
+    await login(app)
+    app.clock.advance('30m')
+    const used = [
+      await refreshed(app, oldest.refreshToken),
+      await refreshed(app, older.refreshToken),
+    ]
+    app.clock.advance('45m')
+    await login(app)
+    expect(reasons(app)).toEqual([])
+    const last = await login(app)
+    expect(
+      await Promise.all(
+        used.map(async ({ refreshToken }) => (await refresh(app, refreshToken)).code),
+      ),
+    ).toEqual(['INVALID_REFRESH_TOKEN', undefined])
+    const { data } = await app.run('mutation { logoutAll { sessions } }', {}, last.accessToken)
+    expect(data.logoutAll.sessions).toBe(3)
+    expect(reasons(app)).toEqual(['evicted', 'logout_all', 'logout_all', 'logout_all'])
+  })
   test('that could not be ended are ended by the next login, and this one is no failure', async () => {
     const config = { maxSessions: 2 }
     const app = await createTestApp({ config })
@@ -304,7 +342,63 @@ describe('sessions', () => {
   })
 })
 
+describe('a password that was right, and is another by now,', () => {
+  test.each([
+    ['login', LOGIN, KIM, 'INSERT INTO sessions', 'login.failed'],
+    [
+      'changePassword',
+      CHANGE,
+      { a: KIM.password, b: 'one horse, no battery' },
+      'UPDATE users',
+      'reauthentication.failed',
+    ],
+    [
+      'deleteMe',
+      DELETE,
+      { p: KIM.password },
+      'INSERT INTO ended_sessions',
+      'reauthentication.failed',
+    ],
+  ])('is refused by %s, and an event', async (_, query, input, decisive, event) => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    let changed = false
+    const database: Database = {
+      ...app.database,
+      async commit(statements) {
+        if (statements[0]?.sql.startsWith(decisive) && !changed) {
+          changed = true
+          await app.run(CHANGE, { a: KIM.password, b: NEW_PASSWORD }, accessToken)
+        }
+        return await app.database.commit(statements)
+      },
+    }
+    const other = await createTestApp({ database, clock: app.clock })
+    const { code } = await other.run(query, input, query === LOGIN ? undefined : accessToken)
+    expect([changed, code]).toEqual([true, 'INVALID_CREDENTIALS'])
+    expect(other.events.map(({ type }): string => type)).toEqual([event])
+    expect(await login(app, NEW_PASSWORD)).toBeTruthy()
+  })
+})
+
 describe('changePassword', () => {
+  test('for which there is no room does not count as a wrong password', async () => {
+    const app = await createTestApp({ config: { throttleUserAttempts: 1 } })
+    const { accessToken } = await signup(app)
+    const client = new AbortController()
+    const { observeHash } = app.metrics
+    // The client leaves when the current password has been checked, before the new one is hashed.
+    app.metrics.observeHash = (seconds) => {
+      observeHash(seconds)
+      client.abort()
+    }
+    const body = { query: CHANGE, variables: { a: KIM.password, b: NEW_PASSWORD } }
+    const headers = { authorization: `Bearer ${accessToken}` }
+    const answer = await app.post(body, headers, client.signal)
+    expect(await answer.text()).toContain('OVERLOADED')
+    expect(await login(app)).toBeTruthy()
+  })
+
   test('ends every session and opens one; the old password is one no longer', async () => {
     const app = await createTestApp()
     const [mine, also] = [await signup(app), await login(app)]

@@ -1,7 +1,6 @@
 // Sessions: opened at a login, rotated by refresh, ended by decision. What happens at once is decided by the database in one
 // conditional statement; a refresh token that was replaced before and comes back ends its session (RFC 9700 §4.14).
 
-import { AuthError } from '../errors.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
 import type { EndReason, Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
@@ -21,7 +20,6 @@ import { toSessionId } from './session.ts'
 import type { EndedSession, Ending, RefreshedSession, SessionRow } from './store.ts'
 import {
   ending,
-  inForceWithId,
   ofUser,
   ofUserBeyond,
   ofUserWithId,
@@ -31,6 +29,7 @@ import {
   selectSession,
   selectSessions,
   sweep,
+  withId,
 } from './store.ts'
 
 /** The rules about sessions. */
@@ -39,9 +38,9 @@ export interface Sessions {
   prepare(userId: UserId, client: Client): PreparedSession
   /**
    * Opens a session for a user whose password was just checked; the oldest ends when there are too many.
-   * Throws `INVALID_CREDENTIALS` when the password was changed, or the user deleted, in the meantime.
+   * Null: the password was changed, or the user disabled or deleted, in the meantime.
    */
-  open(confirmed: Confirmed, client: Client): Promise<OpenedSession>
+  open(confirmed: Confirmed, client: Client): Promise<OpenedSession | null>
   /** The successor of a refresh token, once; within the grace the same one again. A reused one ends its session. */
   rotate(refreshToken: string): Promise<Rotation | RotationRefused>
   /** The sessions of a user that are in force, for who acts on them. */
@@ -54,7 +53,7 @@ export interface Sessions {
   endAll(userId: UserId, reason: EndReason): Promise<number>
   /** Ends the session of a refresh token, whichever generation it is of. A token that is not ours ends none. */
   endByToken(refreshToken: string): Promise<number>
-  /** Tells replicas, log and metrics of sessions that a flow ended in a batch of its own. Returns how many. */
+  /** Tells replicas, log and metrics of sessions that a flow ended in a batch of its own. Returns how many were in force. */
   ended(sessions: readonly EndedSession[], reason: EndReason): number
   /** Deletes rows that nobody needs any more, few at a time. Never throws; what is left goes the next time. */
   sweep(): Promise<void>
@@ -119,10 +118,10 @@ export function createSessions(options: SessionsOptions): Sessions {
       const stillRight = stillHas(user.id, passwordHash)
       const [{ rows }] = await database.commit([opening(row, passwordHash), ...success(stillRight)])
       const [inserted] = rows
-      if (!inserted) throw new AuthError('INVALID_CREDENTIALS')
+      if (!inserted) return null
       // The session is open by now. Those that are left here, and the log says why, the next login finds.
       if (inserted.count > maxSessions)
-        await end(ofUserBeyond(user.id, maxSessions), 'evicted').catch(() => 0)
+        await end(ofUserBeyond(row, maxSessions), 'evicted').catch(() => 0)
       return opened
     },
 
@@ -164,7 +163,7 @@ export function createSessions(options: SessionsOptions): Sessions {
 
     async endByToken(text) {
       const token = tokens.read(text)
-      return token ? await end(inForceWithId(token.sessionId, clock.now()), 'logout') : 0
+      return token ? await end(withId(token.sessionId), 'logout') : 0
     },
 
     ended,
@@ -247,12 +246,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 
   function ended(sessions: readonly EndedSession[], reason: EndReason): number {
-    options.ended.add(sessions.map(({ id }) => id))
-    for (const { id: sessionId, userId } of sessions) {
+    const inForce = sessions.filter((session) => session.inForce)
+    options.ended.add(inForce.map(({ id }) => id))
+    for (const { id: sessionId, userId } of inForce) {
       metrics.countSessionEnded(reason)
       report({ type: 'session.ended', userId, sessionId, reason })
     }
-    return sessions.length
+    return inForce.length
   }
 }
 

@@ -43,9 +43,9 @@ export interface Ending {
   readonly now: number
 }
 
-/** The session of this id, if it has not expired. */
-export function inForceWithId(id: SessionId, now: number): SQL {
-  return sql`${sessions.id} = ${id} AND ${sessions.expiresAt} > ${now}`
+/** The session of this id. */
+export function withId(id: SessionId): SQL {
+  return eq(sessions.id, id)
 }
 
 /** One session, if it is this user's. */
@@ -64,21 +64,22 @@ export function pastGeneration(id: SessionId, generation: number): SQL {
 }
 
 /**
- * Opens a session while its user has this password hash and may log in. Returns how many sessions the user has with it; no row
- * when it is another hash by now.
+ * Opens a session while its user has this password hash and may log in. Returns how many sessions of the user are in force with it; no
+ * row when it is another hash by now.
  */
 export function opening(row: SessionRow, passwordHash: PasswordHash): Statement<{ count: number }> {
   return statement(sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
     SELECT ${row.id}, ${row.userId}, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
       ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
     WHERE ${stillHas(toUserId(row.userId), passwordHash)}
-    RETURNING (SELECT count(*) FROM sessions WHERE user_id = ${row.userId}) AS count`)
+    RETURNING (SELECT count(*) FROM sessions WHERE user_id = ${row.userId} AND expires_at > ${row.createdAt}) AS count`)
 }
 
-/** A user's oldest sessions beyond the newest so many. */
-export function ofUserBeyond(userId: UserId, newest: number): SQL {
-  return sql`${sessions.id} IN (SELECT id FROM sessions WHERE user_id = ${userId}
-    ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ${newest})`
+/** The oldest sessions of a user beyond so many. The one just opened stays, whatever the clocks of others say. */
+export function ofUserBeyond({ id, userId, createdAt }: SessionRow, most: number): SQL {
+  return sql`${sessions.id} IN (SELECT id FROM sessions
+    WHERE user_id = ${userId} AND expires_at > ${createdAt} AND id <> ${id}
+    ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ${most - 1})`
 }
 
 /**
@@ -126,6 +127,8 @@ export async function selectSessions(db: Db, userId: UserId, now: number): Promi
 export interface EndedSession {
   readonly id: SessionId
   readonly userId: UserId
+  /** 0: it had expired, and nobody had come to sweep it. */
+  readonly inForce: 0 | 1
 }
 
 /** Ends sessions: word for the replicas, then the deletion itself, which returns those that were there. */
@@ -137,7 +140,8 @@ export function ending({
   return [
     statement(sql`INSERT INTO ended_sessions (session_id, reason, ended_at)
       SELECT id, ${reason}, ${now} FROM sessions WHERE ${which}`),
-    statement(sql`DELETE FROM sessions WHERE ${which} RETURNING id, user_id AS userId`),
+    statement(sql`DELETE FROM sessions WHERE ${which}
+      RETURNING id, user_id AS userId, expires_at > ${now} AS inForce`),
   ]
 }
 

@@ -14,7 +14,6 @@ import type { PasswordHash } from '../passwords/hasher.ts'
 import { toSessionId } from '../sessions/session.ts'
 import {
   ending,
-  inForceWithId,
   ofUser,
   ofUserBeyond,
   ofUserWithId,
@@ -25,6 +24,7 @@ import {
   selectSession,
   selectSessions,
   sweep,
+  withId,
 } from '../sessions/store.ts'
 import type { EmailKey } from '../users/email.ts'
 import { insertingUser, selectUsers, userOfEmail, userOfId } from '../users/store.ts'
@@ -228,8 +228,8 @@ describe('what is asked often finds an index', () => {
   test.each<[string, RegExp, Planned]>([
     ['a session, with its user', BY_ID, (db) => selectSession(db, toSessionId('ses_1'), 0)],
     ['a new session', BY_USER, opening(session, '' as PasswordHash)],
-    ["the end of a user's oldest sessions", BY_USER, end(ofUserBeyond(toUserId('usr_1'), 100))],
-    ['the end of a session', BY_ID, end(inForceWithId(toSessionId('ses_1'), 0))],
+    ["the end of a user's oldest sessions", BY_USER, end(ofUserBeyond(session, 100))],
+    ['the end of a session', BY_ID, end(withId(toSessionId('ses_1')))],
     [
       "the end of a user's session",
       BY_ID,

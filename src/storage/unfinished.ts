@@ -19,8 +19,7 @@ export async function refuseUnfinished(client: Pick<Client, 'execute'>): Promise
   if (await isUnfinished(client)) throw new UnfinishedRestore('a restore did not end')
 }
 
-/** Whether the mark is there. */
-export async function isUnfinished(client: Pick<Client, 'execute'>): Promise<boolean> {
+async function isUnfinished(client: Pick<Client, 'execute'>): Promise<boolean> {
   const { rows } = await client.execute(`SELECT 1 FROM sqlite_schema WHERE name = '${MARK}'`)
   return rows.length > 0
 }

@@ -2,6 +2,7 @@
 // 100 in a row); what comes from one address may go on at a steady pace, since many people can share an address.
 
 import type { Config } from '../config.ts'
+import { KNOWN_ADDRESS_SHARE } from '../config.ts'
 import type { ThrottleRule } from '../observability/events.ts'
 
 /** One rule. Times: milliseconds. */
@@ -46,12 +47,9 @@ export type ThrottleConfig = Pick<
   | 'throttleSignupInterval'
 >
 
-/** Of all wrong passwords in a row, a fifth can only come from addresses that the user has logged in from. */
-const KNOWN_SHARE = 0.2
-
 /** Makes the rules. */
 export function createRules(config: ThrottleConfig): Rules {
-  const known = Math.floor(config.throttleUserLimit * KNOWN_SHARE)
+  const known = Math.floor(config.throttleUserLimit * KNOWN_ADDRESS_SHARE)
   return {
     user: growing('user', config, config.throttleUserLimit - known),
     knownAddress: growing('known_address', config, known),

@@ -95,10 +95,10 @@ export function createAttemptStatements(): (charges: readonly Charge[]) => Attem
 function prepare(charges: readonly Charge[]) {
   return {
     charge: preparedStatement<Charged>(sql`WITH ${counts(charges)},
-      next AS (SELECT *, max(allowed_at, ${NOW} - slack) + CASE
-          WHEN attempts >= "limit" THEN memory
-          WHEN attempts < free THEN 0
-          ELSE min(delay << min(attempts - free, 20), ceiling) END AS next_at FROM counts)
+      next AS (SELECT *, CASE
+          WHEN attempts >= "limit" THEN max(allowed_at, ${NOW} - slack) + memory
+          WHEN attempts < free THEN allowed_at
+          ELSE max(allowed_at, ${NOW} - slack) + min(delay << min(attempts - free, 20), ceiling) END AS next_at FROM counts)
       INSERT INTO throttles (key, count, next_at, expires_at)
       SELECT key, attempts, next_at, max(next_at + slack, ${NOW} + memory) FROM next
       WHERE NOT EXISTS (SELECT 1 FROM counts WHERE allowed_at > ${NOW})

@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm'
 import type { Database } from '../storage/database.ts'
 import type { Answer, TestApp, TestAppOptions, TestClient } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
+import { createTestClock } from '../testing/clock.ts'
 
 const WRONG = { ...KIM, password: 'wrong horse battery' }
 const NOBODY = { ...WRONG, email: 'lee@example.com' }
@@ -493,6 +494,15 @@ describe('what is refused costs little', () => {
     )
     expect((await stranger.run(LOGIN, WRONG)).code).toBe('RATE_LIMITED')
   })
+})
+
+test('a replica whose clock is ahead takes no attempt from those of another', async () => {
+  const { app } = await appWithKim()
+  const clock = createTestClock()
+  clock.advance('5s')
+  const ahead = await createTestApp({ database: app.database, clock })
+  expect(await tries(ahead.from(STRANGER), WRONG, 9)).toEqual(times(9, 'INVALID_CREDENTIALS'))
+  expect(signedIn(await app.from(STRANGER).run(LOGIN, KIM))).toBe(true)
 })
 
 describe('what is kept', () => {

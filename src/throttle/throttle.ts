@@ -120,7 +120,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       recall: () => refusals.recall(charges, who),
 
       async charge(find) {
-        if (charges.length === 0) return find ? (await database.commit([find]))[0].rows : []
+        if (charges.length === 0) return find ? await database.read((db) => readRows(db, find)) : []
         const paid = await pay(who, { pair, charges, find })
         knownUntil = paid.knownUntil
         return paid.found

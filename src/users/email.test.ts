@@ -83,6 +83,8 @@ describe('tricks with Unicode never join two users (CVE-2019-19844)', () => {
     ['ｋim@example.com', 'full-width k'],
     ['kim\u200B@example.com', 'zero-width space'],
     ['kim@exam\u200Dple.com', 'zero-width joiner in the domain'],
+    ['kim@exam\uFE0Fple.com', 'variation selector in the domain'],
+    ['kim@\u3164example.com', 'Hangul filler in the domain'],
     ['kim@exam\u00ADple.com', 'soft hyphen in the domain'],
     ['\u202Ekim@example.com', 'bidi override'],
     ['문지기@example.com', 'a local part that is not ASCII'],

@@ -96,7 +96,11 @@ export function stillHas(userId: UserId, passwordHash: PasswordHash): SQL {
   return sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL)`
 }
 
-/** Lifts the decision that a user may not log in. */
-export async function enableUser(db: Db, userId: UserId): Promise<void> {
-  await db.update(users).set({ disabledAt: null }).where(eq(users.id, userId))
+/** Lifts the decision that a user may not log in. False: there is no such user any more. */
+export async function enableUser(db: Db, userId: UserId): Promise<boolean> {
+  const { rowsAffected } = await db
+    .update(users)
+    .set({ disabledAt: null })
+    .where(eq(users.id, userId))
+  return rowsAffected === 1
 }

@@ -51,9 +51,9 @@ export interface Users {
   confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed>
   /** The user of an e-mail address, however it is written, or null. */
   findByEmail(email: string): Promise<User | null>
-  /** Users by the order of their ids, which is that of their signup: those after one of them. */
+  /** Users by the order of their ids, which is that of their being added: those after one of them. */
   list(page: { after: string; limit: number }): Promise<User[]>
-  /** Lets a disabled user log in again. */
+  /** Lets a disabled user log in again. Throws `NOT_FOUND`. */
   enable(id: UserId): Promise<void>
   /** The user of a token, as they were some seconds ago at worst. Throws `UNAUTHENTICATED` when there is none any more. */
   require(id: UserId): Promise<User>
@@ -148,7 +148,9 @@ export function createUsers(options: UsersOptions): Users {
       return rows.map(toUser)
     },
 
-    enable: (id) => database.write((db) => enableUser(db, id)),
+    async enable(id) {
+      if (!(await database.write((db) => enableUser(db, id)))) throw new AuthError('NOT_FOUND')
+    },
 
     async require(id) {
       // That there is nobody only the primary may say: it can be somebody who has just signed up.

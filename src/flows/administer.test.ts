@@ -1,0 +1,38 @@
+// What an operator decides about somebody who has gone, or was dealt with before.
+
+import { expect, test } from 'bun:test'
+import { createCore } from '../app.ts'
+import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
+import { createTestLog } from '../testing/log.ts'
+import { disable, remove, setPassword } from './administer.ts'
+
+async function setUp() {
+  const app = await createTestApp()
+  await app.run(SIGNUP, KIM)
+  const { log } = createTestLog()
+  const core = await createCore({ ...app, log, report: () => {}, hashingCost: CHEAP_HASH })
+  const user = await core.users.findByEmail(KIM.email)
+  if (!user) throw new Error('nobody has signed up')
+  return { app, core, user }
+}
+
+test('a user who has gone meanwhile is not found, and nothing is said to be done', async () => {
+  const { core, user } = await setUp()
+  expect(await remove(core, user)).toBe(1)
+  const code = 'NOT_FOUND'
+  await expect(setPassword(core, user, 'another horse battery')).rejects.toMatchObject({ code })
+  await expect(disable(core, user)).rejects.toMatchObject({ code })
+  await expect(core.users.enable(user.id)).rejects.toMatchObject({ code })
+  await expect(remove(core, user)).rejects.toMatchObject({ code })
+})
+
+test('a user is disabled since the first time', async () => {
+  const { app, core, user } = await setUp()
+  const since = new Date(app.clock.now())
+  expect(await disable(core, user)).toBe(1)
+  app.clock.advance('1h')
+  expect(await disable(core, user)).toBe(0)
+  expect((await core.users.findByEmail(KIM.email))?.disabledAt).toEqual(since)
+  await core.users.enable(user.id)
+  expect((await app.run(LOGIN, KIM)).data.login.__typename).toBe('LoggedIn')
+})
