@@ -664,6 +664,46 @@ describe.each(CLIENTS)('a password changed by %s', (name) => {
   })
 })
 
+describe('on a phone, a refresh', () => {
+  test('needs nothing that React Native lacks', async () => {
+    using _ = asInReactNative()
+    const connection = await connect('fetch', server)
+    const email = await signupAsSomebody(connection)
+    expire(connection)
+    expect((await connection.me(connection.send)).email).toBe(email)
+  })
+
+  test('ends for whoever no longer waits, and without a reason it is an AbortError', async () => {
+    await using at = await signUpByLink('fetch')
+    const { link, connection } = at
+    using _ = asInReactNative()
+    const { authorized } = await import(join(connection.folder, 'refreshing.js'))
+    expire(connection)
+    const caught = link.catch('Refresh')
+    const caller = new AbortController()
+    const asked = failureOf(authorized(`${link.url}/graphql`, { ...ASK_ME, signal: caller.signal }))
+    const refresh = await caught
+    caller.abort()
+    expect(await asked).toMatchObject({ name: 'AbortError' })
+    refresh.letGo()
+  })
+
+  test('that gets no answer fails after ten seconds as without a server, and works later', async () => {
+    await using at = await signUpByLink('fetch')
+    const { link, connection, email } = at
+    using _ = asInReactNative()
+    expire(connection)
+    expect(await failureLate(connection, link, () => {})).toBeInstanceOf(TypeError)
+    expect((await connection.me(connection.send)).email).toBe(email)
+  })
+
+  const ASK_ME = {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{ "query": "{ me { id } }" }',
+  }
+})
+
 describe.skipIf(!hasChromium)('two tabs that share a session', () => {
   const KIM = { email: 'kim@example.com' }
   const TOKEN = 'store.session.refreshToken'
@@ -774,6 +814,25 @@ function expire({ store: { session } }: Pick<Connection, 'store'>): void {
 
 function expectNoTokens({ store: { session } }: Connection): void {
   expect([session.accessToken, session.refreshToken]).toEqual([undefined, undefined])
+}
+
+/** Takes away what React Native does not have, until disposed of. */
+function asInReactNative(): Disposable {
+  const lacking = [
+    [AbortSignal, 'timeout'],
+    [AbortSignal.prototype, 'reason'],
+    [globalThis, 'DOMException'],
+  ] as const
+  const taken = lacking.map(([from, name]) => {
+    const had = Object.getOwnPropertyDescriptor(from, name)
+    Reflect.deleteProperty(from, name)
+    return () => Object.defineProperty(from, name, had ?? {})
+  })
+  return {
+    [Symbol.dispose]: () => {
+      for (const giveBack of taken) giveBack()
+    },
+  }
 }
 
 /** How `me` fails when the first answer to its refresh comes, or gets lost, after all patience. */
