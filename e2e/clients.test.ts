@@ -50,6 +50,7 @@ interface Connection {
   readonly faultOf: (error: unknown) => Readonly<Record<string, unknown>> | undefined
   /** A session that is put here is a new object; the tests spoil the one that is. */
   readonly store: { readonly session: Spoilable }
+  readonly begin: (tokens: Partial<Spoilable>) => Promise<void> | void
   readonly SIGNUP: string
   readonly LOGIN: string
   readonly ME: string
@@ -661,6 +662,46 @@ describe.each(CLIENTS)('a password changed by %s', (name) => {
     expectNoTokens(connection)
     const error = await failureOf(login(send, email, PASSWORD))
     expect(faultOf(error)?.['code']).toBe('INVALID_CREDENTIALS')
+  })
+})
+
+describe.each(CLIENTS)('on a phone, %s', (name) => {
+  test('goes on with the refresh token that was kept: one refresh for all requests', async () => {
+    await using at = await signUpByLink(name)
+    const { own, link, connection, email } = at
+    const { send, me, begin, store } = connection
+    await begin({ refreshToken: store.session.refreshToken })
+    const caught = link.catch('Late')
+    const last = send('query Late { me { email } }')
+    const late = await caught
+    expect((await Promise.all([me(send), send('{ me { email } }')]))[0].email).toBe(email)
+    late.letGo()
+    expect(await last).toMatchObject({ me: { email } })
+    await own.stop()
+    expect(refreshesIn(own)).toEqual(['rotated'])
+  })
+
+  test('is logged out when the refresh token that was kept no longer works', async () => {
+    const connection = await connect(name, server)
+    const { send, me, begin, faultOf } = connection
+    await begin({ refreshToken: 'mjr_ended' })
+    expect(faultOf(await failureOf(me(send)))?.['code']).toBe('UNAUTHENTICATED')
+    expectNoTokens(connection)
+  })
+
+  test('does not refresh for a login, wrong or right, nor when nobody has logged in', async () => {
+    await using at = await signUpByLink(name)
+    const { link, connection, email } = at
+    const { send, me, login, begin, faultOf, store } = connection
+    const { refreshToken } = store.session
+    await begin({ refreshToken })
+    const wrong = await failureOf(login(send, email, 'wrong horse battery'))
+    expect(faultOf(wrong)?.['code']).toBe('INVALID_CREDENTIALS')
+    expect(store.session.refreshToken).toBe(refreshToken)
+    expect((await login(send, email, PASSWORD)).__typename).toBe('LoggedIn')
+    await begin({})
+    expect(faultOf(await failureOf(me(send)))?.['code']).toBe('UNAUTHENTICATED')
+    expect(link.passed).toEqual(['Signup', 'Login', 'Login', 'Me'])
   })
 })
 
