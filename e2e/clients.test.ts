@@ -11,7 +11,7 @@ import {
   setSystemTime,
   test,
 } from 'bun:test'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -802,7 +802,55 @@ describe.skipIf(!hasChromium)('two tabs that share a session', () => {
   }
 })
 
+describe('a program that acts for several people', () => {
+  /** As visitors.js has it. */
+  type As = <T>(visitor: object, work: () => Promise<T>) => Promise<T>
+
+  test('has a session for each, though they log in, and refresh, at once', async () => {
+    const connection = await connect('fetch', server)
+    const { send, signup, me, logout, store } = connection
+    const as = await importAs(connection)
+    const visitors = [{ name: 'kim' }, { name: 'lee' }]
+    const forAll = <T>(work: (email: string) => Promise<T>) =>
+      Promise.all(visitors.map((visitor) => as(visitor, () => work(`${visitor.name}@example.org`))))
+    const whoTheyAre = () =>
+      forAll(async () => (await Promise.all([me(send), me(send)])).map(({ email }) => email))
+    const each = [Array(2).fill('kim@example.org'), Array(2).fill('lee@example.org')]
+
+    await forAll((email) => signup(send, email, PASSWORD))
+    expect(await whoTheyAre()).toEqual(each)
+    await forAll(async () => expire({ store }))
+    expect(await whoTheyAre()).toEqual(each)
+    await as(visitors[0] ?? {}, () => logout(send))
+    const [kim, lee] = await forAll(async () => ({ ...store.session }))
+    expect([kim?.refreshToken, lee?.refreshToken]).toEqual([
+      undefined,
+      expect.stringMatching(/^mjr_/),
+    ])
+  })
+
+  test('has no session outside of a visit', async () => {
+    const connection = await connect('fetch', server)
+    const as = await importAs(connection)
+    await as({}, () => signupAsSomebody(connection))
+    await expect(connection.me(connection.send)).rejects.toThrow(TypeError)
+  })
+
+  async function importAs({ folder: own }: Connection): Promise<As> {
+    return (await import(join(own, 'visitors.js'))).as
+  }
+})
+
 describe('docs/clients.md', () => {
+  test('links only to files and headings that exist', () => {
+    const links = [...PAGE.matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g)]
+    const broken = links.filter(([, path = '', heading]) => {
+      const file = new URL(path || 'clients.md', new URL('docs/', ROOT))
+      return !existsSync(file) || !(heading === '' || anchorsOf(file).includes(heading ?? ''))
+    })
+    expect(broken.map(([link]) => link)).toEqual([])
+  })
+
   test('has every code with its status', () => {
     const rows = [...PAGE.matchAll(/^\| `([A-Z_]+)` \| (\d{3}) \|/gm)]
     const codes = Object.entries(ERRORS).map(([code, { status }]) => [code, status])
@@ -836,6 +884,17 @@ describe('docs/clients.md', () => {
     expect(error.message).toContain(PASSWORD)
   })
 })
+
+/** Of each heading, as GitHub makes them. */
+function anchorsOf(file: URL): string[] {
+  const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)
+  return [...headings].map(([, text = '']) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
 
 /** What became of each refresh: `rotated`, or `repeated` when the answer before was lost. */
 function refreshesIn(own: Server): string[] {
