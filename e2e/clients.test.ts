@@ -859,6 +859,40 @@ describe('docs/clients.md', () => {
     )
   })
 
+  test('has code that TypeScript accepts, and that a program in TypeScript can use', () => {
+    const project = mkdtempSync(join(folder, 'typed-'))
+    for (const [file, text] of blocks(ADDRESS))
+      if (file.endsWith('.js')) writeFileSync(join(project, file), text)
+    writeFileSync(join(project, 'program.ts'), TYPED_PROGRAM)
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions: TYPED }))
+    const tsc = fileURLToPath(new URL('node_modules/.bin/tsc', ROOT))
+    const { stdout, exitCode } = Bun.spawnSync([process.execPath, tsc, '-p', project])
+    expect([stdout.toString(), exitCode]).toEqual(['', 0])
+  })
+
+  /** As the page says, beside what the places that the blocks are made for have. */
+  const TYPED = {
+    ...{ allowJs: true, checkJs: true, strict: true, noImplicitAny: false },
+    ...{ noEmit: true, skipLibCheck: true, target: 'ESNext', module: 'Preserve' },
+    ...{ lib: ['ESNext', 'DOM', 'DOM.Iterable'], types: ['node'] },
+  }
+
+  const TYPED_PROGRAM = `
+    import { faultOf, send } from './fetch.js'
+    import { begin, login, me, store } from './munjigi.js'
+    import { authorized } from './refreshing.js'
+    import { as } from './visitors.js'
+    import { patiently } from './waiting.js'
+
+    store.session = { login: Math.random(), accessToken: 'a' }
+    store.session = { login: Math.random(), refreshToken: 'r' }
+    await begin({ refreshToken: 'r' })
+    await patiently(() => login(send, 'kim@example.com', 'p'), faultOf)
+    const name: string = await as({}, async () => (await me(send)).email)
+    const answer: Response = await authorized('/', { method: 'POST', signal: new AbortController().signal })
+    console.log(name, answer.status)
+  `
+
   test.skipIf(!requires('curl', Bun.which('curl') !== null))(
     'has commands for curl that work',
     async () => {
