@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client'
 import { fetchExchange, Client as UrqlClient } from '@urql/core'
+import { parse, print } from 'graphql'
 import { GraphQLClient } from 'graphql-request'
 import type { ErrorCode } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
@@ -54,8 +55,10 @@ interface Connection {
   readonly SIGNUP: string
   readonly LOGIN: string
   readonly ME: string
-  /** Of Apollo. */
-  readonly client: { readonly clearStore: () => Promise<unknown> }
+  /** Each library's has its own part of these. */
+  readonly client: Pick<ApolloClient, 'clearStore' | 'mutate'> &
+    Pick<UrqlClient, 'mutation'> &
+    Pick<GraphQLClient, 'request'>
   /** Of urql. */
   readonly reconnect: () => void
   readonly signup: (send: Send, email: string, password: unknown) => Promise<{ user: Person }>
@@ -265,6 +268,15 @@ describe.each(CLIENTS)('%s', (name) => {
     const again = await login(send, 'lee@example.com', 'whatever')
     expect(again.__typename).toBe('AlreadyLoggedIn')
     expect(again.message).toBe(`이미 ${email}로 로그인 하였습니다.`)
+  })
+
+  test('sends documents that were generated, as text', async () => {
+    const connection = await connect(name, server)
+    const email = `document-${name}@example.com`
+    const variables = { email, password: PASSWORD }
+    expect(await connection.send(print(parse(connection.SIGNUP)), variables)).toMatchObject({
+      signup: { user: { email } },
+    })
   })
 
   for (const { when, ask, fault, header } of REFUSALS)
@@ -904,6 +916,24 @@ describe('docs/clients.md', () => {
       })
     },
   )
+
+  test('is right about who takes a document', async () => {
+    const [apollo, urql, request] = await Promise.all([
+      connect('apollo', server),
+      connect('urql', server),
+      connect('graphql-request', server),
+    ])
+    const mutation = parse(apollo.LOGIN)
+    const variables = { email: NOBODY, password: PASSWORD }
+    const errors = [
+      await failureOf(apollo.client.mutate({ mutation, variables })),
+      (await urql.client.mutation(mutation, variables)).error,
+      await failureOf(request.client.request(mutation, variables)),
+    ]
+    expect(errors.map((error) => errorsOf(error as ClientFailure)[0]?.extensions['code'])).toEqual(
+      Array(3).fill('INVALID_CREDENTIALS'),
+    )
+  })
 
   test('is right that mutations of urql go by POST whatever its default is', async () => {
     const client = new UrqlClient({ url: `${server.url}/graphql`, exchanges: [fetchExchange] })
