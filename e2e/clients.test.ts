@@ -11,12 +11,13 @@ import {
   setSystemTime,
   test,
 } from 'bun:test'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client'
 import { fetchExchange, Client as UrqlClient } from '@urql/core'
+import { parse, print } from 'graphql'
 import { GraphQLClient } from 'graphql-request'
 import type { ErrorCode } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
@@ -50,11 +51,14 @@ interface Connection {
   readonly faultOf: (error: unknown) => Readonly<Record<string, unknown>> | undefined
   /** A session that is put here is a new object; the tests spoil the one that is. */
   readonly store: { readonly session: Spoilable }
+  readonly begin: (tokens: Partial<Spoilable>) => Promise<void> | void
   readonly SIGNUP: string
   readonly LOGIN: string
   readonly ME: string
-  /** Of Apollo. */
-  readonly client: { readonly clearStore: () => Promise<unknown> }
+  /** Each library's has its own part of these. */
+  readonly client: Pick<ApolloClient, 'clearStore' | 'mutate'> &
+    Pick<UrqlClient, 'mutation'> &
+    Pick<GraphQLClient, 'request'>
   /** Of urql. */
   readonly reconnect: () => void
   readonly signup: (send: Send, email: string, password: unknown) => Promise<{ user: Person }>
@@ -264,6 +268,15 @@ describe.each(CLIENTS)('%s', (name) => {
     const again = await login(send, 'lee@example.com', 'whatever')
     expect(again.__typename).toBe('AlreadyLoggedIn')
     expect(again.message).toBe(`이미 ${email}로 로그인 하였습니다.`)
+  })
+
+  test('sends documents that were generated, as text', async () => {
+    const connection = await connect(name, server)
+    const email = `document-${name}@example.com`
+    const variables = { email, password: PASSWORD }
+    expect(await connection.send(print(parse(connection.SIGNUP)), variables)).toMatchObject({
+      signup: { user: { email } },
+    })
   })
 
   for (const { when, ask, fault, header } of REFUSALS)
@@ -664,6 +677,86 @@ describe.each(CLIENTS)('a password changed by %s', (name) => {
   })
 })
 
+describe.each(CLIENTS)('on a phone, %s', (name) => {
+  test('goes on with the refresh token that was kept: one refresh for all requests', async () => {
+    await using at = await signUpByLink(name)
+    const { own, link, connection, email } = at
+    const { send, me, begin, store } = connection
+    await begin({ refreshToken: store.session.refreshToken })
+    const caught = link.catch('Late')
+    const last = send('query Late { me { email } }')
+    const late = await caught
+    expect((await Promise.all([me(send), send('{ me { email } }')]))[0].email).toBe(email)
+    late.letGo()
+    expect(await last).toMatchObject({ me: { email } })
+    await own.stop()
+    expect(refreshesIn(own)).toEqual(['rotated'])
+  })
+
+  test('is logged out when the refresh token that was kept no longer works', async () => {
+    const connection = await connect(name, server)
+    const { send, me, begin, faultOf } = connection
+    await begin({ refreshToken: 'mjr_ended' })
+    expect(faultOf(await failureOf(me(send)))?.['code']).toBe('UNAUTHENTICATED')
+    expectNoTokens(connection)
+  })
+
+  test('does not refresh for a login, wrong or right, nor when nobody has logged in', async () => {
+    await using at = await signUpByLink(name)
+    const { link, connection, email } = at
+    const { send, me, login, begin, faultOf, store } = connection
+    const { refreshToken } = store.session
+    await begin({ refreshToken })
+    const wrong = await failureOf(login(send, email, 'wrong horse battery'))
+    expect(faultOf(wrong)?.['code']).toBe('INVALID_CREDENTIALS')
+    expect(store.session.refreshToken).toBe(refreshToken)
+    expect((await login(send, email, PASSWORD)).__typename).toBe('LoggedIn')
+    await begin({})
+    expect(faultOf(await failureOf(me(send)))?.['code']).toBe('UNAUTHENTICATED')
+    expect(link.passed).toEqual(['Signup', 'Login', 'Login', 'Me'])
+  })
+})
+
+describe('on a phone, a refresh', () => {
+  test('needs nothing that React Native lacks', async () => {
+    using _ = asInReactNative()
+    const connection = await connect('fetch', server)
+    const email = await signupAsSomebody(connection)
+    expire(connection)
+    expect((await connection.me(connection.send)).email).toBe(email)
+  })
+
+  test('ends for whoever no longer waits, and without a reason it is an AbortError', async () => {
+    await using at = await signUpByLink('fetch')
+    const { link, connection } = at
+    using _ = asInReactNative()
+    const { authorized } = await import(join(connection.folder, 'refreshing.js'))
+    expire(connection)
+    const caught = link.catch('Refresh')
+    const caller = new AbortController()
+    const asked = failureOf(authorized(`${link.url}/graphql`, { ...ASK_ME, signal: caller.signal }))
+    const refresh = await caught
+    caller.abort()
+    expect(await asked).toMatchObject({ name: 'AbortError' })
+    refresh.letGo()
+  })
+
+  test('that gets no answer fails after ten seconds as without a server, and works later', async () => {
+    await using at = await signUpByLink('fetch')
+    const { link, connection, email } = at
+    using _ = asInReactNative()
+    expire(connection)
+    expect(await failureLate(connection, link, () => {})).toBeInstanceOf(TypeError)
+    expect((await connection.me(connection.send)).email).toBe(email)
+  })
+
+  const ASK_ME = {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{ "query": "{ me { id } }" }',
+  }
+})
+
 describe.skipIf(!hasChromium)('two tabs that share a session', () => {
   const KIM = { email: 'kim@example.com' }
   const TOKEN = 'store.session.refreshToken'
@@ -721,7 +814,55 @@ describe.skipIf(!hasChromium)('two tabs that share a session', () => {
   }
 })
 
+describe('a program that acts for several people', () => {
+  /** As visitors.js has it. */
+  type As = <T>(visitor: object, work: () => Promise<T>) => Promise<T>
+
+  test('has a session for each, though they log in, and refresh, at once', async () => {
+    const connection = await connect('fetch', server)
+    const { send, signup, me, logout, store } = connection
+    const as = await importAs(connection)
+    const visitors = [{ name: 'kim' }, { name: 'lee' }]
+    const forAll = <T>(work: (email: string) => Promise<T>) =>
+      Promise.all(visitors.map((visitor) => as(visitor, () => work(`${visitor.name}@example.org`))))
+    const whoTheyAre = () =>
+      forAll(async () => (await Promise.all([me(send), me(send)])).map(({ email }) => email))
+    const each = [Array(2).fill('kim@example.org'), Array(2).fill('lee@example.org')]
+
+    await forAll((email) => signup(send, email, PASSWORD))
+    expect(await whoTheyAre()).toEqual(each)
+    await forAll(async () => expire({ store }))
+    expect(await whoTheyAre()).toEqual(each)
+    await as(visitors[0] ?? {}, () => logout(send))
+    const [kim, lee] = await forAll(async () => ({ ...store.session }))
+    expect([kim?.refreshToken, lee?.refreshToken]).toEqual([
+      undefined,
+      expect.stringMatching(/^mjr_/),
+    ])
+  })
+
+  test('has no session outside of a visit', async () => {
+    const connection = await connect('fetch', server)
+    const as = await importAs(connection)
+    await as({}, () => signupAsSomebody(connection))
+    await expect(connection.me(connection.send)).rejects.toThrow(TypeError)
+  })
+
+  async function importAs({ folder: own }: Connection): Promise<As> {
+    return (await import(join(own, 'visitors.js'))).as
+  }
+})
+
 describe('docs/clients.md', () => {
+  test('links only to files and headings that exist', () => {
+    const links = [...PAGE.matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g)]
+    const broken = links.filter(([, path = '', heading]) => {
+      const file = new URL(path || 'clients.md', new URL('docs/', ROOT))
+      return !existsSync(file) || !(heading === '' || anchorsOf(file).includes(heading ?? ''))
+    })
+    expect(broken.map(([link]) => link)).toEqual([])
+  })
+
   test('has every code with its status', () => {
     const rows = [...PAGE.matchAll(/^\| `([A-Z_]+)` \| (\d{3}) \|/gm)]
     const codes = Object.entries(ERRORS).map(([code, { status }]) => [code, status])
@@ -729,6 +870,40 @@ describe('docs/clients.md', () => {
       new Map(codes as Array<[string, number]>),
     )
   })
+
+  test('has code that TypeScript accepts, and that a program in TypeScript can use', () => {
+    const project = mkdtempSync(join(folder, 'typed-'))
+    for (const [file, text] of blocks(ADDRESS))
+      if (file.endsWith('.js')) writeFileSync(join(project, file), text)
+    writeFileSync(join(project, 'program.ts'), TYPED_PROGRAM)
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions: TYPED }))
+    const tsc = fileURLToPath(new URL('node_modules/.bin/tsc', ROOT))
+    const { stdout, exitCode } = Bun.spawnSync([process.execPath, tsc, '-p', project])
+    expect([stdout.toString(), exitCode]).toEqual(['', 0])
+  })
+
+  /** As the page says, beside what the places that the blocks are made for have. */
+  const TYPED = {
+    ...{ allowJs: true, checkJs: true, strict: true, noImplicitAny: false },
+    ...{ noEmit: true, skipLibCheck: true, target: 'ESNext', module: 'Preserve' },
+    ...{ lib: ['ESNext', 'DOM', 'DOM.Iterable'], types: ['node'] },
+  }
+
+  const TYPED_PROGRAM = `
+    import { faultOf, send } from './fetch.js'
+    import { begin, login, me, store } from './munjigi.js'
+    import { authorized } from './refreshing.js'
+    import { as } from './visitors.js'
+    import { patiently } from './waiting.js'
+
+    store.session = { login: Math.random(), accessToken: 'a' }
+    store.session = { login: Math.random(), refreshToken: 'r' }
+    await begin({ refreshToken: 'r' })
+    await patiently(() => login(send, 'kim@example.com', 'p'), faultOf)
+    const name: string = await as({}, async () => (await me(send)).email)
+    const answer: Response = await authorized('/', { method: 'POST', signal: new AbortController().signal })
+    console.log(name, answer.status)
+  `
 
   test.skipIf(!requires('curl', Bun.which('curl') !== null))(
     'has commands for curl that work',
@@ -741,6 +916,24 @@ describe('docs/clients.md', () => {
       })
     },
   )
+
+  test('is right about who takes a document', async () => {
+    const [apollo, urql, request] = await Promise.all([
+      connect('apollo', server),
+      connect('urql', server),
+      connect('graphql-request', server),
+    ])
+    const mutation = parse(apollo.LOGIN)
+    const variables = { email: NOBODY, password: PASSWORD }
+    const errors = [
+      await failureOf(apollo.client.mutate({ mutation, variables })),
+      (await urql.client.mutation(mutation, variables)).error,
+      await failureOf(request.client.request(mutation, variables)),
+    ]
+    expect(errors.map((error) => errorsOf(error as ClientFailure)[0]?.extensions['code'])).toEqual(
+      Array(3).fill('INVALID_CREDENTIALS'),
+    )
+  })
 
   test('is right that mutations of urql go by POST whatever its default is', async () => {
     const client = new UrqlClient({ url: `${server.url}/graphql`, exchanges: [fetchExchange] })
@@ -755,6 +948,17 @@ describe('docs/clients.md', () => {
     expect(error.message).toContain(PASSWORD)
   })
 })
+
+/** Of each heading, as GitHub makes them. */
+function anchorsOf(file: URL): string[] {
+  const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)
+  return [...headings].map(([, text = '']) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
 
 /** What became of each refresh: `rotated`, or `repeated` when the answer before was lost. */
 function refreshesIn(own: Server): string[] {
@@ -774,6 +978,25 @@ function expire({ store: { session } }: Pick<Connection, 'store'>): void {
 
 function expectNoTokens({ store: { session } }: Connection): void {
   expect([session.accessToken, session.refreshToken]).toEqual([undefined, undefined])
+}
+
+/** Takes away what React Native does not have, until disposed of. */
+function asInReactNative(): Disposable {
+  const lacking = [
+    [AbortSignal, 'timeout'],
+    [AbortSignal.prototype, 'reason'],
+    [globalThis, 'DOMException'],
+  ] as const
+  const taken = lacking.map(([from, name]) => {
+    const had = Object.getOwnPropertyDescriptor(from, name)
+    Reflect.deleteProperty(from, name)
+    return () => Object.defineProperty(from, name, had ?? {})
+  })
+  return {
+    [Symbol.dispose]: () => {
+      for (const giveBack of taken) giveBack()
+    },
+  }
 }
 
 /** How `me` fails when the first answer to its refresh comes, or gets lost, after all patience. */
