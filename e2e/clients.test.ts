@@ -11,7 +11,7 @@ import {
   setSystemTime,
   test,
 } from 'bun:test'
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -854,15 +854,6 @@ describe('a program that acts for several people', () => {
 })
 
 describe('docs/clients.md', () => {
-  test('links only to files and headings that exist', () => {
-    const links = [...PAGE.matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g)]
-    const broken = links.filter(([, path = '', heading]) => {
-      const file = new URL(path || 'clients.md', new URL('docs/', ROOT))
-      return !existsSync(file) || !(heading === '' || anchorsOf(file).includes(heading ?? ''))
-    })
-    expect(broken.map(([link]) => link)).toEqual([])
-  })
-
   test('has every code with its status', () => {
     const rows = [...PAGE.matchAll(/^\| `([A-Z_]+)` \| (\d{3}) \|/gm)]
     const codes = Object.entries(ERRORS).map(([code, { status }]) => [code, status])
@@ -948,17 +939,6 @@ describe('docs/clients.md', () => {
     expect(error.message).toContain(PASSWORD)
   })
 })
-
-/** Of each heading, as GitHub makes them. */
-function anchorsOf(file: URL): string[] {
-  const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)
-  return [...headings].map(([, text = '']) =>
-    text
-      .toLowerCase()
-      .replaceAll(/[^\w -]/g, '')
-      .replaceAll(' ', '-'),
-  )
-}
 
 /** What became of each refresh: `rotated`, or `repeated` when the answer before was lost. */
 function refreshesIn(own: Server): string[] {

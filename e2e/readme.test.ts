@@ -3,11 +3,17 @@
 
 import { describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { walk } from '../src/cli/welcome.ts'
 import { startServer } from './server.ts'
 
 const READMES = ['README.md', 'README.ko.md']
 const ROOT = new URL('../', import.meta.url)
+const PAGES = [
+  ...['*.md', 'bench/*.md', 'docs/**/*.md', 'monitoring/*.md'].flatMap((pages) => [
+    ...new Bun.Glob(pages).scanSync(fileURLToPath(ROOT)),
+  ]),
+]
 
 /** The shell blocks of a README's walk: from the URL to the last command, in order. */
 function walkOf(readme: string): string[] {
@@ -15,6 +21,21 @@ function walkOf(readme: string): string[] {
   const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim())
   const begin = blocks.findIndex((block) => block.startsWith('URL='))
   return blocks.slice(begin, begin + 5)
+}
+
+/** Of each heading, as GitHub makes them: one that comes again gets a number. */
+function anchorsOf(file: URL): string[] {
+  const headings = readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)
+  const seen = new Map<string, number>()
+  return [...headings].map(([, text = '']) => {
+    const anchor = text
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-')
+    const times = seen.get(anchor) ?? 0
+    seen.set(anchor, times + 1)
+    return times === 0 ? anchor : `${anchor}-${times}`
+  })
 }
 
 describe.each(READMES)('%s', (readme) => {
@@ -46,12 +67,16 @@ describe.each(READMES)('%s', (readme) => {
     })
     expect(shell.exitCode).toBe(0)
   })
+})
 
-  test('links only to files that exist', () => {
-    const text = readFileSync(new URL(readme, ROOT), 'utf8')
-    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = '']) => path)
-    expect(links.filter((path) => !existsSync(new URL(path, ROOT)))).toEqual([])
+test.each(PAGES)('%s links only to files and headings that exist', (page) => {
+  const text = readFileSync(new URL(page, ROOT), 'utf8')
+  const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g)]
+  const broken = links.filter(([, path, heading]) => {
+    const file = path ? new URL(path, new URL(page, ROOT)) : new URL(page, ROOT)
+    return !existsSync(file) || !(heading === '' || anchorsOf(file).includes(heading ?? ''))
   })
+  expect(broken.map(([link]) => link)).toEqual([])
 })
 
 test('what dev prints can be pasted as it is', async () => {
