@@ -3,7 +3,7 @@
 import type { Load } from './drive.ts'
 import { createEdges } from './edge.ts'
 import type { Burst } from './load.ts'
-import { ceilingBurst, heavyBurst, warmBurst } from './load.ts'
+import { ceilingBurst, heavyBurst, warmBurst, warmed } from './load.ts'
 import type { Cores } from './machine.ts'
 import type { Peer } from './peers.ts'
 import type { Account } from './real.ts'
@@ -65,7 +65,11 @@ export async function prepare(
     subject('jwks', loads.jwks),
     subject('livez', loads.livez),
     ceiling('insert', cores, (seconds) => ['insert.ts', stage.path('insert.db'), String(seconds)]),
-    { name: 'refresh', weight: 'none', burst: createRefresh(stage, accounts, loads.me) } as const,
+    {
+      name: 'refresh',
+      weight: 'none',
+      burst: warmed(createRefresh(stage, accounts, loads.me)),
+    } as const,
     ceiling('hash', cores, (seconds) => ['hash.ts', String(seconds), 'bun']),
     subject('login', loads.login, 'heavy'),
     subject('signup', loads.signup, 'heavy'),
