@@ -92,7 +92,9 @@ export interface Core extends Services {
 export async function createCore(dependencies: Dependencies): Promise<Core> {
   const { config, clock, random, database, metrics, report } = dependencies
   const keys = await openKeys(dependencies)
-  metrics.declareKeyAge(() => (clock.now() - keys.current().createdAt) / 1_000)
+  metrics.declareKeyAge(() =>
+    keys.ready() ? (clock.now() - keys.current().createdAt) / 1_000 : Number.NaN,
+  )
   const tokens = createAccessTokens({
     keys,
     clock,
@@ -247,6 +249,7 @@ export async function createApp(
     ...(draining ? ['draining'] : []),
     ...(heartbeat.alive() ? [] : ['database']),
     ...(ended.current() ? [] : ['ended_sessions']),
+    ...(keys.ready() ? [] : ['signing_keys']),
   ]
   const graphiql = config.graphiql
     ? createGraphiql({ language: config.messageLanguage })

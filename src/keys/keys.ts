@@ -3,6 +3,7 @@
 // which replica does the work, and every replica follows it.
 
 import type { SigningAlgorithm } from '../config.ts'
+import { AuthError } from '../errors.ts'
 import type { Report } from '../observability/events.ts'
 import type { Clock } from '../platform/clock.ts'
 import { deriveKey } from '../platform/digest.ts'
@@ -24,8 +25,10 @@ import {
 
 /** The signing keys of the installation, in memory. */
 export interface KeyRing {
-  /** The key that signs now. */
+  /** The key that signs now. Throws `SERVICE_UNAVAILABLE` where there is none. */
   current(): SigningKey
+  /** Whether there is one: not where all were dropped, and the new one is sealed under a secret that this replica does not have. */
+  ready(): boolean
   /** The public key with this id, or null. Never asks the database: a stranger chooses the id. */
   find(kid: string): PublicJwk | null
   /** RFC 7517 §5. */
@@ -114,6 +117,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
 
   return {
     current,
+    ready: () => keys.length > 0,
     find: (kid) => keys.find((key) => key.kid === kid)?.publicJwk ?? null,
     jwks: () => ({ keys: keys.map((key) => key.publicJwk) }),
     list: () => keys.map(stageOf),
@@ -122,7 +126,8 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       try {
         // First what others did: it must be known here even while nothing can be written.
         await load()
-        const published = isDue() && (await publish(clock.now() - rotation * 1_000))
+        const published =
+          keys.length > 0 && isDue() && (await publish(clock.now() - rotation * 1_000))
         const retired = keys.length > 1 && (await retire())
         if (published || retired) await load()
       } catch {
@@ -148,7 +153,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   function current(): SigningKey {
     const ready = keys.filter((key) => key.signsFrom <= clock.now())
     const key = ready.find((candidate) => candidate.algorithm === algorithm) ?? ready[0] ?? keys[0]
-    if (!key) throw new Error('a key ring is never empty')
+    if (!key) throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
     return key
   }
 
@@ -218,7 +223,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     refused = unopened
   }
 
-  /** Learns the keys that open, and returns the ids of the others. Where none opens, those in memory stay. */
+  /** Learns the keys that open, and returns the ids of the others. Those in memory stay where a database has lost them all. */
   async function read(): Promise<string[]> {
     const rows = await database.read(selectKeys)
     const unopened: string[] = []
@@ -229,7 +234,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       if (key) opened.push(key)
       else unopened.push(row.kid)
     }
-    if (opened.length > 0) keys = opened
+    if (rows.length > 0) keys = opened
     return unopened
   }
 

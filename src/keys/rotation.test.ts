@@ -287,6 +287,20 @@ describe('a key that does not open beside one that does', () => {
     expect((await open()).list().map((key) => key.kid)).toEqual([before])
   })
 
+  test('and has replaced all others leaves none to sign or to check with', async () => {
+    const { open } = await setUp()
+    const keys = await open()
+    const { kid } = keys.current()
+    const ahead = await open({ sealingKeys: sealingKeysOf([OTHER, SECRET]) })
+    expect(await ahead.drop(kid)).toBe(true)
+    await keys.tend()
+    expect([keys.ready(), keys.find(kid), keys.jwks().keys]).toEqual([false, null, []])
+    expect(() => keys.current()).toThrow('SERVICE_UNAVAILABLE')
+    await open({ sealingKeys: sealingKeysOf([SECRET, OTHER]) })
+    await keys.tend()
+    expect(keys.current().kid).toBe(ahead.current().kid)
+  })
+
   test('is not left out where none opens', async () => {
     const setting = await setUp()
     await plant(setting)
