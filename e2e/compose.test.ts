@@ -379,6 +379,10 @@ describeCompose('Prometheus', () => {
     expect(size).toEqual(['/'])
   })
 
+  test('is not for pages of other origins', async () => {
+    expect(await originsOf(`http://127.0.0.1:${prometheus}/api/v1/query?query=up`)).toBeNull()
+  })
+
   test('finds the certificate good, as a client sees it', async () => {
     const served = 'probe_success == 1 and probe_ssl_earliest_cert_expiry - time() > 80 * 86400'
     await until('the edge is probed', async () => (await values('job', served)).includes('tls'))
@@ -466,6 +470,10 @@ describeCompose('the profile logs', () => {
           const { data } = JSON.parse(await askLogs('stats_query_range', { query, ...range }))
           return data.result.length > 0
         })
+  })
+
+  test('is not for pages of other origins', async () => {
+    expect(await originsOf(`http://127.0.0.1:${logs}/select/logsql/query?query=*`)).toBeNull()
   })
 
   test('is shut as well, and its collector reaches nothing but the store', async () => {
@@ -825,6 +833,14 @@ function expectShut(all: readonly Inspected[]): void {
     expect(HostConfig.Memory).toBeGreaterThan(0)
     expect(HostConfig.LogConfig.Config['max-size']).toBe('10m')
   }
+}
+
+/** Whose pages may read what is there, as it tells a browser; null if no others may. */
+async function originsOf(url: string): Promise<string | null> {
+  const answer = await fetch(url, { headers: { origin: 'https://elsewhere.example' } })
+  expect(answer.status).toBe(200)
+  await answer.text()
+  return answer.headers.get('access-control-allow-origin')
 }
 
 /** Prometheus' own API. */

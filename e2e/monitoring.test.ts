@@ -257,6 +257,12 @@ describe.skipIf(!canRun || !canStack)('live', () => {
     }
   })
 
+  test('no page of another origin may read Prometheus', async () => {
+    const url = `${monitoring.url}/api/v1/query?query=up`
+    const answer = await fetch(url, { headers: { origin: 'https://elsewhere.example' } })
+    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, null])
+  })
+
   test('what may be empty is at most five', () => {
     expect(EMPTY.length).toBeLessThanOrEqual(5)
   })
