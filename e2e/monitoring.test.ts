@@ -138,6 +138,30 @@ describe('the files', () => {
       expect(compose).toContain('./monitoring/grafana/dashboards:/etc/munjigi/dashboards:ro')
   })
 
+  test('how many replicas are expected stands in one rule, as docker-compose.yml has them', () => {
+    const compose = Bun.YAML.parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8')) as {
+      services: { munjigi: { deploy: { replicas: number } } }
+    }
+    const expected = rules().find(({ record }) => record === 'munjigi:replicas_expected:count')
+    expect(expected?.expr).toBe(`vector(${compose.services.munjigi.deploy.replicas})`)
+    const counting = BOARDS.flatMap(({ panels }) => panels).filter(({ queries }) =>
+      queries.some(({ expr }) => expr.includes('munjigi:replicas_up:count')),
+    )
+    expect(counting.map(({ limit, queries }) => [limit?.at, queries[0]?.expr])).toEqual([
+      [1, 'munjigi:replicas_up:count / munjigi:replicas_expected:count'],
+    ])
+    const telling = ['docs/edge.md', 'docs/runbooks.md', 'monitoring/README.md']
+    for (const page of telling) {
+      const text = readFileSync(join(ROOT, page), 'utf8')
+      const places = text
+        .split(/\n(?:\n|\d\. |\|)/)
+        .filter((part) => part.includes('munjigi:replicas_expected:count` in'))
+      expect(places.map((part) => part.includes('`docker compose restart prometheus`'))).toEqual([
+        true,
+      ])
+    }
+  })
+
   test('every alert has a section in the runbooks and a case that fires and one that does not', () => {
     const runbooks = readFileSync(join(ROOT, 'docs', 'runbooks.md'), 'utf8')
     const cases = readdirSync(join(PROMETHEUS, 'tests')).map((file) =>
