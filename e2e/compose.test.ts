@@ -733,6 +733,7 @@ describe('the files', () => {
       {
         environment?: Record<string, string | null>
         command?: readonly string[]
+        mem_limit?: string
         user?: string
         volumes?: readonly unknown[]
       }
@@ -775,6 +776,19 @@ describe('the files', () => {
     expect(missing).toEqual([])
     const known = (name: string) => all.includes(name.replace(/_FILE$/, '')) || all.includes(name)
     expect(passed.filter((name) => !known(name))).toEqual([])
+  })
+
+  test('a replica has the memory for as many hashes as the page says', () => {
+    const page = readFileSync(join(ROOT, 'docs/edge.md'), 'utf8')
+    const row = page.split('\n').find((line) => line.includes('MUNJIGI_PASSWORD_HASH_MEMORY')) ?? ''
+    const number = (pattern: RegExp) => Number(pattern.exec(row)?.[1])
+    const [cores, each, rest] = [/than (\d+) cores/, /times (\d+) MiB/, /and (\d+) MiB/].map(number)
+    const [, memory] = /`MUNJIGI_PASSWORD_HASH_MEMORY` \| `(\d+)`/.exec(settingsTable()) ?? []
+    expect(each).toBe(Number(memory))
+    expect(row).toContain('MUNJIGI_PASSWORD_HASH_CONCURRENCY')
+    for (const name of ['munjigi', 'operator']) expect(file.services[name]?.mem_limit).toBe('1g')
+    const most = (1024 - (rest ?? 0)) / (each ?? 0)
+    expect([cores, Math.floor(most)]).toEqual([40, 40])
   })
 
   test('every port that can be chosen is told with its default', () => {
