@@ -384,6 +384,9 @@ describeCompose('Prometheus', () => {
     expect(devices.filter((device) => !host.includes(`${device}:`))).toEqual([])
     const size = await values('mountpoint', 'node_filesystem_size_bytes{mountpoint="/"}')
     expect(size).toEqual(['/'])
+    // Where the kernel has it.
+    const pressed = await values('job', 'node_pressure_io_waiting_seconds_total')
+    expect(pressed).toEqual(existsSync('/proc/pressure') ? ['node'] : [])
   })
 
   test('is not for pages of other origins', async () => {
@@ -761,6 +764,13 @@ describe('the files', () => {
         .map((line) => flag.exec(line.replaceAll('$$', '$')))
         .find((found) => found !== null) ?? []
     expect(new RegExp(excluded).test(mountpoint)).toBe(!watched)
+  })
+
+  test('of /proc only what every kernel has is mounted: Docker starts nothing without it', () => {
+    const mounted = [...text.matchAll(/^ +- \/proc\/([^:]+):/gm)].map(([, path]) => path)
+    expect(mounted).toEqual(
+      ['1/mountinfo', '1/net'].concat('diskstats', 'loadavg', 'meminfo', 'stat', 'vmstat'),
+    )
   })
 
   test('every setting can be set from outside, or is fixed by the file or the image', () => {
