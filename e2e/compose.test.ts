@@ -640,6 +640,13 @@ describeCompose('the profile backup', () => {
     )
   }
 
+  /** What the alert asks. */
+  async function isOverdue(): Promise<boolean> {
+    const rules = readFileSync(join(ROOT, 'monitoring/prometheus/rules/alerts.yml'), 'utf8')
+    const [, expr = ''] = /alert: BackupOverdue\n +expr: (.+)\n/.exec(rules) ?? []
+    return (await values('job', expr)).length > 0
+  }
+
   /** Resolves when it has made a backup, or has failed to. */
   async function rests(id: string, seconds: number): Promise<void> {
     await until('it rests', async () => (await docker('top', id)).includes(`sleep ${seconds}`))
@@ -652,6 +659,7 @@ describeCompose('the profile backup', () => {
     await rests(name.trim(), 600)
     expect(await backups()).toEqual(['old.backup'])
     expect(await isHealthy(name.trim())).toBe(false)
+    await until('Prometheus knows of it', async () => await isOverdue())
     await docker('rm', '--force', name.trim())
 
     await compose.run('--profile', 'backup', 'up', '-d', '--no-deps', 'backup')
@@ -659,6 +667,8 @@ describeCompose('the profile backup', () => {
     await rests(service?.id ?? '', 86_400)
     expect(await backups()).toEqual([expect.stringMatching(/^\d{8}T\d{6}Z\.backup$/)])
     expect(await isHealthy(service?.id ?? '')).toBe(true)
+    await until('Prometheus knows of it', async () => !(await isOverdue()))
+    expect(await values('job', 'munjigi_backup_last_success_timestamp_seconds')).toEqual(['node'])
     expectShut((await containersOfProject()).filter((one) => one.service === 'backup'))
   })
 
