@@ -10,6 +10,7 @@ import type { ReplicaState, ReplicaStatus } from '../envoy/console.ts'
 import { readConsole } from '../envoy/console.ts'
 import type { Answer, Load, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, request, startLoad } from '../envoy/load.ts'
+import { CONTAINERS } from '../monitoring/grafana/boards/containers.ts'
 import { LOGS } from '../monitoring/grafana/boards/logs.ts'
 import { settingsTable } from '../src/config.ts'
 import type { Compose, Container } from './compose.ts'
@@ -307,12 +308,16 @@ describeCompose('from outside', () => {
   })
 })
 
+/** What the dashboard asks for. */
 const CONTAINER_SERIES = [
-  'container_cpu_usage_seconds_total',
-  'container_memory_working_set_bytes',
-  'container_network_receive_bytes_total',
-  'container_network_transmit_bytes_total',
+  ...new Set(
+    CONTAINERS.panels
+      .flatMap(({ queries }) => queries)
+      .flatMap(({ expr }) => expr.match(/\bcontainer_\w+/g) ?? []),
+  ),
 ]
+/** Some engines do not count the disk of a container. */
+const COUNTED = CONTAINER_SERIES.filter((series) => !series.startsWith('container_fs_'))
 
 describeCompose('Prometheus', () => {
   test('gets figures of every part', async () => {
@@ -331,7 +336,7 @@ describeCompose('Prometheus', () => {
     )
   })
 
-  test.each(CONTAINER_SERIES)('knows %s of every container that runs', async (series) => {
+  test.each(COUNTED)('knows %s of every container that runs', async (series) => {
     const by = 'container_label_com_docker_compose_service'
     const mine = `container_label_com_docker_compose_project="${PROJECT}"`
     const running = (await containersOfProject()).filter(({ State }) => State.Running)
@@ -356,12 +361,14 @@ describeCompose('Prometheus', () => {
           .catch(() => undefined),
       )
       const running = (await containersOfProject()).filter(({ State }) => State.Running)
-      for (const series of CONTAINER_SERIES) {
-        const lines = text.split('\n').filter((line) => line.startsWith(`${series}{`))
-        const of = (service: string) =>
-          lines.filter((line) => line.includes(`_service="${service}"`) && !/} 0$/.test(line))
-        expect(running.filter(({ service }) => of(service).length === 0)).toEqual([])
-      }
+      const lines = text.split('\n')
+      const lacking = CONTAINER_SERIES.flatMap((series) =>
+        running
+          .filter(({ service }) => !lines.some(isOf(series, service)))
+          .map(({ service }) => `${series} of ${service}`),
+      )
+      expect(CONTAINER_SERIES.length).toBeGreaterThan(7)
+      expect(lacking).toEqual([])
     } finally {
       exporter.kill()
       await exporter.exited
@@ -377,6 +384,13 @@ describeCompose('Prometheus', () => {
     expect(devices.filter((device) => !host.includes(`${device}:`))).toEqual([])
     const size = await values('mountpoint', 'node_filesystem_size_bytes{mountpoint="/"}')
     expect(size).toEqual(['/'])
+    // Where the kernel has it.
+    const pressed = await values('job', 'node_pressure_io_waiting_seconds_total')
+    expect(pressed).toEqual(existsSync('/proc/pressure') ? ['node'] : [])
+  })
+
+  test('is not for pages of other origins', async () => {
+    expect(await originsOf(`http://127.0.0.1:${prometheus}/api/v1/query?query=up`)).toBeNull()
   })
 
   test('finds the certificate good, as a client sees it', async () => {
@@ -466,6 +480,10 @@ describeCompose('the profile logs', () => {
           const { data } = JSON.parse(await askLogs('stats_query_range', { query, ...range }))
           return data.result.length > 0
         })
+  })
+
+  test('is not for pages of other origins', async () => {
+    expect(await originsOf(`http://127.0.0.1:${logs}/select/logsql/query?query=*`)).toBeNull()
   })
 
   test('is shut as well, and its collector reaches nothing but the store', async () => {
@@ -560,14 +578,16 @@ describeCompose('under load', () => {
     expect(await failuresOf(load)).toEqual([])
   })
 
-  test('all replicas are replaced without one failure', async () => {
+  test('all replicas are replaced without one failure, one that was stopped as well', async () => {
     const before = (await replicas()).map(({ id }) => id)
     const load = loadOfMe()
+    await docker('stop', '--time', '20', before[1] ?? '')
     const steps: string[] = []
     await rollOut(compose, consoleUrl, (line) => steps.push(line))
     await allUp(3)
     expect(await failuresOf(load)).toEqual([])
-    expect(steps).toHaveLength(6)
+    // Two for each that ran.
+    expect(steps).toHaveLength(5)
     const after = (await replicas()).map(({ id }) => id)
     expect(after).toHaveLength(3)
     expect(after.filter((id) => before.includes(id))).toEqual([])
@@ -620,6 +640,13 @@ describeCompose('the profile backup', () => {
     )
   }
 
+  /** What the alert asks. */
+  async function isOverdue(): Promise<boolean> {
+    const rules = readFileSync(join(ROOT, 'monitoring/prometheus/rules/alerts.yml'), 'utf8')
+    const [, expr = ''] = /alert: BackupOverdue\n +expr: (.+)\n/.exec(rules) ?? []
+    return (await values('job', expr)).length > 0
+  }
+
   /** Resolves when it has made a backup, or has failed to. */
   async function rests(id: string, seconds: number): Promise<void> {
     await until('it rests', async () => (await docker('top', id)).includes(`sleep ${seconds}`))
@@ -632,6 +659,7 @@ describeCompose('the profile backup', () => {
     await rests(name.trim(), 600)
     expect(await backups()).toEqual(['old.backup'])
     expect(await isHealthy(name.trim())).toBe(false)
+    await until('Prometheus knows of it', async () => await isOverdue())
     await docker('rm', '--force', name.trim())
 
     await compose.run('--profile', 'backup', 'up', '-d', '--no-deps', 'backup')
@@ -639,6 +667,8 @@ describeCompose('the profile backup', () => {
     await rests(service?.id ?? '', 86_400)
     expect(await backups()).toEqual([expect.stringMatching(/^\d{8}T\d{6}Z\.backup$/)])
     expect(await isHealthy(service?.id ?? '')).toBe(true)
+    await until('Prometheus knows of it', async () => !(await isOverdue()))
+    expect(await values('job', 'munjigi_backup_last_success_timestamp_seconds')).toEqual(['node'])
     expectShut((await containersOfProject()).filter((one) => one.service === 'backup'))
   })
 
@@ -716,6 +746,7 @@ describe('the files', () => {
       {
         environment?: Record<string, string | null>
         command?: readonly string[]
+        mem_limit?: string
         user?: string
         volumes?: readonly unknown[]
       }
@@ -745,6 +776,13 @@ describe('the files', () => {
     expect(new RegExp(excluded).test(mountpoint)).toBe(!watched)
   })
 
+  test('of /proc only what every kernel has is mounted: Docker starts nothing without it', () => {
+    const mounted = [...text.matchAll(/^ +- \/proc\/([^:]+):/gm)].map(([, path]) => path)
+    expect(mounted).toEqual(
+      ['1/mountinfo', '1/net'].concat('diskstats', 'loadavg', 'meminfo', 'stat', 'vmstat'),
+    )
+  })
+
   test('every setting can be set from outside, or is fixed by the file or the image', () => {
     const passed = Object.keys(file.services['munjigi']?.environment ?? {})
     const ofImage = ['HOST', 'PORT', 'METRICS_HOST', 'METRICS_PORT'].map(
@@ -758,6 +796,19 @@ describe('the files', () => {
     expect(missing).toEqual([])
     const known = (name: string) => all.includes(name.replace(/_FILE$/, '')) || all.includes(name)
     expect(passed.filter((name) => !known(name))).toEqual([])
+  })
+
+  test('a replica has the memory for as many hashes as the page says', () => {
+    const page = readFileSync(join(ROOT, 'docs/edge.md'), 'utf8')
+    const row = page.split('\n').find((line) => line.includes('MUNJIGI_PASSWORD_HASH_MEMORY')) ?? ''
+    const number = (pattern: RegExp) => Number(pattern.exec(row)?.[1])
+    const [cores, each, rest] = [/than (\d+) cores/, /times (\d+) MiB/, /and (\d+) MiB/].map(number)
+    const [, memory] = /`MUNJIGI_PASSWORD_HASH_MEMORY` \| `(\d+)`/.exec(settingsTable()) ?? []
+    expect(each).toBe(Number(memory))
+    expect(row).toContain('MUNJIGI_PASSWORD_HASH_CONCURRENCY')
+    for (const name of ['munjigi', 'operator']) expect(file.services[name]?.mem_limit).toBe('1g')
+    const most = (1024 - (rest ?? 0)) / (each ?? 0)
+    expect([cores, Math.floor(most)]).toEqual([40, 40])
   })
 
   test('every port that can be chosen is told with its default', () => {
@@ -825,6 +876,22 @@ function expectShut(all: readonly Inspected[]): void {
     expect(HostConfig.Memory).toBeGreaterThan(0)
     expect(HostConfig.LogConfig.Config['max-size']).toBe('10m')
   }
+}
+
+/** Whether a line of figures is one of this series and service, and no zero where there cannot be one. */
+function isOf(series: string, service: string): (line: string) => boolean {
+  return (line) =>
+    line.startsWith(`${series}{`) &&
+    line.includes(`_service="${service}"`) &&
+    !(COUNTED.includes(series) && line.endsWith('} 0'))
+}
+
+/** Whose pages may read what is there, as it tells a browser; null if no others may. */
+async function originsOf(url: string): Promise<string | null> {
+  const answer = await fetch(url, { headers: { origin: 'https://elsewhere.example' } })
+  expect(answer.status).toBe(200)
+  await answer.text()
+  return answer.headers.get('access-control-allow-origin')
 }
 
 /** Prometheus' own API. */

@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dir, '..')
 export interface Compose {
   /** Runs `docker compose …` and resolves to what it prints. Throws with what it says when it fails. */
   run(...args: string[]): Promise<string>
-  /** The containers of a service that exist, oldest first. */
+  /** The containers of a service that exist, oldest first; without those of `docker compose run`. */
   containers(service: string): Promise<Container[]>
 }
 
@@ -83,16 +83,22 @@ export async function docker(...args: string[]): Promise<string> {
 
 /**
  * Replaces every replica: starts a new one, waits until the edge sends it requests, and lets an old one finish and end.
- * There are never fewer than before. Throws when a new one does not get ready; the old ones that are left stay.
+ * There are never fewer than before. Of one that was stopped there is a new one too. Throws when a new one does not get
+ * ready; the old ones that are left stay.
  */
 export async function rollOut(
   compose: Compose,
   consoleUrl: string,
   say: (line: string) => void,
 ): Promise<void> {
-  const old = (await compose.containers('munjigi')).filter(({ running }) => running)
-  for (const replica of old) {
-    const next = await startOneMore(compose, old.length + 1)
+  const all = await compose.containers('munjigi')
+  const stopped = all.filter((replica) => !replica.running)
+  const old = all.filter((replica) => replica.running)
+  // Compose would start these again rather than make new ones.
+  for (const { id } of stopped) await docker('rm', id)
+  let running = old.length
+  for (const replica of [...stopped, ...old]) {
+    const next = await startOneMore(compose, running + 1)
     try {
       await ready(next, consoleUrl)
     } catch (error) {
@@ -100,9 +106,8 @@ export async function rollOut(
       throw error
     }
     say(`${next.name} gets requests`)
-    await docker('stop', '--time', String(replica.graceSeconds), replica.id)
-    await docker('rm', replica.id)
-    say(`${replica.name} has ended`)
+    if (replica.running) await end(replica, say)
+    else running += 1
   }
 }
 
@@ -116,6 +121,15 @@ async function startOneMore(compose: Compose, count: number): Promise<Container>
   const next = (await compose.containers('munjigi')).find(({ id }) => !before.has(id))
   if (!next) throw new Error('Compose started no new replica')
   return next
+}
+
+async function end(
+  { id, name, graceSeconds }: Container,
+  say: (line: string) => void,
+): Promise<void> {
+  await docker('stop', '--time', String(graceSeconds), id)
+  await docker('rm', id)
+  say(`${name} has ended`)
 }
 
 /** Resolves when the edge sends it requests. Throws with its last lines when it cannot start. */
@@ -149,7 +163,10 @@ interface Inspected {
   readonly Created: string
   readonly State: { readonly Pid: number; readonly Running: boolean }
   readonly RestartCount: number
-  readonly Config: { readonly Env?: readonly string[] }
+  readonly Config: {
+    readonly Env?: readonly string[]
+    readonly Labels: Readonly<Record<string, string>>
+  }
   readonly NetworkSettings: {
     readonly Networks: Readonly<Record<string, { readonly IPAddress: string }>>
   }
@@ -158,6 +175,7 @@ interface Inspected {
 async function inspect(ids: readonly string[]): Promise<Container[]> {
   const all = JSON.parse(await docker('inspect', ...ids)) as Inspected[]
   return all
+    .filter(({ Config }) => Config.Labels['com.docker.compose.oneoff'] !== 'True')
     .sort((one, other) => one.Created.localeCompare(other.Created))
     .map(({ Id, Name, State, RestartCount, Config, NetworkSettings }) => ({
       id: Id,

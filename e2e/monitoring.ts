@@ -103,6 +103,8 @@ export async function startMonitoring(
       PROGRAMS.prometheus,
       `--config.file=${join(folder, 'prometheus.yml')}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
+      // As in docker-compose.yml.
+      '--web.cors.origin=',
       listen(port),
     ],
   ] as const

@@ -27,6 +27,11 @@ interface Stats {
   }
 }
 
+/** As Docker describes one container. */
+interface Described {
+  readonly State: { readonly StartedAt: string }
+}
+
 /** A series' name, its further labels, its value. */
 type Sample = readonly [name: string, labels: Readonly<Record<string, string>>, value: number]
 
@@ -48,9 +53,11 @@ async function scrape(): Promise<string> {
 
 /** None of one that ends meanwhile: a zero would look like a counter that begins anew. */
 async function linesOf({ Id, Names, Image, Labels }: Container): Promise<string[]> {
-  const path = `/containers/${Id}/stats?stream=false&one-shot=true`
-  const stats = await ask<Stats>(path).catch(() => null)
-  if (!stats?.cpu_stats?.cpu_usage?.total_usage) return []
+  const [stats, described] = await Promise.all([
+    ask<Stats>(`/containers/${Id}/stats?stream=false&one-shot=true`),
+    ask<Described>(`/containers/${Id}/json`),
+  ]).catch(() => [])
+  if (!described || !stats?.cpu_stats?.cpu_usage?.total_usage) return []
   const common = {
     id: `/docker/${Id}`,
     image: Image,
@@ -58,7 +65,9 @@ async function linesOf({ Id, Names, Image, Labels }: Container): Promise<string[
     container_label_com_docker_compose_project: Labels['com.docker.compose.project'] ?? '',
     container_label_com_docker_compose_service: Labels['com.docker.compose.service'] ?? '',
   }
-  return [...samplesOf(stats)].map(
+  const started = Date.parse(described.State.StartedAt) / 1000
+  const samples: Sample[] = [['container_start_time_seconds', {}, started], ...samplesOf(stats)]
+  return samples.map(
     ([name, labels, value]) => `${name}{${labelText({ ...common, ...labels })}} ${value}`,
   )
 }

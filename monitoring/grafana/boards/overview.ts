@@ -12,10 +12,15 @@ export const OVERVIEW: Board = {
       kind: 'number',
       title: 'Replicas',
       description:
-        'Replicas that answer Prometheus. Fewer than there should be: runbook ReplicaMissing.',
-      unit: 'short',
-      limit: { at: 3, bad: 'below' },
-      queries: [{ expr: 'munjigi:replicas_up:count', legend: 'answering' }],
+        'Share of the expected replicas that answer Prometheus. Under 100 %: runbook ReplicaMissing.',
+      unit: 'percentunit',
+      limit: { at: 1, bad: 'below' },
+      queries: [
+        {
+          expr: 'munjigi:replicas_up:count / munjigi:replicas_expected:count',
+          legend: 'answering',
+        },
+      ],
     },
     {
       kind: 'number',
