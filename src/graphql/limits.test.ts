@@ -48,6 +48,21 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
       `mutation { ${login()} signup(email: "a@b.kr", password: "12345678") { __typename } }`,
     ],
     [
+      'two changes of the password',
+      'credentialFields',
+      `mutation { ${repeat(2, (i) => `a${i}: changePassword(currentPassword: "12345678", newPassword: "87654321") { expiresIn }`)} }`,
+    ],
+    [
+      'two deletions of oneself',
+      'credentialFields',
+      `mutation { ${repeat(2, (i) => `a${i}: deleteMe(password: "12345678") { sessions }`)} }`,
+    ],
+    [
+      'two refreshes',
+      'credentialFields',
+      `mutation { ${repeat(2, (i) => `a${i}: refresh(refreshToken: "x") { expiresIn }`)} }`,
+    ],
+    [
       'two logins in a fragment',
       'credentialFields',
       `mutation { ...A } fragment A on Mutation { ${login('a: ')} ${login('b: ')} }`,
