@@ -74,6 +74,14 @@ export function tellApart(
   }
 }
 
+/**
+ * How far the share of `tellApart` may be from 0.5 by chance, for so many times of each kind that are alike: three standard
+ * deviations. Of five each it says that nothing can be told.
+ */
+export function mostByChance(each: number): number {
+  return (3 * Math.sqrt((2 * each + 1) / 12)) / each
+}
+
 /** How many are smaller; with `ties` 1, also those that are equal. */
 function rank(sorted: readonly number[], value: number, ties: 0 | 1): number {
   let [low, high] = [0, sorted.length]

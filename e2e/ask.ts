@@ -16,36 +16,30 @@ export interface Answer {
 /** What goes along with an operation. */
 export interface Asking {
   readonly variables?: Readonly<Record<string, unknown>>
-  readonly token?: string
+  readonly token?: string | undefined
   readonly headers?: Readonly<Record<string, string>>
+  /** The certificate that is trusted, as PEM: of the edge, which made its own. */
+  readonly ca?: string
+  readonly signal?: AbortSignal
 }
 
 /** Sends an operation to the server at `url`, as a client that understands statuses. */
 export async function ask(url: string, query: string, asking: Asking = {}): Promise<Answer> {
-  const { variables, token, headers } = asking
-  return await post(url, JSON.stringify({ query, variables }), {
-    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    ...headers,
-  })
-}
-
-/** Sends a body, whatever it is. */
-export async function post(
-  url: string,
-  body: string,
-  headers: Readonly<Record<string, string>> = {},
-): Promise<Answer> {
+  const { variables, token, ca, signal } = asking
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
       accept: 'application/graphql-response+json',
-      ...headers,
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...asking.headers,
     },
-    body,
+    body: JSON.stringify({ query, variables }),
+    ...(ca === undefined ? {} : { tls: { ca } }),
+    ...(signal ? { signal } : {}),
   })
   const text = await response.text()
   const { data, errors = [] } = JSON.parse(text)
-  const { status } = response
-  return { status, headers: response.headers, text, data, errors, code: errors[0]?.extensions.code }
+  const { status, headers } = response
+  return { status, headers, text, data, errors, code: errors[0]?.extensions.code }
 }

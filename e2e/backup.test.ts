@@ -18,9 +18,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
+import { createMetrics } from '../src/observability/metrics.ts'
 import { systemClock } from '../src/platform/clock.ts'
 import { systemRandom } from '../src/platform/random.ts'
 import { backUp } from '../src/storage/backup.ts'
+import { openDatabase } from '../src/storage/database.ts'
+import { createTestLog } from '../src/testing/log.ts'
+import { users } from '../src/users/table.ts'
 import { ask } from './ask.ts'
 import { findSqld, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
@@ -261,30 +265,33 @@ describe('a checkpoint in the middle of a backup of a server', () => {
     'makes the backup let go and begin again, so that no writer is refused',
     async () => {
       await using sqld = await startSqld({ checkpointSeconds: 2 })
-      await munjigi(sqld.url, 'migrate').ended
-      const client = createClient({ url: sqld.url })
+      const database = await openDatabase({
+        url: sqld.url,
+        clock: systemClock,
+        random: systemRandom,
+        log: createTestLog().log,
+        metrics: createMetrics({ version: 'test', bun: Bun.version }),
+      })
+      const refused: unknown[] = []
       let lastWritten = performance.now()
       let beginnings = 0
       let finished = false
-      /** A writer as a replica is one: what is busy it tries again. */
+      /** As a replica writes: what is busy it tries again, for as long as a request may wait. */
       const writing = (async () => {
         for (let id = 0; !finished; id += 1) {
-          const user = [`usr_${id}`, `${id}@example.com`, `${id}@example.com`, 'no hash', id]
-          try {
-            await client.execute({
-              sql: 'INSERT INTO users VALUES (?, ?, ?, ?, ?, NULL)',
-              args: user,
-            })
-            lastWritten = performance.now()
-          } catch {
-            // Busy: the next one is another try.
+          const insert = {
+            sql: 'INSERT INTO users VALUES (?, ?, ?, ?, ?, NULL)',
+            args: [`usr_${id}`, `${id}@example.com`, `${id}@example.com`, 'no hash', id],
           }
+          await database
+            .write(({ $client }) => $client.execute(insert))
+            .then(() => (lastWritten = performance.now()))
+            .catch((error) => refused.push(error))
           await Bun.sleep(5)
         }
       })()
       await until('there are rows, and so something to checkpoint', async () => {
-        const { rows } = await client.execute('SELECT count(*) AS n FROM users')
-        return Number(rows[0]?.['n']) > 50
+        return (await database.read((db) => db.$count(users))) > 50
       })
       let parts = 0
       const manifest = await backUp({
@@ -302,13 +309,14 @@ describe('a checkpoint in the middle of a backup of a server', () => {
           async write() {
             parts += 1
             if (parts === 2)
-              await until('writers wait', () => performance.now() - lastWritten > 800)
+              await until('writers wait', () => performance.now() - lastWritten > 600)
           },
         },
       })
       finished = true
       await writing
-      client.close()
+      database.close()
+      expect(refused).toEqual([])
       expect(beginnings).toBe(2)
       expect(manifest.tables.find(({ name }) => name === 'users')?.rows).toBeGreaterThan(50)
     },

@@ -11,7 +11,15 @@ import { plot } from '../bench/plot.ts'
 import { toMarkdown } from '../bench/report.ts'
 import { parseRequests, writeRequests } from '../bench/requests.ts'
 import { settings } from '../bench/stage.ts'
-import { p99, quantile, ratios, slope, spread } from '../bench/statistics.ts'
+import {
+  mostByChance,
+  p99,
+  quantile,
+  ratios,
+  slope,
+  spread,
+  tellApart,
+} from '../bench/statistics.ts'
 import { readSettings } from '../src/config.ts'
 import { ask } from './ask.ts'
 import { startServer, TEST_SECRET } from './server.ts'
@@ -55,6 +63,29 @@ test('medians, percentiles and slopes are those of the figures', () => {
   ])
   expect(zigzag.slope).toBeCloseTo(0.2)
   expect(zigzag.error).toBeCloseTo(Math.sqrt(0.08))
+})
+
+test.each([
+  ['all longer', [4, 5, 6], [1, 2, 3], 1],
+  ['all shorter', [1, 2, 3], [4, 5, 6], 0],
+  ['the same', [1, 2, 3], [3, 1, 2], 0.5],
+  ['all one and the same', [7, 7], [7, 7, 7], 0.5],
+  ['longer in two pairs of four, and equal in two', [2, 2], [1, 2], 0.75],
+  ['longer in one pair of four', [1, 4], [3, 5], 0.25],
+])('times that are %s are told apart in that share of pairs', (_, known, unknown, auc) => {
+  expect(tellApart(known, unknown).auc).toBe(auc)
+})
+
+test('beside the share stands the tenth percentile of each', () => {
+  const hundred = Array.from({ length: 100 }, (_, i) => 100 - i)
+  const { known, unknown } = tellApart(hundred, [9])
+  expect([known, unknown]).toEqual([11, 9])
+})
+
+test('the fewer times there are, the further apart chance may put them, until nothing can be told', () => {
+  expect(mostByChance(1_000)).toBeCloseTo(0.0387, 4)
+  expect(mostByChance(200)).toBeCloseTo(0.0867, 4)
+  expect(mostByChance(5)).toBeGreaterThan(0.5)
 })
 
 test('ratios are taken within each round', () => {

@@ -7,6 +7,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
+import type { Answer } from './ask.ts'
+import { ask as askServer } from './ask.ts'
 import type { Sqld } from './database.ts'
 import { lockFile, startSqld } from './database.ts'
 import { createLedger, keepSigningUp } from './ledger.ts'
@@ -29,32 +31,10 @@ const folder = mkdtempSync(join(tmpdir(), 'munjigi-faults-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const hasStack = await canRunStack()
 
-interface Answer {
-  readonly status: number
-  readonly retryAfter: string | null
-  // biome-ignore lint/suspicious/noExplicitAny: a test names the path it expects
-  readonly data: any
-  readonly code: unknown
-}
-
 /** One operation through the edge, by a client that gives up after what is promised. */
-async function ask(stack: Stack, query: string, variables = {}, token?: string): Promise<Answer> {
-  const response = await fetch(`${stack.url}/graphql`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      accept: 'application/graphql-response+json',
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    },
-    body: JSON.stringify({ query, variables }),
-    tls: { ca: stack.ca.text },
-    signal: AbortSignal.timeout(IN_TIME_MS),
-  })
-  const { data, errors } = (await response.json()) as Pick<Answer, 'data'> & {
-    errors?: { extensions: { code: unknown } }[]
-  }
-  const retryAfter = response.headers.get('retry-after')
-  return { status: response.status, retryAfter, data, code: errors?.[0]?.extensions.code }
+function ask({ url, ca }: Stack, query: string, variables = {}, token?: string): Promise<Answer> {
+  const signal = AbortSignal.timeout(IN_TIME_MS)
+  return askServer(url, query, { variables, token, ca: ca.text, signal })
 }
 
 async function readiness(stack: Stack): Promise<unknown[]> {
@@ -91,8 +71,8 @@ async function expectHonesty(stack: Stack, token: string): Promise<void> {
   ])
   expect(mes.map(({ data }) => data?.me?.email)).toEqual(mes.map(() => KIM.email))
   expect(keys.status).toBe(200)
-  const refusals = [...logins, ...signups].map(({ status, code, retryAfter }) => [
-    ...[status, code, Number(retryAfter) > 0],
+  const refusals = [...logins, ...signups].map(({ status, code, headers }) => [
+    ...[status, code, Number(headers.get('retry-after')) > 0],
   ])
   // Twelve at once on a busy machine may also find the line for hashing full, which says the same.
   const kinds = new Set(refusals.map((refusal) => JSON.stringify(refusal)))

@@ -222,7 +222,7 @@ describeStack('what is not public', () => {
 })
 
 describeStack('patience', () => {
-  test('a thousand connections that dawdle cost a good client nothing', async () => {
+  test('a thousand connections that dawdle are borne, and a good client is answered every time', async () => {
     const slow = await Promise.all(Array.from({ length: 1_000 }, () => connect(target)))
     const [head = ''] = graphqlRequest(QUERY).split('\r\n\r\n')
     for (const [index, connection] of slow.entries())
@@ -278,16 +278,13 @@ describeStack('a flood from one address', () => {
     await using shipped = await startStack({ replicas: 1 })
     const from = { port: shipped.ports.https, ca: shipped.ca.text }
     const flooding = flood(from, 1_500)
-    const statuses: number[] = []
-    if (LOOPBACK.includes('::1')) {
-      const neighbour = await connect({ ...from, host: '::1' })
-      for (let sent = 0; sent < 50; sent += 1)
-        statuses.push((await neighbour.send(graphqlRequest(QUERY))).status)
-      neighbour.close()
-    }
+    const elsewhere = LOOPBACK.includes('::1') ? { host: '::1' } : { from: '127.0.0.2' }
+    const neighbour = await connect({ ...from, ...elsewhere })
+    for (let sent = 0; sent < 50; sent += 1)
+      expect((await neighbour.send(graphqlRequest(QUERY))).status).toBe(200)
+    neighbour.close()
     const answers = await flooding
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]))
-    expect(statuses.filter((status) => status !== 200)).toEqual([])
     const refused = answers.find(({ status }) => status === 429)
     expect(refused?.headers['retry-after']).toBe('1')
     expect(refused?.headers['content-type']).toStartWith('application/graphql-response+json')

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ask } from './ask.ts'
 import type { Ended } from './program.ts'
 import { startProgram } from './program.ts'
 import type { Server } from './server.ts'
@@ -51,16 +52,8 @@ async function runImport(lines: readonly string[], ...options: string[]): Promis
 }
 
 async function login(email: string, password: string): Promise<string> {
-  const response = await fetch(`${server.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query: LOGIN, variables: { email, password } }),
-  })
-  const { data, errors } = (await response.json()) as {
-    data: { login: { __typename: string } } | null
-    errors?: Array<{ extensions: { code: string } }>
-  }
-  return data?.login.__typename ?? String(errors?.[0]?.extensions.code)
+  const { data, code } = await ask(server.url, LOGIN, { variables: { email, password } })
+  return data?.login.__typename ?? String(code)
 }
 
 function hashOf(email: string): string {

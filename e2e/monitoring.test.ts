@@ -7,6 +7,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DATASOURCES } from '../monitoring/grafana/board.ts'
 import { BOARDS, fileOf, print } from '../monitoring/grafana/render.ts'
+import type { Answer } from './ask.ts'
+import { ask } from './ask.ts'
 import type { Monitoring } from './monitoring.ts'
 import { hasAllPrograms, startMonitoring } from './monitoring.ts'
 import { requires } from './requirement.ts'
@@ -209,6 +211,8 @@ describe.skipIf(!canRun || !canStack)('live', () => {
       env: {
         MUNJIGI_REFRESH_GRACE: '0s',
         MUNJIGI_DRAIN_SECONDS: '0',
+        // All come from one address.
+        MUNJIGI_THROTTLE_SIGNUP_ATTEMPTS: '0',
         // Nobody listens there.
         MUNJIGI_PASSWORD_BREACH_URL: 'http://127.0.0.1:1/range',
       },
@@ -237,7 +241,7 @@ describe.skipIf(!canRun || !canStack)('live', () => {
       .flatMap((panel) => panel.queries.map((query) => ({ title: panel.title, ...query })))
       .filter(({ expr }) => !EMPTY.some((series) => expr.includes(series)))
     const empty: string[] = []
-    using _ = goingOn(stack)
+    await using _ = goingOn(stack)
     for (const { title, expr, legend } of queries) {
       const labels = [...legend.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name ?? '')
       await until(title, async () => {
@@ -389,16 +393,19 @@ describe.skipIf(!canRun || !canStack)('live', () => {
   })
 })
 
-/** The same traffic again and again, until disposed of. */
-function goingOn(stack: Stack): Disposable {
+/** The same traffic again and again, until disposed of: that waits for its last round, and throws what went wrong. */
+function goingOn(stack: Stack): AsyncDisposable {
   let over = false
   const loop = async () => {
     for (let round = 1; !over; round += 1) await traffic(stack, `again${round}`)
   }
-  void loop()
+  const running = loop()
+  // Thrown below, where it is waited for.
+  running.catch(() => {})
   return {
-    [Symbol.dispose]() {
+    async [Symbol.asyncDispose]() {
       over = true
+      await running
     },
   }
 }
@@ -406,10 +413,8 @@ function goingOn(stack: Stack): Disposable {
 /** What people and attackers do, in a few seconds. */
 async function traffic(stack: Stack, name = 'kim'): Promise<void> {
   const tokens = async (query: string, variables: object) => {
-    const { data } = (await send(stack, query, variables)) as {
-      data: { signup?: { tokens: Tokens }; login?: { tokens: Tokens }; refresh?: Tokens }
-    }
-    return data.signup?.tokens ?? data.login?.tokens ?? data.refresh
+    const { data } = await send(stack, query, variables)
+    return (data?.signup?.tokens ?? data?.login?.tokens ?? data?.refresh) as Tokens | undefined
   }
   for (let round = 0; round < 4; round += 1) {
     const who = { e: `${name}${round}@example.com`, p: PASSWORD }
@@ -418,7 +423,7 @@ async function traffic(stack: Stack, name = 'kim'): Promise<void> {
     await send(stack, LOGIN, { ...who, p: 'not the password of kim' })
     await tokens(REFRESH, { t: first?.refreshToken })
     await send(stack, '{nonsense}', {})
-    await tokens(REFRESH, { t: first?.refreshToken }).catch(() => undefined)
+    await tokens(REFRESH, { t: first?.refreshToken })
     await each(8, 8, () => send(stack, '{__typename}', {}))
   }
 }
@@ -428,14 +433,8 @@ interface Tokens {
   readonly refreshToken: string
 }
 
-async function send(stack: Stack, query: string, variables: object): Promise<unknown> {
-  const answer = await fetch(`${stack.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query, variables }),
-    tls: { ca: stack.ca.text },
-  })
-  return await answer.json()
+function send({ url, ca }: Stack, query: string, variables = {}): Promise<Answer> {
+  return ask(url, query, { variables, ca: ca.text })
 }
 
 /** Past the edge, which refuses most of it: what a replica would count. */

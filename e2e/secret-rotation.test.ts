@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { createClient } from '@libsql/client'
 import { sealingKeysOf } from '../src/keys/keys.ts'
 import { seal, unseal } from '../src/keys/seal.ts'
+import { ask } from './ask.ts'
 import { startProgram } from './program.ts'
 import type { Server } from './server.ts'
 import { startServer, UNTHROTTLED } from './server.ts'
@@ -79,26 +80,10 @@ function serve({ file, database }: Place): Promise<Server> {
   return startServer({ mode: 'serve', database, env })
 }
 
-async function ask(replica: Server | undefined, query: string, token?: string) {
-  const response = await fetch(`${replica?.url}/graphql`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      ...(token ? { authorization: `Bearer ${token}` } : {}),
-    },
-    body: JSON.stringify({ query }),
-  })
-  return (await response.json()) as {
-    // biome-ignore lint/suspicious/noExplicitAny: a test names the path it expects
-    data: any
-    errors?: Array<{ extensions: { code: string } }>
-  }
-}
-
 async function signup(replica: Server | undefined, email: string): Promise<Tokens> {
   const input = `email: "${email}", password: "correct horse battery staple"`
-  return (await ask(replica, `mutation { signup(${input}) { tokens ${TOKENS} } }`)).data.signup
-    .tokens
+  return (await ask(`${replica?.url}`, `mutation { signup(${input}) { tokens ${TOKENS} } }`)).data
+    .signup.tokens
 }
 
 /** The next tokens, or the code of the refusal. */
@@ -106,11 +91,11 @@ async function refresh(
   replica: Server | undefined,
   { refreshToken }: Tokens,
 ): Promise<Tokens | string> {
-  const { data, errors } = await ask(
-    replica,
+  const { data, code } = await ask(
+    `${replica?.url}`,
     `mutation { refresh(refreshToken: "${refreshToken}") ${TOKENS} }`,
   )
-  return errors?.[0]?.extensions.code ?? data.refresh
+  return typeof code === 'string' ? code : data.refresh
 }
 
 describe('three replicas', () => {
@@ -145,8 +130,10 @@ describe('three replicas', () => {
           continue
         }
         pair.tokens = next
-        const { errors } = await ask(replicas[other], '{ me { id } }', next.accessToken)
-        if (errors) refused.push(`me at ${other}: ${errors[0]?.extensions.code}`)
+        const { code } = await ask(`${replicas[other]?.url}`, '{ me { id } }', {
+          token: next.accessToken,
+        })
+        if (code) refused.push(`me at ${other}: ${code}`)
       }
     }
     return refused

@@ -119,10 +119,8 @@ test('clients that disconnect while they wait leave the queue, and nothing is ha
   const waiting = () => metric(server, 'munjigi_password_hash_waiting')
   const clients = Array.from({ length: 12 }, () => new AbortController())
   const answers = clients.map(({ signal }, i) =>
-    fetch(`${server.url}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ query: LOGIN, variables: { ...NOBODY, email: `n${i}@example.com` } }),
+    ask(server.url, LOGIN, {
+      variables: { ...NOBODY, email: `n${i}@example.com` },
       signal,
     }).catch(() => null),
   )

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { calculateJwkThumbprint, createRemoteJWKSet, jwtVerify } from 'jose'
+import { ask as askMunjigi } from './ask.ts'
 import { ENVOY_VERSION, envoyBinary, startEnvoy } from './envoy.ts'
 import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
@@ -290,14 +291,7 @@ for (const example of examples)
 async function signUp(server: Server, email: string): Promise<string> {
   const query =
     'mutation ($email: String!) { signup(email: $email, password: "correct horse battery staple") { tokens { accessToken } } }'
-  const response = await fetch(`${server.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query, variables: { email } }),
-  })
-  const { data } = (await response.json()) as {
-    data: { signup: { tokens: { accessToken: string } } }
-  }
+  const { data } = await askMunjigi(server.url, query, { variables: { email } })
   return data.signup.tokens.accessToken
 }
 

@@ -2,8 +2,22 @@
 
 import { describe, expect, test } from 'bun:test'
 import { setImmediate } from 'node:timers/promises'
+import { createCore } from './app.ts'
+import type { Services } from './flows/services.ts'
+import { END_REASONS, SECURITY_EVENTS, THROTTLE_RULES } from './observability/events.ts'
+import type {
+  BreachCheckResult,
+  LoginResult,
+  OperationOutcome,
+  RefreshResult,
+  SignupResult,
+  StaleReadResult,
+  StatementKind,
+} from './observability/metrics.ts'
+import { createSchema } from './schema.ts'
 import type { TestApp } from './testing/app.ts'
-import { createTestApp, KIM, LOGIN, ME, SIGNUP } from './testing/app.ts'
+import { CHEAP_HASH, createTestApp, KIM, LOGIN, ME, SIGNUP } from './testing/app.ts'
+import { createTestLog } from './testing/log.ts'
 
 const CHANGE =
   'mutation($from: String!, $to: String!) { changePassword(currentPassword: $from, newPassword: $to) { accessToken } }'
@@ -107,6 +121,18 @@ describe('a login that fails tells a stranger nothing', () => {
     expect((await hashCount(app)) - before).toBe(hashes)
     const failed = app.events.filter((event) => event.type === 'login.failed')
     expect(failed.map((event) => event.reason as string)).toEqual(reason ? [reason] : [])
+  })
+
+  test.each([
+    ['whose user is known names the user', KIM.email, 'wrong horse battery', ['userId']],
+    ['of nobody has the digest', 'lee@example.com', KIM.password, ['emailDigest']],
+    ['that cannot be right has neither', 'lee', KIM.password, []],
+  ])('one %s, so that no log ties an e-mail to an id', async (_, email, password, names) => {
+    const app = await createTestApp()
+    await app.run(SIGNUP, KIM)
+    await app.run(LOGIN, { email, password })
+    const always = ['type', 'reason', 'clientAddress']
+    expect(Object.keys(app.events.at(-1) ?? {}).sort()).toEqual([...always, ...names].sort())
   })
 
   test('the log tells repeated attempts on one e-mail apart from others, without the e-mail', async () => {
@@ -276,25 +302,79 @@ describe('me', () => {
   })
 })
 
+test('a token that a signing key signed last works until it expires, though another has taken over', async () => {
+  const config = { jwksMaxAge: 1 }
+  const app = await createTestApp({ config })
+  const { log } = createTestLog()
+  const core = await createCore({ ...app, log, report: () => {}, hashingCost: CHEAP_HASH })
+  await core.keys.rotate()
+  app.clock.advance('1s')
+  const { accessToken } = (await app.run(SIGNUP, KIM)).data.signup.tokens
+  app.clock.advance('599s')
+  await core.keys.tend()
+  expect(accessToken).not.toContain(btoa(core.keys.current().kid))
+  const replica = await createTestApp({ config, database: app.database, clock: app.clock })
+  expect((await replica.run(ME, {}, accessToken)).data?.me.email).toBe(KIM.email)
+})
+
 describe('what operators see', () => {
+  /** As lists that the compiler holds against the types. */
+  const every = <Value extends string>(values: Record<Value, true>) => Object.keys(values)
+  const SIGNUPS = every<SignupResult>({
+    ...{ success: true, email_taken: true, invalid_input: true },
+    ...{ rate_limited: true, overloaded: true, left: true, error: true },
+  })
+  const LOGINS = every<LoginResult>({
+    ...{ success: true, already_logged_in: true, invalid_credentials: true },
+    ...{ rate_limited: true, overloaded: true, left: true, error: true },
+  })
+  const REFRESHES = every<RefreshResult>({
+    ...{ success: true, repeated: true, reused: true },
+    ...{ invalid: true, rate_limited: true, error: true },
+  })
+  const OUTCOMES = every<OperationOutcome>({ ok: true, refused: true, failed: true })
+  const BREACH_CHECKS = every<BreachCheckResult>({ clean: true, breached: true, failed: true })
+  const STALE_READS = every<StaleReadResult>({ answered: true, behind: true, away: true })
+  const KINDS = every<StatementKind>({ read: true, write: true })
+
+  /** Every field of Query and Mutation, as labels. */
+  function rootFields(): string[] {
+    const schema = createSchema({} as Services)
+    return Object.entries({
+      query: schema.getQueryType(),
+      mutation: schema.getMutationType(),
+    }).flatMap(([type, root]) =>
+      Object.keys(root?.getFields() ?? {}).map((field) => `type="${type}",field="${field}"`),
+    )
+  }
+
   test('every label value of our series is there from the start, at 0', async () => {
     const text = await (await createTestApp()).metrics.print()
+    const of = (series: string, label: string, values: readonly string[]) =>
+      values.map((value) => `${series}{${label}="${value}"} 0`)
     const expected = [
-      'munjigi_signups_total{result="email_taken"} 0',
-      'munjigi_logins_total{result="error"} 0',
-      'munjigi_security_events_total{event="login.failed"} 0',
-      'munjigi_graphql_operation_seconds_count{type="mutation",field="login",outcome="failed"} 0',
+      ...of('munjigi_signups_total', 'result', SIGNUPS),
+      ...of('munjigi_logins_total', 'result', LOGINS),
+      ...of('munjigi_refreshes_total', 'result', REFRESHES),
+      ...of('munjigi_sessions_ended_total', 'reason', END_REASONS),
+      ...of('munjigi_security_events_total', 'event', SECURITY_EVENTS),
+      ...of('munjigi_throttle_refused_total', 'rule', THROTTLE_RULES),
+      ...of('munjigi_password_breach_checks_total', 'result', BREACH_CHECKS),
+      ...of('munjigi_database_stale_reads_total', 'result', STALE_READS),
+      ...of('munjigi_database_retries_total', 'kind', KINDS),
       'munjigi_graphql_operation_seconds_bucket{le="1",type="query",field="me",outcome="ok"} 0',
       'munjigi_password_hash_seconds_count{engine="bun"} 0',
       'munjigi_password_hash_running{engine="bun"} 0',
       'munjigi_password_hash_waiting{engine="bun"} 0',
       'munjigi_password_hash_refused_total{engine="bun"} 0',
-      'munjigi_throttle_refused_total{rule="known_address"} 0',
       'munjigi_thread_pool_delay_seconds_count 0',
-      'munjigi_database_retries_total{kind="write"} 0',
-      'munjigi_database_stale_reads_total{result="away"} 0',
       'munjigi_database_read_replica_age_seconds 0',
       'munjigi_signing_key_age_seconds 0',
+      ...rootFields().flatMap((field) =>
+        OUTCOMES.map(
+          (outcome) => `munjigi_graphql_operation_seconds_count{${field},outcome="${outcome}"} 0`,
+        ),
+      ),
     ]
     expect(expected.filter((series) => !text.includes(`${series}\n`))).toEqual([])
   })

@@ -88,6 +88,14 @@ test('each outside library comes in by its own door', () => {
   expect(broken).toEqual([])
 })
 
+test('no outside library comes in without a door', () => {
+  const unknown = imports().filter(
+    ({ name }) =>
+      !/^(?:\.|node:|bun(?::|$))/.test(name) && !DOORS.some(({ library }) => library.test(name)),
+  )
+  expect(unknown).toEqual([])
+})
+
 test('time, chance, the environment and the console each have one place', () => {
   const broken = [...sources].flatMap(([file, text]) =>
     EFFECTS.filter(

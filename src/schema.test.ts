@@ -37,6 +37,21 @@ test('every type, field, argument and value of an enum has a description', () =>
   expect(silent).toEqual([])
 })
 
+test('every mutation that takes a password, and refresh, counts as one that checks credentials', () => {
+  const mutations = Object.values(
+    createSchema({} as Services)
+      .getMutationType()
+      ?.getFields() ?? {},
+  )
+  const names = (fields: typeof mutations) => fields.map(({ name }) => name).sort()
+  const counted = mutations.filter(({ extensions }) => extensions['checksCredentials'] === true)
+  const checking = mutations.filter(
+    ({ name, args }) => name === 'refresh' || args.some((arg) => /password/i.test(arg.name)),
+  )
+  expect(names(checking)).toContain('deleteMe')
+  expect(names(counted)).toEqual(names(checking))
+})
+
 test('no field offers a hint or a secret question (ASVS 6.4.2)', async () => {
   expect(await read('src/schema.graphql')).not.toMatch(/\b(hint|question|passwordHash)\b/i)
 })

@@ -26,6 +26,14 @@ test('a user who has gone meanwhile is not found, and nothing is said to be done
   await expect(remove(core, user)).rejects.toMatchObject({ code })
 })
 
+test("an operator's choice for a user is held against their e-mail too", async () => {
+  const { core, user } = await setUp()
+  await expect(setPassword(core, user, KIM.email)).rejects.toMatchObject({
+    code: 'WEAK_PASSWORD',
+    details: { reason: 'context' },
+  })
+})
+
 test('a user is disabled since the first time', async () => {
   const { app, core, user } = await setUp()
   const since = new Date(app.clock.now())

@@ -11,11 +11,15 @@ const repeat = (count: number, text: (i: number) => string) =>
 /** Fragments that each contain the next one twice: n of them expand to 2^n. */
 const doubling = (count: number, type: string, leaf: string) =>
   `${repeat(count, (i) => `fragment F${i} on ${type} { ...F${i + 1} ...F${i + 1} }`)} fragment F${count} on ${type} { ${leaf} }`
+/** Of so many tokens, few of which are fields. */
+const ofTokens = (count: number) =>
+  `{ ...F0 } ${repeat(123, (i) => `fragment F${i} on Query { ...F${i + 1} }`)} fragment F123 on Query { ${'__typename '.repeat(count - 994)} }`
 
 describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
   test.each<[string, string, string]>([
     ['20,000 nested braces', 'tokens', '{a'.repeat(20_000)],
     ['20,000 nested lists', 'tokens', `{ login(email: ${'['.repeat(20_000)}`],
+    ['1,001 tokens', 'tokens', ofTokens(1_001)],
     ['5,000 times the same field', 'tokens', `{ ${'__typename '.repeat(5_000)} }`],
     ['900 times the same field below another', 'tokens', `{ me { ${'id '.repeat(900)} } }`],
     ['10,000 directives', 'tokens', `{ __typename ${'@a '.repeat(10_000)} }`],
@@ -46,6 +50,21 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
       'a signup and a login',
       'credentialFields',
       `mutation { ${login()} signup(email: "a@b.kr", password: "12345678") { __typename } }`,
+    ],
+    [
+      'two changes of the password',
+      'credentialFields',
+      `mutation { ${repeat(2, (i) => `a${i}: changePassword(currentPassword: "12345678", newPassword: "87654321") { expiresIn }`)} }`,
+    ],
+    [
+      'two deletions of oneself',
+      'credentialFields',
+      `mutation { ${repeat(2, (i) => `a${i}: deleteMe(password: "12345678") { sessions }`)} }`,
+    ],
+    [
+      'two refreshes',
+      'credentialFields',
+      `mutation { ${repeat(2, (i) => `a${i}: refresh(refreshToken: "x") { expiresIn }`)} }`,
     ],
     [
       'two logins in a fragment',
@@ -88,6 +107,7 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
 
 describe('within the limits', () => {
   test.each<[string, string]>([
+    ['1,000 tokens', ofTokens(1_000)],
     ['15 aliases', `{ ${repeat(15, (i) => `a${i}: __typename`)} }`],
     [
       'depth 2 through many fragments',
@@ -101,6 +121,11 @@ describe('within the limits', () => {
     const { errors } = await app.run(query)
     expect(errors).toBeUndefined()
   })
+})
+
+test('depth 8 is not too deep, though nothing of ours is that deep', async () => {
+  const { code } = await app.run(`{ ${'me { '.repeat(7)} id ${'} '.repeat(7)} }`)
+  expect(code).toBe('GRAPHQL_VALIDATION_FAILED')
 })
 
 describe('refused by GraphQL itself, one error for all', () => {

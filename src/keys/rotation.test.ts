@@ -157,6 +157,19 @@ describe('a key', () => {
     expect([first, next]).not.toContain(left[0]?.kid ?? '')
   })
 
+  test('is not dropped for one that has yet to sign: with no other, a new one signs at once', async () => {
+    const { app, open } = await setUp({ rotation: 0 })
+    const here = await open()
+    const first = here.current().kid
+    const next = (await here.rotate()) ?? ''
+    const { elapsed, now } = app.clock
+    const ahead = await open({ clock: { elapsed, now: () => now() + 600_000 } })
+    const third = (await ahead.rotate()) ?? ''
+    expect([await here.drop(next), await ahead.drop(first)]).toEqual([true, true])
+    expect(ahead.list().map(({ kid }) => kid)).toEqual([third, ahead.current().kid])
+    expect(stages(ahead)).toEqual(['published', 'signing'])
+  })
+
   test('that is dropped is gone also where nothing can be written while a new one is due', async () => {
     const { app, open } = await setUp()
     const keys = await open()
@@ -315,6 +328,17 @@ describe('a key that does not open beside one that does', () => {
     expect(await keys.drop('nobody-knows')).toBe(false)
     expect(keys.drop(kid)).rejects.toBeInstanceOf(WrongSecret)
     expect(keys.find(kid)).not.toBeNull()
+  })
+
+  test('leaves to a replica that runs the keys it had, if it is all that is left', async () => {
+    const setting = await setUp()
+    const { app, open } = setting
+    const keys = await open()
+    const { kid } = keys.current()
+    await app.database.write((db) => db.run('DELETE FROM signing_keys'))
+    const foreign = await plant(setting)
+    await keys.tend()
+    expect([keys.current().kid, keys.unreadable()]).toEqual([kid, [foreign]])
   })
 
   test('takes over from no key, however old it says to be', async () => {

@@ -7,6 +7,8 @@ import type { TestApp } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
 import { createTestClock } from '../testing/clock.ts'
 import { knownAddresses } from '../throttle/table.ts'
+import { createRefreshTokens } from './refresh-token.ts'
+import { toSessionId } from './session.ts'
 import { sessions } from './table.ts'
 
 const REFRESH =
@@ -127,6 +129,11 @@ describe('refresh', () => {
     expect((await refresh(app, data.refresh.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
+  test('is promised for no longer than the absolute limit, be it the shorter one', async () => {
+    const app = await createTestApp({ config: { sessionIdleTtl: 100, sessionMaxTtl: 50 } })
+    expect((await app.run(SIGNUP, KIM)).data.signup.tokens.refreshExpiresIn).toBe(50)
+  })
+
   test('after the idle limit is refused, one second before it is not', async () => {
     const [app, late] = [await createTestApp(), await createTestApp()]
     const [tokens, lateTokens] = [await signup(app), await signup(late)]
@@ -134,6 +141,29 @@ describe('refresh', () => {
     late.clock.advance('30d')
     expect((await refresh(app, tokens.refreshToken)).code).toBeUndefined()
     expect((await refresh(late, lateTokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
+  describe('of a token written by who has the secret of the server, but not that of the session,', () => {
+    /** In everything but its secret it is the first one of the session. */
+    const forged = ({ config, random }: TestApp) => {
+      const tokens = createRefreshTokens([config.secret], random)
+      return tokens.write(tokens.first(toSessionId('ses_1')))
+    }
+
+    test('is refused and ends nothing: the real one still works', async () => {
+      const app = await createTestApp()
+      const real = await signup(app)
+      expect((await refresh(app, forged(app))).code).toBe('INVALID_REFRESH_TOKEN')
+      expect(app.events.map(({ type }) => type)).toEqual(['user.signed_up'])
+      expect((await refresh(app, real.refreshToken)).code).toBeUndefined()
+    })
+
+    test('gives no successor within the grace either: it is taken for a reuse', async () => {
+      const app = await createTestApp()
+      await refreshed(app, (await signup(app)).refreshToken)
+      expect((await refresh(app, forged(app))).code).toBe('INVALID_REFRESH_TOKEN')
+      expect(reasons(app)).toEqual(['reuse'])
+    })
   })
 
   test.each(['', 'garbage', 'mjr_ses_1.0.x.y', 'x'.repeat(90_000)])(
@@ -179,6 +209,21 @@ describe('logout', () => {
     expect((await refresh(app, next.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
     for (const t of [tokens.refreshToken, 'garbage', ''])
       expect((await app.run(LOGOUT, { t })).data.logout.sessions).toBe(0)
+  })
+  test('of one after the other: none works again while its token is young', async () => {
+    const app = await createTestApp()
+    app.clock.advance('10m')
+    const tokens = [
+      await signup(app, 'kim@example.com'),
+      await signup(app, 'lee@example.com'),
+      await signup(app, 'park@example.com'),
+    ]
+    for (const { accessToken } of tokens) {
+      expect((await app.run(LOGOUT, {}, accessToken)).data.logout.sessions).toBe(1)
+      app.clock.advance('2m')
+    }
+    for (const { accessToken } of tokens)
+      expect((await app.run(ME, {}, accessToken)).code).toBe('UNAUTHENTICATED')
   })
   test('ends no session that has expired', async () => {
     const app = await createTestApp()
@@ -240,6 +285,13 @@ describe('sessions', () => {
         current: true,
       },
     ])
+  })
+  test('name their client in two hundred characters at most', async () => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': 'x'.repeat(201) })
+    const { data } = await app.run('{ sessions { client } }', {}, accessToken)
+    expect(data.sessions).toEqual([{ client: 'x'.repeat(200) }, { client: '' }])
   })
   test('are ended one by one, only by their user', async () => {
     const app = await createTestApp()
@@ -436,7 +488,10 @@ describe('changePassword', () => {
     // Some were too many for the throttle, which this replica remembers for a second.
     app.clock.advance('1s')
     expect(await login(app, `${NEW_PASSWORD} ${winners[0]}`)).toBeTruthy()
-    expect(await works(app, answers[winners[0] ?? 0]?.data.changePassword)).toBe(true)
+    const { changePassword } = answers[winners[0] ?? 0]?.data ?? {}
+    expect(await works(app, changePassword)).toBe(true)
+    expect(await works(await replicaOf(app), changePassword)).toBe(true)
+    expect((await refresh(app, changePassword.refreshToken)).code).toBeUndefined()
   })
 })
 
@@ -522,22 +577,27 @@ describe('what changes users and sessions together', () => {
   test.each([
     ['changes no password', CHANGED, CHANGE, { a: KIM.password, b: NEW_PASSWORD }],
     ['deletes nothing', DELETED, DELETE, { p: KIM.password }],
-  ])('a user who is disabled after the password was checked %s', async (_, at, text, input) => {
-    const app = await createTestApp()
-    const mine = await signup(app)
-    const database: Database = {
-      ...app.database,
-      async commit(statements) {
-        if (statements.some(({ sql }) => at.test(sql)))
-          await app.database.write((db) => db.run('UPDATE users SET disabled_at = 1'))
-        return await app.database.commit(statements)
-      },
-    }
-    const replica = await createTestApp({ database, clock: app.clock })
-    expect((await replica.run(text, input, mine.accessToken)).code).toBe('INVALID_CREDENTIALS')
-    await app.database.write((db) => db.run('UPDATE users SET disabled_at = NULL'))
-    expect(await login(app)).toBeTruthy()
-  })
+  ])(
+    'a user who is disabled after the password was checked %s, and ends no session',
+    async (_, at, text, input) => {
+      const app = await createTestApp()
+      const mine = await signup(app)
+      const database: Database = {
+        ...app.database,
+        async commit(statements) {
+          if (statements.some(({ sql }) => at.test(sql)))
+            await app.database.write((db) => db.run('UPDATE users SET disabled_at = 1'))
+          return await app.database.commit(statements)
+        },
+      }
+      const replica = await createTestApp({ database, clock: app.clock })
+      expect((await replica.run(text, input, mine.accessToken)).code).toBe('INVALID_CREDENTIALS')
+      await app.database.write((db) => db.run('UPDATE users SET disabled_at = NULL'))
+      expect(await login(app)).toBeTruthy()
+      expect(await works(await replicaOf(app), mine)).toBe(true)
+      expect((await refresh(app, mine.refreshToken)).code).toBeUndefined()
+    },
+  )
 })
 
 test.each([
@@ -616,23 +676,6 @@ describe('whatever runs beside it, no refresh works afterwards', () => {
   })
 })
 
-describe('a login that was checked against a password', () => {
-  test('opens no session once the password was changed', async () => {
-    const app = await createTestApp({ config: { throttleUserAttempts: 0 } })
-    const mine = await signup(app)
-    const [change, ...logins] = await Promise.all([
-      app.run(CHANGE, { a: KIM.password, b: NEW_PASSWORD }, mine.accessToken),
-      ...Array.from({ length: 30 }, () => app.run(LOGIN, KIM)),
-    ])
-    expect(change?.code).toBeUndefined()
-    const opened = logins.flatMap(({ data }) =>
-      data?.login?.tokens ? [data.login.tokens as Tokens] : [],
-    )
-    for (const tokens of opened)
-      expect((await refresh(app, tokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
-  })
-})
-
 describe('another replica', () => {
   test('refuses the access token of an ended session as soon as it has looked', async () => {
     const app = await createTestApp()
@@ -687,6 +730,7 @@ test('what nobody needs any more is swept: sessions that expired, and word of en
         ),
       )
     )[0]
+  app.clock.advance('47h')
   await app.sweep()
   expect(await rows()).toEqual({ s: 1, e: 1 })
   app.clock.advance('31d')
