@@ -3,11 +3,14 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -252,6 +255,47 @@ describe.skipIf(!hasTools)('certs.sh', () => {
     )
   })
 
+  test.each([
+    ['by its folder', 'v-2026-12'],
+    ['where it was copied over one of ours', undefined],
+  ])("leaves a certificate of one's own alone, known %s", (name, folderName) => {
+    const at = certificates(name)
+    const live = join(at.certs, 'live')
+    const own = folderName ? join(at.certs, folderName) : realpathSync(live)
+    const subject = ['-subj', '/CN=auth.example.com', '-keyout', join(own, 'tls.key')]
+    mkdirSync(own, { recursive: true })
+    const made = ['-x509', '-newkey', 'rsa:2048', '-nodes', ...subject]
+    openssl('req', ...made, '-out', join(own, 'tls.crt'))
+    if (folderName) rmSync(live)
+    if (folderName) symlinkSync(folderName, live)
+    const serial = serialIn(at.certs)
+    // What `docker compose up` does each time, and what somebody does who wants it renewed.
+    for (const more of [{}, { FORCE: '1' }, { EDGE_HOST: 'auth.example.com' }])
+      expect(said(at, more)).toStartWith('the certificate is not ours, left alone: notAfter=')
+    expect(serialIn(at.certs)).toBe(serial)
+    expect(realpathSync(live)).toBe(realpathSync(own))
+  })
+
+  test('deletes no folder but its own', () => {
+    const at = certificates('tidy')
+    for (const other of ['v-2026-12', 'v-20261201T000000Z-old', 'auth.example.com'])
+      mkdirSync(join(at.certs, other))
+    for (let round = 0; round < 3; round += 1) certificates('tidy', { FORCE: '1' })
+    const left = readdirSync(at.certs).filter((name) => name !== 'live')
+    expect(left).toContainValues(['v-2026-12', 'v-20261201T000000Z-old', 'auth.example.com'])
+    expect(left).toHaveLength(3 + 2)
+  })
+
+  test("makes a certificate again once the link to one's own is gone", () => {
+    const at = certificates('back')
+    mkdirSync(join(at.certs, 'own'))
+    rmSync(join(at.certs, 'live'))
+    symlinkSync('own', join(at.certs, 'live'))
+    // Nothing is in it: the edge would have none at all.
+    expect(said(at)).toStartWith('made a certificate')
+    expect(existsSync(join(at.certs, 'own'))).toBe(true)
+  })
+
   test('started five times at once leaves one whole pair', async () => {
     const at = paths('race')
     const runs = Array.from({ length: 5 }, () =>
@@ -284,11 +328,17 @@ function environment(at: { certs: string; ca: string }, more = {}) {
 /** Runs certs.sh with folders of this name, and says where they are. */
 function certificates(name: string, more: Record<string, string> = {}) {
   const at = paths(name)
-  const { exitCode, stderr } = Bun.spawnSync(['sh', join(ROOT, 'envoy', 'certs.sh')], {
+  said(at, more)
+  return at
+}
+
+/** What certs.sh prints. Throws where it fails. */
+function said(at: { certs: string; ca: string }, more: Record<string, string> = {}): string {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(['sh', join(ROOT, 'envoy', 'certs.sh')], {
     env: environment(at, more),
   })
   if (exitCode !== 0) throw new Error(stderr.toString())
-  return at
+  return stdout.toString()
 }
 
 function serialIn(certs: string): string {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the edge's certificate with openssl: a CA of its own and a leaf it signs, or a new leaf when the old one runs out,
 # has other names, or FORCE is set. Otherwise it does nothing. The pair is put in place by one rename of the link `live`,
-# so that Envoy, which watches for that, never sees a key without its certificate. Needs no root.
+# so that Envoy, which watches for that, never sees a key without its certificate. Needs no root. A certificate of another
+# CA is left alone, whatever is set: Compose runs this at every `up`.
 #
 # CERTS (/certs) and CA (/ca): where they are kept; the edge needs the first only.   EDGE_HOST: your names, by commas.
 # LEAF_DAYS (90)   RENEW_DAYS (30): renewed this long before the end.   CERT_OWNER: uid:gid that Envoy runs as, if not you.
@@ -13,6 +14,7 @@ LEAF_DAYS=${LEAF_DAYS:-90}
 RENEW_DAYS=${RENEW_DAYS:-30}
 names=$(echo $(printf %s "${EDGE_HOST:-}" | tr ',' ' ') localhost envoy)
 live=$CERTS/live
+authority='Munjigi local CA'
 
 # Two at once (two machines, one volume) would mix their files: the first to make this folder works, the other waits.
 mkdir -p "$CERTS" "$CA"
@@ -47,7 +49,7 @@ make_ca() {
   constraints=critical
   for name in $names; do constraints="$constraints,permitted;DNS:$name"; done
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -sha256 -nodes -days 3650 \
-    -subj '/O=Munjigi/CN=Munjigi local CA' -keyout "$work/ca.key" -out "$work/ca.crt" \
+    -subj "/O=Munjigi/CN=$authority" -keyout "$work/ca.key" -out "$work/ca.crt" \
     -addext 'basicConstraints=critical,CA:TRUE,pathlen:0' -addext 'keyUsage=critical,keyCertSign,cRLSign' \
     -addext "nameConstraints=$constraints" 2>"$work/errors" || fail
   mv -f "$work/ca.key" "$CA/ca.key"
@@ -78,11 +80,29 @@ fail() {
   exit 1
 }
 
+# The folders that this script has made, newest first: others are not its to delete, whatever begins with v-.
+folders() {
+  ls -dt "$CERTS"/v-* 2>/dev/null | grep -E '/v-[0-9]{8}T[0-9]{6}Z-[0-9]+$'
+}
+
+# Ours is what our CA has signed, in a folder of ours: one's own may have been copied into that. Where there is no certificate
+# to read, nothing can be lost.
+is_ours() {
+  issuer=$(openssl x509 -in "$live/tls.crt" -noout -issuer 2>/dev/null) || return 0
+  case $issuer in *"$authority"*) ;; *) return 1 ;; esac
+  folders | grep -qxF "$CERTS/$(basename "$(readlink "$live")")"
+}
+
 publish() { # FOLDER
   ln -sf "$(basename "$1")" "$CERTS/.live"
   # Over a link to a folder, plain `mv` would move into that folder: -T says no with GNU, -h with BSD.
   mv -Tf "$CERTS/.live" "$live" 2>/dev/null || mv -fh "$CERTS/.live" "$live"
 }
+
+if ! is_ours; then
+  echo "the certificate is not ours, left alone: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"
+  exit 0
+fi
 
 if [ -z "${FORCE:-}" ] && valid_for "$live/tls.crt" "$RENEW_DAYS" && has_names "$live/tls.crt" &&
   openssl verify -CAfile "$CA/ca.crt" "$live/tls.crt" >/dev/null 2>&1; then
@@ -101,5 +121,5 @@ if ! openssl verify -CAfile "$CA/ca.crt" "$version/tls.crt" >/dev/null 2>&1; the
 fi
 publish "$version"
 # The one before stays for a moment: Envoy may just be reading it.
-for old in $(ls -dt "$CERTS"/v-* | tail -n +3); do rm -rf "$old"; done
+folders | tail -n +3 | while read -r old; do rm -rf "$old"; done
 echo "made a certificate for $names: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"
