@@ -1,6 +1,8 @@
 // What the edge refuses, and that it refuses it alone: no replica hears of it, and good clients do not notice.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import type { TLSSocket } from 'node:tls'
+import { connect as connectTls } from 'node:tls'
 import type { Answer, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, percentile, request } from '../envoy/load.ts'
 import { LOOPBACK } from './ports.ts'
@@ -256,7 +258,46 @@ describeStack('patience', () => {
   test('so is a head', async () => {
     expect((await slowHead)?.status).toBe(408)
   })
+
+  test('connections that are opened and left idle are ended before anybody else feels them', async () => {
+    // An eighth of the heap that is shipped, and some 40 KiB for each of 90 a second: full after ten seconds, if all stay.
+    const heapBytes = 48 * MIB
+    await using small = await startStack({ replicas: 1, heapBytes })
+    const to = { port: small.ports.https, ca: small.ca.text }
+    const crowd: TLSSocket[] = []
+    const began = performance.now()
+    const statuses: number[] = []
+    let pressure = 0
+    while (performance.now() - began < 12_000) {
+      const due = ((performance.now() - began) / 1_000) * 90
+      while (crowd.length < due) crowd.push(idleHttp2(to))
+      const good = await connect(to).catch(() => null)
+      const answer = await good?.send(request('GET', '/.well-known/jwks.json')).catch(() => null)
+      good?.close()
+      statuses.push(answer?.status ?? 0)
+      const text = await (await fetch(`${small.consoleUrl}/stats?filter=heap.pressure`)).text()
+      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      await Bun.sleep(50)
+    }
+    for (const socket of crowd) socket.destroy()
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect(crowd.length).toBeGreaterThan(1_000)
+    // It was felt, and the step that refuses requests was not reached.
+    expect(pressure).toBeGreaterThan(30)
+    expect(pressure).toBeLessThan(95)
+  })
 })
+
+/** Says that it speaks HTTP/2, and then nothing more (RFC 9113 §3.4: preface and an empty SETTINGS). */
+function idleHttp2({ port, ca }: Target): TLSSocket {
+  const socket = connectTls(
+    { port, host: '127.0.0.1', ca, servername: 'localhost', ALPNProtocols: ['h2'] },
+    () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1'),
+  )
+  socket.on('error', () => {})
+  socket.resume()
+  return socket
+}
 
 describeStack('a flood from one address', () => {
   /** Sends requests on ten connections, as fast as they are answered. */
