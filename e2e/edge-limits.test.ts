@@ -1,6 +1,7 @@
 // What the edge refuses, and that it refuses it alone: no replica hears of it, and good clients do not notice.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { connect as connectHttp2 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { connect as connectTls } from 'node:tls'
 import type { Answer, Target } from '../envoy/load.ts'
@@ -125,6 +126,28 @@ describeStack('size', () => {
       }
     })
     expect(reached).toBe(0)
+  })
+})
+
+describeStack('the access log', () => {
+  test('has a short line for a long request: nobody can push out what others did', async () => {
+    const agent = { 'user-agent': 'longwinded' }
+    const long = 'x'.repeat(11_000)
+    const requests = [
+      request('GET', `/${long}`, { headers: agent }),
+      request('GET', '/', { headers: agent, host: long }),
+      // Refused before the edge has made an id: the client's own is in its place.
+      request('GET', '/%2f', { headers: { ...agent, 'x-request-id': long } }),
+    ]
+    const plain = { port: stack.ports.http }
+    for (const bytes of requests)
+      for (const to of [target, plain]) expect((await once(bytes, to))?.status).toBeGreaterThan(300)
+    await overHttp2({ ':method': long, ...agent })
+    const lines = await until('all are in the log', () => {
+      const written = stack.edge.lines.filter((line) => line.includes('longwinded'))
+      return written.length === 2 * requests.length + 1 && written
+    })
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(1_500)
   })
 })
 
@@ -287,6 +310,15 @@ describeStack('patience', () => {
     expect(pressure).toBeLessThan(95)
   })
 })
+
+/** Sends one request over HTTP/2 and waits for its end, whatever it is. */
+async function overHttp2(headers: Record<string, string>): Promise<void> {
+  const session = connectHttp2(stack.url, { ca: stack.ca.text })
+  const { promise: ended, resolve } = Promise.withResolvers<void>()
+  session.request(headers, { endStream: true }).on('error', resolve).on('close', resolve).resume()
+  await ended
+  session.close()
+}
 
 /** Says that it speaks HTTP/2, and then nothing more (RFC 9113 §3.4: preface and an empty SETTINGS). */
 function idleHttp2({ port, ca }: Target): TLSSocket {
