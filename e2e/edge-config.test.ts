@@ -3,11 +3,14 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -252,6 +255,71 @@ describe.skipIf(!hasTools)('certs.sh', () => {
     )
   })
 
+  test.each([
+    ['by its folder', 'v-2026-12'],
+    ['where it was copied over one of ours', undefined],
+  ])("leaves a certificate of one's own alone, known %s", (name, folderName) => {
+    const at = certificates(name)
+    const live = join(at.certs, 'live')
+    const own = folderName ? join(at.certs, folderName) : realpathSync(live)
+    const subject = ['-subj', '/CN=auth.example.com', '-keyout', join(own, 'tls.key')]
+    mkdirSync(own, { recursive: true })
+    const made = ['-x509', '-newkey', 'rsa:2048', '-nodes', ...subject]
+    openssl('req', ...made, '-out', join(own, 'tls.crt'))
+    if (folderName) rmSync(live)
+    if (folderName) symlinkSync(folderName, live)
+    const serial = serialIn(at.certs)
+    // What `docker compose up` does each time, and what somebody does who wants it renewed.
+    for (const more of [{}, { FORCE: '1' }, { EDGE_HOST: 'auth.example.com' }])
+      expect(said(at, more)).toStartWith('the certificate is not ours, left alone: notAfter=')
+    expect(serialIn(at.certs)).toBe(serial)
+    expect(realpathSync(live)).toBe(realpathSync(own))
+  })
+
+  test("takes one of one's own with its key, and nothing that is no pair", () => {
+    const [at, other] = [certificates('taken'), certificates('taken, the other')]
+    const pem = (from: string, name: string) => readFileSync(join(from, 'live', `tls.${name}`))
+    const given = (...files: Buffer[]) => take(at, Buffer.concat(files))
+    const before = serialIn(at.certs)
+    // The leaf does not come first, a key of something else, no key.
+    for (const files of [
+      [readFileSync(join(other.ca, 'ca.crt')), pem(other.certs, 'crt'), pem(other.certs, 'key')],
+      [pem(other.certs, 'crt'), pem(at.certs, 'key')],
+      [pem(other.certs, 'crt')],
+    ])
+      expect(given(...files)).toEqual({ exitCode: 1, left: 1 })
+    expect(serialIn(at.certs)).toBe(before)
+    const chain = readFileSync(join(other.ca, 'ca.crt'))
+    const whole = given(pem(other.certs, 'crt'), chain, pem(other.certs, 'key'))
+    expect(whole).toEqual({ exitCode: 0, left: 2 })
+    expect(pem(at.certs, 'crt')).toEqual(Buffer.concat([pem(other.certs, 'crt'), chain]))
+    expect(pem(at.certs, 'key')).toEqual(pem(other.certs, 'key'))
+    expect(statSync(join(at.certs, 'live', 'tls.key')).mode & 0o777).toBe(0o600)
+    expect(existsSync(join(at.ca, '.work'))).toBe(false)
+    // Even under a CA with the same name as ours.
+    expect(said(at, { FORCE: '1' })).toStartWith('the certificate is not ours')
+  })
+
+  test('deletes no folder but its own', () => {
+    const at = certificates('tidy')
+    for (const other of ['v-2026-12', 'v-20261201T000000Z-old', 'auth.example.com'])
+      mkdirSync(join(at.certs, other))
+    for (let round = 0; round < 3; round += 1) certificates('tidy', { FORCE: '1' })
+    const left = readdirSync(at.certs).filter((name) => name !== 'live')
+    expect(left).toContainValues(['v-2026-12', 'v-20261201T000000Z-old', 'auth.example.com'])
+    expect(left).toHaveLength(3 + 2)
+  })
+
+  test("makes a certificate again once the link to one's own is gone", () => {
+    const at = certificates('back')
+    mkdirSync(join(at.certs, 'own'))
+    rmSync(join(at.certs, 'live'))
+    symlinkSync('own', join(at.certs, 'live'))
+    // Nothing is in it: the edge would have none at all.
+    expect(said(at)).toStartWith('made a certificate')
+    expect(existsSync(join(at.certs, 'own'))).toBe(true)
+  })
+
   test('started five times at once leaves one whole pair', async () => {
     const at = paths('race')
     const runs = Array.from({ length: 5 }, () =>
@@ -273,6 +341,37 @@ describe.skipIf(!hasTools)('certs.sh', () => {
   })
 })
 
+describe('the documents', () => {
+  const edge = readFileSync(join(ROOT, 'docs', 'edge.md'), 'utf8')
+
+  test("tell the probe about a certificate of one's own in words that sed understands", () => {
+    const [, script = '', file = ''] = /^sed -i (.+) (monitoring\/\S+)$/m.exec(edge) ?? []
+    const { stdout } = Bun.spawnSync(['sh', '-c', `sed ${script} ${join(ROOT, file)}`])
+    const told = Bun.YAML.parse(stdout.toString()) as { modules: { https_edge: { http: object } } }
+    expect(told.modules.https_edge.http).toMatchObject({
+      headers: { Host: 'auth.example.com' },
+      tls_config: { server_name: 'auth.example.com' },
+    })
+    expect(stdout.toString()).not.toContain('ca_file')
+  })
+
+  test('have nobody start what ends by itself and go on before it has', () => {
+    const folders = ['.', 'docs', 'envoy', 'monitoring', 'monitoring/grafana/boards']
+    const files = folders.flatMap((name) =>
+      readdirSync(join(ROOT, name))
+        .filter((file) => /\.(md|yml|ts)$/.test(file))
+        .map((file) => join(name, file)),
+    )
+    const told = files.flatMap((file) => [
+      ...readFileSync(join(ROOT, file), 'utf8').matchAll(
+        /docker compose (?:start|up)\b[^`&|#\n]* (?:certificates|edge-config|secrets)\b/g,
+      ),
+    ])
+    expect(told.map(([command]) => command)).toEqual([])
+    expect(edge).toContain('`docker compose run --rm certificates`')
+  })
+})
+
 function paths(name: string): { certs: string; ca: string } {
   return { certs: join(folder, name, 'certs'), ca: join(folder, name, 'ca') }
 }
@@ -284,11 +383,26 @@ function environment(at: { certs: string; ca: string }, more = {}) {
 /** Runs certs.sh with folders of this name, and says where they are. */
 function certificates(name: string, more: Record<string, string> = {}) {
   const at = paths(name)
-  const { exitCode, stderr } = Bun.spawnSync(['sh', join(ROOT, 'envoy', 'certs.sh')], {
+  said(at, more)
+  return at
+}
+
+/** Gives it what is to be served. Says how that ended, and how many folders there are. */
+function take(at: { certs: string; ca: string }, pem: Buffer) {
+  const { exitCode } = Bun.spawnSync(['sh', join(ROOT, 'envoy', 'certs.sh'), 'own'], {
+    env: environment(at),
+    stdin: pem,
+  })
+  return { exitCode, left: readdirSync(at.certs).filter((name) => name !== 'live').length }
+}
+
+/** What certs.sh prints. Throws where it fails. */
+function said(at: { certs: string; ca: string }, more: Record<string, string> = {}): string {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(['sh', join(ROOT, 'envoy', 'certs.sh')], {
     env: environment(at, more),
   })
   if (exitCode !== 0) throw new Error(stderr.toString())
-  return at
+  return stdout.toString()
 }
 
 function serialIn(certs: string): string {

@@ -1,6 +1,9 @@
 // What the edge refuses, and that it refuses it alone: no replica hears of it, and good clients do not notice.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { connect as connectHttp2 } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+import { connect as connectTls } from 'node:tls'
 import type { Answer, Target } from '../envoy/load.ts'
 import { connect, graphqlRequest, percentile, request } from '../envoy/load.ts'
 import { LOOPBACK } from './ports.ts'
@@ -123,6 +126,28 @@ describeStack('size', () => {
       }
     })
     expect(reached).toBe(0)
+  })
+})
+
+describeStack('the access log', () => {
+  test('has a short line for a long request: nobody can push out what others did', async () => {
+    const agent = { 'user-agent': 'longwinded' }
+    const long = 'x'.repeat(11_000)
+    const requests = [
+      request('GET', `/${long}`, { headers: agent }),
+      request('GET', '/', { headers: agent, host: long }),
+      // Refused before the edge has made an id: the client's own is in its place.
+      request('GET', '/%2f', { headers: { ...agent, 'x-request-id': long } }),
+    ]
+    const plain = { port: stack.ports.http }
+    for (const bytes of requests)
+      for (const to of [target, plain]) expect((await once(bytes, to))?.status).toBeGreaterThan(300)
+    await overHttp2({ ':method': long, ...agent })
+    const lines = await until('all are in the log', () => {
+      const written = stack.edge.lines.filter((line) => line.includes('longwinded'))
+      return written.length === 2 * requests.length + 1 && written
+    })
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(1_500)
   })
 })
 
@@ -256,7 +281,55 @@ describeStack('patience', () => {
   test('so is a head', async () => {
     expect((await slowHead)?.status).toBe(408)
   })
+
+  test('connections that are opened and left idle are ended before anybody else feels them', async () => {
+    // An eighth of the heap that is shipped, and some 40 KiB for each of 90 a second: full after ten seconds, if all stay.
+    const heapBytes = 48 * MIB
+    await using small = await startStack({ replicas: 1, heapBytes })
+    const to = { port: small.ports.https, ca: small.ca.text }
+    const crowd: TLSSocket[] = []
+    const began = performance.now()
+    const statuses: number[] = []
+    let pressure = 0
+    while (performance.now() - began < 12_000) {
+      const due = ((performance.now() - began) / 1_000) * 90
+      while (crowd.length < due) crowd.push(idleHttp2(to))
+      const good = await connect(to).catch(() => null)
+      const answer = await good?.send(request('GET', '/.well-known/jwks.json')).catch(() => null)
+      good?.close()
+      statuses.push(answer?.status ?? 0)
+      const text = await (await fetch(`${small.consoleUrl}/stats?filter=heap.pressure`)).text()
+      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      await Bun.sleep(50)
+    }
+    for (const socket of crowd) socket.destroy()
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect(crowd.length).toBeGreaterThan(1_000)
+    // It was felt, and the step that refuses requests was not reached.
+    expect(pressure).toBeGreaterThan(30)
+    expect(pressure).toBeLessThan(95)
+  })
 })
+
+/** Sends one request over HTTP/2 and waits for its end, whatever it is. */
+async function overHttp2(headers: Record<string, string>): Promise<void> {
+  const session = connectHttp2(stack.url, { ca: stack.ca.text })
+  const { promise: ended, resolve } = Promise.withResolvers<void>()
+  session.request(headers, { endStream: true }).on('error', resolve).on('close', resolve).resume()
+  await ended
+  session.close()
+}
+
+/** Says that it speaks HTTP/2, and then nothing more (RFC 9113 §3.4: preface and an empty SETTINGS). */
+function idleHttp2({ port, ca }: Target): TLSSocket {
+  const socket = connectTls(
+    { port, host: '127.0.0.1', ca, servername: 'localhost', ALPNProtocols: ['h2'] },
+    () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1'),
+  )
+  socket.on('error', () => {})
+  socket.resume()
+  return socket
+}
 
 describeStack('a flood from one address', () => {
   /** Sends requests on ten connections, as fast as they are answered. */

@@ -29,6 +29,8 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Requests a second that are no flood, in all and from one address: load from one machine has one address. */
   readonly floodLimit?: number
+  /** Bytes of the edge's heap at which it is full. */
+  readonly heapBytes?: number
   /** Whether a part that ends by itself is started again. */
   readonly restart?: boolean
   /** Lines of output that are at hand of each part. */
@@ -176,6 +178,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       ...{ ...edge, httpsPort: ports.https },
       ports,
       floodLimit: options.floodLimit,
+      heapBytes: options.heapBytes,
       replicas: replicas.map(({ name, port }) => ({ name, port })),
     }),
     ready: () => answers(`${consoleUrl}/ready`),
@@ -331,10 +334,11 @@ interface EdgePlan extends EdgeSettings {
   readonly ports: Readonly<Record<EdgeListener, number>>
   readonly replicas: readonly { name: string; port: number }[]
   readonly floodLimit: number | undefined
+  readonly heapBytes: number | undefined
 }
 
 function edgeCommand(tools: Tools, files: Files, plan: EdgePlan): string[] {
-  const { ports, replicas, floodLimit } = plan
+  const { ports, replicas, floodLimit, heapBytes } = plan
   const config = render(readFileSync(EDGE_YAML, 'utf8'), plan, {
     addresses: LOOPBACK,
     ports,
@@ -343,6 +347,7 @@ function edgeCommand(tools: Tools, files: Files, plan: EdgePlan): string[] {
     secrets: { file: files.sds, folder: join(files.sds, '..') },
     replicas,
     floodLimit,
+    heapBytes,
   })
   writeFileSync(files.edgeConfig, JSON.stringify(config, null, 2))
   return [

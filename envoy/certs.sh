@@ -3,6 +3,9 @@
 # has other names, or FORCE is set. Otherwise it does nothing. The pair is put in place by one rename of the link `live`,
 # so that Envoy, which watches for that, never sees a key without its certificate. Needs no root.
 #
+# `certs.sh own` puts in place what comes in: leaf, chain and key, PEM. Such a one is left alone afterwards, whatever is set:
+# Compose runs this at every `up`.
+#
 # CERTS (/certs) and CA (/ca): where they are kept; the edge needs the first only.   EDGE_HOST: your names, by commas.
 # LEAF_DAYS (90)   RENEW_DAYS (30): renewed this long before the end.   CERT_OWNER: uid:gid that Envoy runs as, if not you.
 set -eu
@@ -13,6 +16,7 @@ LEAF_DAYS=${LEAF_DAYS:-90}
 RENEW_DAYS=${RENEW_DAYS:-30}
 names=$(echo $(printf %s "${EDGE_HOST:-}" | tr ',' ' ') localhost envoy)
 live=$CERTS/live
+authority='Munjigi local CA'
 
 # Two at once (two machines, one volume) would mix their files: the first to make this folder works, the other waits.
 mkdir -p "$CERTS" "$CA"
@@ -38,7 +42,7 @@ has_names() { # CERTIFICATE: its names are these, no fewer and no others
 
 # One that was killed between the two renames of make_ca leaves a new key beside the old certificate.
 is_pair() { # KEY CERTIFICATE
-  key=$(openssl pkey -in "$1" -pubout 2>/dev/null) && [ "$key" = "$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)" ]
+  key=$(openssl pkey -passin pass: -in "$1" -pubout 2>/dev/null) && [ "$key" = "$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)" ]
 }
 
 # The CA may vouch for these names only: whoever steals it cannot pass for a bank with those who trust it. (Addresses are
@@ -47,7 +51,7 @@ make_ca() {
   constraints=critical
   for name in $names; do constraints="$constraints,permitted;DNS:$name"; done
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -sha256 -nodes -days 3650 \
-    -subj '/O=Munjigi/CN=Munjigi local CA' -keyout "$work/ca.key" -out "$work/ca.crt" \
+    -subj "/O=Munjigi/CN=$authority" -keyout "$work/ca.key" -out "$work/ca.crt" \
     -addext 'basicConstraints=critical,CA:TRUE,pathlen:0' -addext 'keyUsage=critical,keyCertSign,cRLSign' \
     -addext "nameConstraints=$constraints" 2>"$work/errors" || fail
   mv -f "$work/ca.key" "$CA/ca.key"
@@ -67,10 +71,17 @@ make_leaf() { # FOLDER
         -days "$LEAF_DAYS" -sha256 -extfile "$work/extensions" -out "$1/tls.crt"
   } 2>"$work/errors" || fail
   cp "$CA/ca.crt" "$1/ca.crt"
-  chmod 0600 "$1/tls.key"
-  chmod 0644 "$1/tls.crt" "$1/ca.crt"
-  chmod 0755 "$1" "$CERTS"
-  [ -z "${CERT_OWNER:-}" ] || chown -R "$CERT_OWNER" "$1"
+  chmod 0644 "$1/ca.crt"
+}
+
+take_own() { # FOLDER
+  cat >"$work/pem"
+  sed -n '/-BEGIN CERTIFICATE-/,/-END CERTIFICATE-/p' "$work/pem" >"$1/tls.crt"
+  sed -n '/-BEGIN .*PRIVATE KEY-/,/-END .*PRIVATE KEY-/p' "$work/pem" >"$1/tls.key"
+  is_pair "$1/tls.key" "$1/tls.crt" && return
+  rm -rf "$1"
+  echo 'not taken: the first certificate and the key must be a pair, in PEM and without a passphrase' >&2
+  exit 1
 }
 
 fail() {
@@ -78,11 +89,44 @@ fail() {
   exit 1
 }
 
+# The folders that this script has made, newest first: others are not its to delete, whatever begins with v-.
+folders() {
+  ls -dt "$CERTS"/v-* "$CERTS"/own-* 2>/dev/null | grep -E '/(v|own)-[0-9]{8}T[0-9]{6}Z-[0-9]+$'
+}
+
+# Ours is what our CA has signed, in a folder of ours: one's own may have been copied into that. Where there is no certificate
+# to read, nothing can be lost.
+is_ours() {
+  issuer=$(openssl x509 -in "$live/tls.crt" -noout -issuer 2>/dev/null) || return 0
+  case $issuer in *"$authority"*) ;; *) return 1 ;; esac
+  folders | grep '/v-' | grep -qxF "$CERTS/$(basename "$(readlink "$live")")"
+}
+
 publish() { # FOLDER
+  chmod 0600 "$1/tls.key"
+  chmod 0644 "$1/tls.crt"
+  chmod 0755 "$1" "$CERTS"
+  [ -z "${CERT_OWNER:-}" ] || chown -R "$CERT_OWNER" "$1"
   ln -sf "$(basename "$1")" "$CERTS/.live"
   # Over a link to a folder, plain `mv` would move into that folder: -T says no with GNU, -h with BSD.
   mv -Tf "$CERTS/.live" "$live" 2>/dev/null || mv -fh "$CERTS/.live" "$live"
+  # The one before stays for a moment: Envoy may just be reading it.
+  folders | tail -n +3 | while read -r old; do rm -rf "$old"; done
 }
+
+stamp=$(date -u +%Y%m%dT%H%M%SZ)-$$
+if [ "${1:-}" = own ]; then
+  mkdir "$CERTS/own-$stamp"
+  take_own "$CERTS/own-$stamp"
+  publish "$CERTS/own-$stamp"
+  echo "took the certificate: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"
+  exit 0
+fi
+
+if ! is_ours; then
+  echo "the certificate is not ours, left alone: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"
+  exit 0
+fi
 
 if [ -z "${FORCE:-}" ] && valid_for "$live/tls.crt" "$RENEW_DAYS" && has_names "$live/tls.crt" &&
   openssl verify -CAfile "$CA/ca.crt" "$live/tls.crt" >/dev/null 2>&1; then
@@ -91,7 +135,7 @@ if [ -z "${FORCE:-}" ] && valid_for "$live/tls.crt" "$RENEW_DAYS" && has_names "
 fi
 
 valid_for "$CA/ca.crt" "$LEAF_DAYS" && is_pair "$CA/ca.key" "$CA/ca.crt" || make_ca
-version=$CERTS/v-$(date -u +%Y%m%dT%H%M%SZ)-$$
+version=$CERTS/v-$stamp
 mkdir "$version"
 make_leaf "$version"
 if ! openssl verify -CAfile "$CA/ca.crt" "$version/tls.crt" >/dev/null 2>&1; then
@@ -100,6 +144,4 @@ if ! openssl verify -CAfile "$CA/ca.crt" "$version/tls.crt" >/dev/null 2>&1; the
   make_leaf "$version"
 fi
 publish "$version"
-# The one before stays for a moment: Envoy may just be reading it.
-for old in $(ls -dt "$CERTS"/v-* | tail -n +3); do rm -rf "$old"; done
 echo "made a certificate for $names: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"

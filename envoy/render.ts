@@ -36,6 +36,8 @@ export interface Placement {
   readonly replicas: readonly { readonly name: string; readonly port: number }[]
   /** Requests a second, in all and from one address, in place of what the file says: load for tests has one address. */
   readonly floodLimit?: number | undefined
+  /** Bytes of the heap at which it is full, in place of what the file says: a small one can be filled by a test. */
+  readonly heapBytes?: number | undefined
 }
 
 /** The listeners of envoy.yaml by name. */
@@ -124,6 +126,7 @@ export function render(yaml: string, settings: EdgeSettings, placement?: Placeme
 export interface EnvoyConfig {
   admin: { address: { pipe: { path: string } } }
   cluster_manager: { outlier_detection: EventLog }
+  overload_manager: { resource_monitors: { typed_config: { max_heap_size_bytes?: number } }[] }
   static_resources: { listeners: Listener[]; clusters: Cluster[] }
 }
 
@@ -255,6 +258,9 @@ function sentence(code: string, language: Language): string {
 
 function place(config: EnvoyConfig, placement: Placement): void {
   config.admin.address.pipe.path = placement.adminSocket
+  if (placement.heapBytes)
+    for (const { typed_config: monitor } of config.overload_manager.resource_monitors)
+      if (monitor.max_heap_size_bytes) monitor.max_heap_size_bytes = placement.heapBytes
   for (const listener of config.static_resources.listeners) placeListener(listener, placement)
   const munjigi = clusterOf(config, 'munjigi')
   const checks = (munjigi.health_checks ?? []).flatMap(({ event_logger }) => event_logger)
