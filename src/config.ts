@@ -192,11 +192,12 @@ function isCheap(memory = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INF
   return !CHEAPEST.some(([least, fewest]) => memory >= least && passes >= fewest)
 }
 
-/** On a terminal `dev` speaks to a person, unless told otherwise. */
+/** Whether the owner, at home, would be shut out for a day by wrong passwords that are not even to be delayed. */
 function endsBeforeItWaits(attempts = 0, limit = Number.POSITIVE_INFINITY): boolean {
   return attempts > limit * KNOWN_ADDRESS_SHARE
 }
 
+/** On a terminal `dev` speaks to a person, unless told otherwise. */
 function forPeople(mode: Mode, { environment, onTerminal }: ConfigSource): boolean {
   return mode === 'dev' && onTerminal && !environment[`${PREFIX}LOG_FORMAT`]
 }
