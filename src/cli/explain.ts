@@ -11,7 +11,7 @@ import { StorageFault, toFault } from '../storage/faults.ts'
 import { UnfinishedRestore } from '../storage/unfinished.ts'
 import { CannotListen, PortTaken } from './listen.ts'
 import { isUsageError, USAGE } from './program.ts'
-import { NothingFound } from './with-core.ts'
+import { NotDone } from './with-core.ts'
 
 export const VERSION = manifest.version
 
@@ -19,7 +19,7 @@ export const VERSION = manifest.version
 export function explain(error: unknown): { message: string; exitCode: number } {
   // Commander has told the user already; help and version are no failures.
   if (isUsageError(error)) return { message: '', exitCode: error.exitCode === 0 ? 0 : USAGE }
-  if (error instanceof NothingFound) return { message: `munjigi: ${error.message}`, exitCode: 1 }
+  if (error instanceof NotDone) return { message: `munjigi: ${error.message}`, exitCode: 1 }
   if (error instanceof ConfigFaults) return { message: error.message, exitCode: 78 }
   if (error instanceof WrongSecret)
     return {

@@ -7,7 +7,7 @@ import { importUsers, sentenceOf } from './import-users.ts'
 import { moment, print, table } from './output.ts'
 import type { Actions } from './program.ts'
 import { readSecretLine } from './secret-input.ts'
-import { NothingFound } from './with-core.ts'
+import { NotDone } from './with-core.ts'
 
 type Commands = Pick<Actions, Extract<keyof Actions, 'sessionsEnd' | `users${string}`>>
 
@@ -31,7 +31,7 @@ export function userCommands(
     usersImport: (file, { check = false, json }) =>
       withCore(async ({ users, clock }) => {
         if (file === undefined && process.stdin.isTTY)
-          throw new NothingFound('name a file, or send the lines to standard input')
+          throw new NotDone('name a file, or send the lines to standard input')
         const counts = await importUsers({
           users,
           source: file === undefined ? Bun.stdin.stream() : Bun.file(file).stream(),
@@ -40,7 +40,7 @@ export function userCommands(
           tell: (sentence) => console.error(`munjigi: ${sentence}`),
         })
         print(json, counts, sentenceOf(counts, check))
-        if (counts.refused > 0) throw new NothingFound(`${counts.refused} line(s) were refused`)
+        if (counts.refused > 0) throw new NotDone(`${counts.refused} line(s) were refused`)
       }),
 
     usersShow: (email, { json }) =>
@@ -86,7 +86,7 @@ export function userCommands(
 
     usersDelete: (email, { yes, json }) =>
       withUser(email, async (core, user) => {
-        if (!yes) throw new NothingFound(`this cannot be undone: add --yes to delete ${user.email}`)
+        if (!yes) throw new NotDone(`this cannot be undone: add --yes to delete ${user.email}`)
         const sessions = await remove(core, user)
         print(json, { sessions }, `deleted ${user.email}; ${sessions} session(s) ended`)
       }),
@@ -95,7 +95,7 @@ export function userCommands(
   function withUser(email: string, use: (core: Core, user: User) => Promise<void>): Promise<void> {
     return withCore(async (core) => {
       const user = await core.users.findByEmail(email)
-      if (!user) throw new NothingFound(`there is no user ${JSON.stringify(email)}`)
+      if (!user) throw new NotDone(`there is no user ${JSON.stringify(email)}`)
       await use(core, user)
     })
   }

@@ -9,8 +9,8 @@ import { readKeptSecret } from './kept-secret.ts'
 import type { Parts } from './parts.ts'
 
 /** Nothing was done, or not all of it: exit code 1, and the sentence says why. */
-export class NothingFound extends Error {
-  override readonly name = 'NothingFound'
+export class NotDone extends Error {
+  override readonly name = 'NotDone'
 }
 
 /** Runs `use` with the services. The secret is the set one, or the one that `dev` keeps beside the database. */
