@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs'
 import type { OpenBackup } from '../storage/restore.ts'
 import { checkBackup, fill, openBackup } from '../storage/restore.ts'
 import { LeftBehind, restoreTarget, TargetInUse } from '../storage/restore-target.ts'
+import type { Manifest } from '../storage/snapshot.ts'
 import type { BackupParts } from './backup.ts'
 import { describe } from './backup.ts'
 import { readBackupSecrets } from './backup-secret.ts'
@@ -48,7 +49,15 @@ export async function restore(
       .replace((client) => fill(client, backup, { clock, onProgress }))
       .catch(explainPlace)
   })
-  print(options.json, manifest, `${describe(manifest)}\n\nrestored; all sessions have ended`)
+  print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
+}
+
+function restored({ createdAt }: Manifest): string {
+  return [
+    'restored; all sessions have ended',
+    `What was dropped, disabled or deleted after ${createdAt} is back, a signing key that leaked too. Before replicas start:`,
+    'munjigi keys list and munjigi keys drop KID; munjigi users disable EMAIL or munjigi users delete EMAIL --yes',
+  ].join('\n')
 }
 
 async function withProgress(
