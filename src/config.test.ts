@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Mode, Settings } from './config.ts'
 import { ConfigFaults, readSettings } from './config.ts'
+import { textOf } from './platform/utf8.ts'
 
 const SECRET = 'Zm9yIHRlc3RzIG9ubHksIG5vdCBhIHNlY3JldA'
 const OTHER_SECRET = 'b3RoZXIsIGZvciB0ZXN0cyBvbmx5LCB0b28gLi4u'
@@ -184,6 +185,23 @@ describe('a secret from a file', () => {
       expect([secret, secretPrevious]).toEqual([SECRET, OTHER_SECRET])
     },
   )
+  test('holds the same two with line breaks of Windows', () => {
+    const text = `${SECRET}\r\nnext ${OTHER_SECRET}\r\n`
+    expect(read('dev', { MUNJIGI_SECRET_FILE: '/run/s' }, { '/run/s': text })).toMatchObject({
+      secret: SECRET,
+      secretPrevious: OTHER_SECRET,
+    })
+  })
+  test.each([
+    ['SECRET', '; use `openssl rand -base64 48`'],
+    ['DATABASE_AUTH_TOKEN', ''],
+  ])('that is not text is a fault, not a text of other signs: %s', (name, advice) => {
+    const environment = { [`MUNJIGI_${name}_FILE`]: '/run/s' }
+    const readFile = () => textOf(Buffer.alloc(48, 0xff))
+    expect(() => readSettings('dev', { environment, readFile, onTerminal: false })).toThrow(
+      `MUNJIGI_${name}_FILE: is not text${advice}`,
+    )
+  })
   test('of any other form is one secret, to the byte', () => {
     for (const text of [`${SECRET}\n${OTHER_SECRET}`, `${SECRET}\n\n`, `next ${SECRET}`])
       expect(

@@ -26,6 +26,7 @@ import { startLog } from './observability/log.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { systemClock } from './platform/clock.ts'
 import { systemRandom } from './platform/random.ts'
+import { textOf } from './platform/utf8.ts'
 import type { Database } from './storage/database.ts'
 import { openDatabase } from './storage/database.ts'
 
@@ -34,7 +35,7 @@ process.umask(0o077)
 
 const source: ConfigSource = {
   environment: process.env,
-  readFile: (path) => readFileSync(path, 'utf8'),
+  readFile: (path) => textOf(readFileSync(path)),
   onTerminal: process.stdout.isTTY === true,
 }
 

@@ -130,7 +130,7 @@ export function createProgram(actions: Actions, version: string): Command {
 
   const keyFile = [
     '--key-file <path>',
-    'a key of at least 32 bytes, in place of MUNJIGI_SECRET',
+    'text of at least 32 bytes, in place of MUNJIGI_SECRET',
   ] as const
   program
     .command('backup <file>')

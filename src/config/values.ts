@@ -22,10 +22,13 @@ export function hostName(value: string): string {
   return value.replace(/^\[(.*)\]$/, '$1')
 }
 
+/** Where to get a secret. */
+export const RANDOM_TEXT = 'use `openssl rand -base64 48`'
+
 /** Enough bytes, and not all alike. */
 export function secretText(value: string): string {
   if (Buffer.byteLength(value) < 32) throw new Fault(': must be at least 32 bytes long')
-  if (new Set(value).size < 8) throw new Fault(': must be random; try `openssl rand -base64 48`')
+  if (new Set(value).size < 8) throw new Fault(`: must be random; ${RANDOM_TEXT}`)
   return value
 }
 
