@@ -36,9 +36,11 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       message: `munjigi: ${messageOf(error.code, 'en')} (${error.details.reason ?? ''})`,
       exitCode: 1,
     }
+  if (error instanceof AuthError && error.code === 'NOT_FOUND')
+    return { message: 'munjigi: the user is gone; nothing was done', exitCode: 1 }
   if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
   if (error instanceof StorageFault)
-    return { message: `munjigi: cannot open the database: ${error.message}`, exitCode: 69 }
+    return { message: `munjigi: cannot use the database: ${error.message}`, exitCode: 69 }
   if (error instanceof AuthError)
     return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
   if (error instanceof BrokenBackup)
@@ -55,15 +57,14 @@ export function explain(error: unknown): { message: string; exitCode: number } {
         'munjigi: a restore into this database did not end, so it is not whole. Run munjigi restore again, with --replace.',
       exitCode: 69,
     }
-  if (error instanceof Error && 'syscall' in error && 'path' in error)
-    return { message: `munjigi: cannot use ${error.path} (${codeOf(error)})`, exitCode: 69 }
+  if (error instanceof Error && 'syscall' in error && 'code' in error) {
+    // What is done with an open file has no path: a disk that is full, a folder that is read as a file.
+    const what = 'path' in error && error.path ? `use ${error.path}` : error.syscall
+    return { message: `munjigi: cannot ${what} (${error.code})`, exitCode: 69 }
+  }
   const fault = toFault(error)
-  if (fault.code !== 'other')
+  if (fault.code !== 'other' || fault.detail.startsWith('SQLITE_'))
     return { message: `munjigi: the database failed: ${fault.message}`, exitCode: 69 }
   const { error: kind, at } = describeError(error)
   return { message: `munjigi: unexpected failure: ${kind}\n  ${at ?? ''}`, exitCode: 70 }
-}
-
-function codeOf(error: Error): string {
-  return 'code' in error ? String(error.code) : error.name
 }

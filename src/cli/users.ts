@@ -1,5 +1,6 @@
 // munjigi users … and munjigi sessions …: what an operator does for or against a user.
 
+import { createReadStream } from 'node:fs'
 import type { Core } from '../app.ts'
 import { disable, remove, setPassword } from '../flows/administer.ts'
 import type { User } from '../users/user.ts'
@@ -34,7 +35,7 @@ export function userCommands(
           throw new NotDone('name a file, or send the lines to standard input')
         const counts = await importUsers({
           users,
-          source: file === undefined ? Bun.stdin.stream() : Bun.file(file).stream(),
+          source: file === undefined ? Bun.stdin.stream() : createReadStream(file),
           now: clock.now(),
           check,
           tell: (sentence) => console.error(`munjigi: ${sentence}`),
