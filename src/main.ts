@@ -81,10 +81,10 @@ async function withSigningKeys(use: (keys: KeyRing) => Promise<void>): Promise<v
   await withKeys(settings, parts, use)
 }
 
-/** For an operator's command: its result is what is printed, so the log keeps to errors. */
+/** For an operator's command: its result is what is printed, so the log keeps to errors, and to standard error. */
 function forOperator(): { settings: Settings; parts: Parts } {
   const settings = readSettings('dev', source)
-  return { settings, parts: realParts({ ...settings, logLevel: 'error' }) }
+  return { settings, parts: realParts({ ...settings, logLevel: 'error' }, 'stderr') }
 }
 
 /** For commands on the database itself, without services. */
@@ -93,8 +93,11 @@ function onDatabase(): BackupParts {
   return { settings, clock: systemClock, random: systemRandom, version: VERSION }
 }
 
-function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
-  const [clock, random, log] = [systemClock, systemRandom, startLog({ level, format })]
+function realParts(
+  { logLevel: level, logFormat: format }: Settings,
+  output: 'stdout' | 'stderr' = 'stdout',
+): Parts {
+  const [clock, random, log] = [systemClock, systemRandom, startLog({ level, format, output })]
   const metrics = createMetrics({
     version: VERSION,
     bun: Bun.version,
