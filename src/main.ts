@@ -53,7 +53,7 @@ const actions: Actions = {
     await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], forOperator())
   },
   ...keyCommands(withServices, withSigningKeys),
-  ...userCommands(withServices),
+  ...userCommands(withServices, systemClock),
   backup: (file, options) => backup(file, options, onDatabase()),
   restore: (file, options) => restore(file, options, onDatabase()),
   async migrate(options) {

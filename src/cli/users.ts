@@ -3,10 +3,12 @@
 import { createReadStream } from 'node:fs'
 import type { Core } from '../app.ts'
 import { disable, remove, setPassword } from '../flows/administer.ts'
+import type { Clock } from '../platform/clock.ts'
 import type { User } from '../users/user.ts'
+import type { UserImport } from './import-users.ts'
 import { importUsers, sentenceOf } from './import-users.ts'
 import { moment, print, table } from './output.ts'
-import type { Actions } from './program.ts'
+import type { Actions, Output } from './program.ts'
 import { readSecretLine } from './secret-input.ts'
 import { NotDone } from './with-core.ts'
 
@@ -15,6 +17,7 @@ type Commands = Pick<Actions, Extract<keyof Actions, 'sessionsEnd' | `users${str
 /** The commands, over whoever opens the services for them. */
 export function userCommands(
   withCore: (use: (core: Core) => Promise<void>) => Promise<void>,
+  clock: Clock,
 ): Commands {
   return {
     sessionsEnd: ({ user: email, json }) =>
@@ -29,20 +32,11 @@ export function userCommands(
         print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
       }),
 
-    usersImport: (file, { check = false, json }) =>
-      withCore(async ({ users, clock }) => {
-        if (file === undefined && process.stdin.isTTY)
-          throw new NotDone('name a file, or send the lines to standard input')
-        const counts = await importUsers({
-          users,
-          source: file === undefined ? Bun.stdin.stream() : createReadStream(file),
-          now: clock.now(),
-          check,
-          tell: (sentence) => console.error(`munjigi: ${sentence}`),
-        })
-        print(json, counts, sentenceOf(counts, check))
-        if (counts.refused > 0) throw new NotDone(`${counts.refused} line(s) were refused`)
-      }),
+    usersImport: (file, { check, json }) =>
+      // Who only asks needs no database.
+      check
+        ? importFrom(file, { users: null, json })
+        : withCore(({ users }) => importFrom(file, { users, json })),
 
     usersShow: (email, { json }) =>
       withUser(email, async ({ sessions }, user) => {
@@ -91,6 +85,22 @@ export function userCommands(
         const sessions = await remove(core, user)
         print(json, { sessions }, `deleted ${user.email}; ${sessions} session(s) ended`)
       }),
+  }
+
+  async function importFrom(
+    file: string | undefined,
+    { users, json }: Pick<UserImport, 'users'> & { json: Output['json'] | undefined },
+  ): Promise<void> {
+    if (file === undefined && process.stdin.isTTY)
+      throw new NotDone('name a file, or send the lines to standard input')
+    const counts = await importUsers({
+      users,
+      source: file === undefined ? Bun.stdin.stream() : createReadStream(file),
+      now: clock.now(),
+      tell: (sentence) => console.error(`munjigi: ${sentence}`),
+    })
+    print(json, counts, sentenceOf(counts, users === null))
+    if (counts.refused > 0) throw new NotDone(`${counts.refused} line(s) were refused`)
   }
 
   function withUser(email: string, use: (core: Core, user: User) => Promise<void>): Promise<void> {

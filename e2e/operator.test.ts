@@ -1,0 +1,72 @@
+// The command line where something is wrong: a path that is mistaken, a database that is locked, a name that is mistyped. What
+// is told, by which exit code, and that nothing was made.
+
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { KIM } from '../src/testing/app.ts'
+import { lockFile } from './database.ts'
+import { startProgram } from './program.ts'
+import { TEST_SECRET } from './server.ts'
+
+setDefaultTimeout(60_000)
+
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-operator-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const newFolder = () => mkdtempSync(join(folder, 'place-'))
+
+const munjigi = (path: string, ...args: string[]) =>
+  startProgram(args, { MUNJIGI_DATABASE_URL: `file:${path}`, MUNJIGI_SECRET: TEST_SECRET }).ended
+
+/** A file with one user to be imported. */
+function oneUser(): string {
+  const source = join(newFolder(), 'users.ndjson')
+  const passwordHash = '$2b$04$eU9xfD.ki4bo2VFTPVBv/utU1sQQS.xE.iUD7VQLHd2NZ4ZJDMpLq'
+  writeFileSync(source, JSON.stringify({ email: KIM.email, passwordHash }))
+  return source
+}
+
+describe('where there is no database', () => {
+  test.each<[string[]]>([
+    [['users', 'list']],
+    [['users', 'import', oneUser()]],
+    [['sessions', 'end', '--user', KIM.email]],
+    [['keys', 'list']],
+    [['keys', 'drop', 'kid']],
+    [['backup', join(folder, 'none.backup')]],
+  ])('%j says so and makes none', async (args) => {
+    const path = join(newFolder(), 'mistyped', 'munjigi.db')
+    const { exitCode, stdout, stderr } = await munjigi(path, ...args)
+    expect([exitCode, stdout]).toEqual([1, ''])
+    expect(stderr).toStartWith(`munjigi: there is no database at ${path}`)
+    expect(existsSync(join(path, '..'))).toBe(false)
+  })
+
+  test('users import --check needs none, and makes none', async () => {
+    const home = newFolder()
+    const { exitCode, stdout } = await munjigi(
+      join(home, 'munjigi.db'),
+      ...['users', 'import', '--check', oneUser()],
+    )
+    expect([exitCode, stdout]).toEqual([0, '1 can be imported, 0 refused\n'])
+    expect(readdirSync(home)).toEqual([])
+  })
+
+  test('migrate makes one', async () => {
+    const path = join(newFolder(), 'munjigi.db')
+    expect((await munjigi(path, 'migrate')).exitCode).toBe(0)
+    expect((await munjigi(path, 'users', 'list', '--json')).stdout).toBe('[]\n')
+  })
+})
+
+test('what the log says of a database that is locked is not among the JSON', async () => {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(path, 'migrate')
+  await munjigi(path, 'users', 'import', oneUser())
+  await using _lock = await lockFile(path)
+  const { exitCode, stdout, stderr } = await munjigi(path, 'users', 'disable', '--json', KIM.email)
+  expect([exitCode, stdout]).toEqual([69, ''])
+  expect(stderr).toContain('"event":"database.fault"')
+  expect(stderr).toContain('the log says why')
+})
