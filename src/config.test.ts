@@ -103,6 +103,8 @@ describe('values', () => {
     ['GRAPHIQL', 'false', 'graphiql', false],
     ['PORT', '0', 'port', 0],
     ['HOST', '[::1]', 'host', '::1'],
+    ['DATABASE_URL', 'file:./a%3Fb%23.db', 'databaseUrl', 'file:./a%3Fb%23.db'],
+    ['DATABASE_URL', 'file:///data/100%25.db', 'databaseUrl', 'file:///data/100%25.db'],
   ] as const)('MUNJIGI_%s=%s', (name, text, key, expected) => {
     expect(read('dev', { [`MUNJIGI_${name}`]: text })[key]).toEqual(expected as never)
   })
@@ -132,6 +134,13 @@ describe('values', () => {
     ['DATABASE_URL', 'https://kim:x@db.example.com', /no token/],
     ['DATABASE_URL', 'http://a b', /not a URL/],
     ['DATABASE_URL', 'file:./100%.db', /not a URL/],
+    ['DATABASE_URL', 'file://data/munjigi.db', /not a URL/],
+    ['DATABASE_URL', 'file:///data%2Fmunjigi.db', /not a URL/],
+    ['DATABASE_URL', 'file:./a%00.db', /not a URL/],
+    ['DATABASE_URL', 'file:./munjigi.db?mode=ro', /path of a file/],
+    ['DATABASE_URL', 'file:./a#b.db', /path of a file/],
+    ['DATABASE_URL', 'file::memory:', /path of a file/],
+    ['DATABASE_URL', 'file::memory:?cache=shared', /path of a file/],
     ['DATABASE_READ_URL', 'http://replica.example.com', /needs a server in MUNJIGI_DATABASE_URL/],
     ['DATABASE_READ_URL', 'file:./copy.db', /must be a server/],
     ['DATABASE_READ_URL', 'https://kim:x@db.example.com', /no token/],

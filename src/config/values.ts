@@ -2,6 +2,7 @@
 // the setting, and which never holds the text itself.
 
 import { BlockList, isIP } from 'node:net'
+import { fileURLToPath } from 'node:url'
 
 /** A text that cannot be a setting's value. */
 export class Fault extends Error {}
@@ -74,12 +75,14 @@ export function flag(value: string): boolean {
 export function databaseUrl(value: string): string {
   if (!/^(?:file:.|https?:\/\/.|libsql:\/\/.)/.test(value))
     throw new Fault(': must start with file:, http://, https:// or libsql://')
-  if (!(value.startsWith('file:') ? isDecodable(value) : URL.canParse(value)))
+  if (!(value.startsWith('file:') ? isPath(value) : URL.canParse(value)))
     throw new Fault(': is not a URL')
   if (/[?&]authToken=|\/\/[^/]*@/i.test(value))
     throw new Fault(
       `: must hold no token or password; that is what ${PREFIX}DATABASE_AUTH_TOKEN is for`,
     )
+  if (/^file:(?::memory:|.*[?#])/.test(value))
+    throw new Fault(': must be the path of a file; ? is written %3F there, and # %23')
   return value
 }
 
@@ -90,11 +93,11 @@ export function serverUrl(value: string): string {
   return databaseUrl(value)
 }
 
-/** A lone percent sign in a path is written %25. */
-function isDecodable(value: string): boolean {
+/** A lone percent sign in a path is written %25; what follows two slashes is a host, and only this one has files. */
+function isPath(value: string): boolean {
   try {
-    decodeURIComponent(value)
-    return true
+    const path = value.startsWith('file://') ? fileURLToPath(value) : decodeURIComponent(value)
+    return !path.includes('\0')
   } catch {
     return false
   }
