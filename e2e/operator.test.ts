@@ -2,7 +2,7 @@
 // is told, by which exit code, and that nothing was made.
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KIM } from '../src/testing/app.ts'
@@ -59,6 +59,53 @@ describe('where there is no database', () => {
     expect((await munjigi(path, 'users', 'list', '--json')).stdout).toBe('[]\n')
   })
 })
+
+describe('what is mistyped', () => {
+  const inFolder = (cwd: string, ...args: string[]) => {
+    const main = join(import.meta.dir, '../src/main.ts')
+    const command = [process.execPath, '--no-env-file', main, ...args]
+    const { exitCode, stdout, stderr } = Bun.spawnSync(command, { cwd, env: {} })
+    return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
+  }
+
+  test('after `secrets` makes none in a folder of that name', () => {
+    const home = newFolder()
+    for (const words of [['rotat'], ['rotat', '--use-next'], ['']]) {
+      const { exitCode, stdout, stderr } = inFolder(home, 'secrets', ...words)
+      expect([exitCode, stdout]).toEqual([64, ''])
+      expect(stderr).toStartWith('error: ')
+    }
+    expect(readdirSync(home)).toEqual([])
+  })
+
+  test('is no folder that is there, or that is written as a path', () => {
+    const home = newFolder()
+    mkdirSync(join(home, 'there'))
+    for (const name of ['there', './new', '.', join(home, 'other')])
+      expect(inFolder(home, 'secrets', name).exitCode).toBe(0)
+    expect(readdirSync(home).sort()).toEqual([
+      'database',
+      'munjigi',
+      'new',
+      'other',
+      'private',
+      'there',
+    ])
+  })
+
+  test('as a number is told how large one may be', () => {
+    const { exitCode, stderr } = inFolder(newFolder(), 'users', 'list', '--limit', '9999999')
+    expect([exitCode, stderr]).toEqual([64, expect.stringContaining('from 1 to 999999')])
+  })
+})
+
+test.each([[['help']], [['keys', 'help']], [['users', 'help', 'list']], [['secrets', 'help']]])(
+  '%j is help, not a mistake',
+  async (args) => {
+    const { exitCode, stdout, stderr } = await startProgram(args, {}).ended
+    expect([exitCode, stdout, stderr]).toEqual([0, expect.stringContaining('Usage: munjigi'), ''])
+  },
+)
 
 test('what the log says of a database that is locked is not among the JSON', async () => {
   const path = join(newFolder(), 'munjigi.db')
