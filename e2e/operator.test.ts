@@ -1,6 +1,7 @@
 // The command line where something is wrong: a path that is mistaken, a database that is locked, a name that is mistyped. What
 // is told, by which exit code, and that nothing was made.
 
+import { Database } from 'bun:sqlite'
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -106,6 +107,99 @@ test.each([[['help']], [['keys', 'help']], [['users', 'help', 'list']], [['secre
     expect([exitCode, stdout, stderr]).toEqual([0, expect.stringContaining('Usage: munjigi'), ''])
   },
 )
+
+describe('set-password', () => {
+  async function place() {
+    const path = join(newFolder(), 'munjigi.db')
+    await munjigi(path, 'migrate')
+    await munjigi(path, 'users', 'import', oneUser())
+    const hash = () => {
+      using database = new Database(path, { readonly: true })
+      return database.query('SELECT password_hash FROM users').get()
+    }
+    const env = {
+      PATH: process.env['PATH'],
+      MUNJIGI_DATABASE_URL: `file:${path}`,
+      MUNJIGI_SECRET: TEST_SECRET,
+    }
+    const command = [process.execPath, '--no-env-file', 'src/main.ts']
+    command.push('users', 'set-password', KIM.email)
+    return { hash, command, options: { cwd: join(import.meta.dir, '..'), env } }
+  }
+
+  test('reads one line of a pipe that stays open', async () => {
+    const { hash, command, options } = await place()
+    const before = hash()
+    const child = Bun.spawn(command, { ...options, stdin: 'pipe', stdout: 'pipe' })
+    child.stdin.write('한 a new long ')
+    child.stdin.flush()
+    child.stdin.write('password\r\n')
+    child.stdin.flush()
+    expect(await child.exited).toBe(0)
+    child.stdin.end()
+    expect(hash()).not.toEqual(before)
+  })
+
+  test.each([
+    ['a pipe', false],
+    ['a terminal', true],
+  ])('of bytes that are no text, from %s, is refused', async (_, onTerminal) => {
+    const { hash, command, options } = await place()
+    const before = hash()
+    const bytes = Buffer.from('a new long p\xe4ssword\r', 'latin1')
+    const { exitCode, said } = onTerminal
+      ? await typed({ command, options }, bytes)
+      : await piped({ command, options }, bytes)
+    expect(said).toContain('munjigi: the password is not text in UTF-8; nothing was changed')
+    expect([exitCode, hash()]).toEqual([1, before])
+  })
+
+  test('is stopped by Ctrl-C, and says so', async () => {
+    const { hash, command, options } = await place()
+    const before = hash()
+    const { exitCode, said } = await typed({ command, options }, Buffer.from('half a passw\x03'))
+    expect(said).toContain('munjigi: stopped, nothing was changed')
+    expect(said).not.toContain('half')
+    expect([exitCode, hash()]).toEqual([130, before])
+  })
+
+  test('is read from a terminal without being shown', async () => {
+    const { hash, command, options } = await place()
+    const before = hash()
+    const { exitCode, said } = await typed({ command, options }, Buffer.from('한 a new password\r'))
+    expect([exitCode, hash()]).toEqual([0, expect.not.objectContaining(before as object)])
+    expect(said).not.toContain('a new password\r')
+    expect(said).not.toContain('한')
+  })
+
+  interface Call {
+    readonly command: string[]
+    readonly options: { cwd: string; env: Record<string, string | undefined> }
+  }
+
+  async function piped({ command, options }: Call, bytes: Uint8Array) {
+    const { exitCode, stdout, stderr } = Bun.spawnSync(command, { ...options, stdin: bytes })
+    return { exitCode, said: `${stdout}${stderr}` }
+  }
+
+  /** Types when it is asked. */
+  async function typed({ command, options }: Call, bytes: Uint8Array) {
+    let said = ''
+    let asked = false
+    const child = Bun.spawn(command, {
+      ...options,
+      terminal: {
+        data(terminal, heard) {
+          said += new TextDecoder().decode(heard)
+          if (asked || !said.includes('New password for')) return
+          asked = true
+          terminal.write(bytes)
+        },
+      },
+    })
+    return { exitCode: await child.exited, said }
+  }
+})
 
 test('what the log says of a database that is locked is not among the JSON', async () => {
   const path = join(newFolder(), 'munjigi.db')

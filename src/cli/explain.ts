@@ -11,15 +11,18 @@ import { StorageFault, toFault } from '../storage/faults.ts'
 import { UnfinishedRestore } from '../storage/unfinished.ts'
 import { CannotListen, PortTaken } from './listen.ts'
 import { isUsageError, USAGE } from './program.ts'
+import { Stopped } from './secret-input.ts'
 import { NotDone } from './with-core.ts'
 
 export const VERSION = manifest.version
 
-/** BSD's sysexits: 78 for configuration, 65 for a backup that is none, 69 for a part that cannot be reached, 70 for a fault of ours; 1: nothing done. */
+/** BSD's sysexits: 78 for configuration, 65 for a backup that is none, 69 for a part that cannot be used, 70 for a fault of ours; 1: nothing done; 130: Ctrl-C. */
 export function explain(error: unknown): { message: string; exitCode: number } {
   // Commander has told the user already; help and version are no failures.
   if (isUsageError(error)) return { message: '', exitCode: error.exitCode === 0 ? 0 : USAGE }
   if (error instanceof NotDone) return { message: `munjigi: ${error.message}`, exitCode: 1 }
+  if (error instanceof Stopped)
+    return { message: 'munjigi: stopped, nothing was changed', exitCode: 130 }
   if (error instanceof ConfigFaults) return { message: error.message, exitCode: 78 }
   if (error instanceof WrongSecret)
     return {

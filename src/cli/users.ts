@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs'
 import type { Core } from '../app.ts'
 import { disable, remove, setPassword } from '../flows/administer.ts'
 import type { Clock } from '../platform/clock.ts'
+import { NotText } from '../platform/utf8.ts'
 import type { User } from '../users/user.ts'
 import type { UserImport } from './import-users.ts'
 import { importUsers, sentenceOf } from './import-users.ts'
@@ -74,7 +75,7 @@ export function userCommands(
 
     usersSetPassword: (email, { json }) =>
       withUser(email, async (core, user) => {
-        const password = await readSecretLine(`New password for ${user.email}: `)
+        const password = await readPassword(`New password for ${user.email}: `)
         const sessions = await setPassword(core, user, password)
         print(json, { sessions }, `${user.email} has a new password; ${sessions} session(s) ended`)
       }),
@@ -109,6 +110,15 @@ export function userCommands(
       if (!user) throw new NotDone(`there is no user ${JSON.stringify(email)}`)
       await use(core, user)
     })
+  }
+}
+
+async function readPassword(prompt: string): Promise<string> {
+  try {
+    return await readSecretLine(prompt)
+  } catch (error) {
+    if (!(error instanceof NotText)) throw error
+    throw new NotDone('the password is not text in UTF-8; nothing was changed')
   }
 }
 
