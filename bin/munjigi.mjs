@@ -285,7 +285,8 @@ function essence(text) {
 
 /** Becomes Bun where a process can (Node 22.15 and later, Bun): signals and exit code are then its own. */
 function handOver(bun, args) {
-  const options = ['--no-env-file', ...args]
+  // Nor may the current folder's bunfig.toml name a program that is run with our secrets.
+  const options = ['--no-env-file', `--config=${join(root, 'bunfig.toml')}`, ...args]
   if (process.execve && !windows) process.execve(bun, [bun, ...options], process.env)
   // Else it is a child, which ends with us even if we are killed.
   const child = spawn(bun, ['--no-orphans', ...options], { stdio: 'inherit', detached: !windows })

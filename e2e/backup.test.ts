@@ -7,16 +7,18 @@ import {
   chownSync,
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { createClient } from '@libsql/client'
 import { createMetrics } from '../src/observability/metrics.ts'
 import { systemClock } from '../src/platform/clock.ts'
@@ -321,6 +323,61 @@ describe('a checkpoint in the middle of a backup of a server', () => {
       expect(manifest.tables.find(({ name }) => name === 'users')?.rows).toBeGreaterThan(50)
     },
   )
+})
+
+test('what was dropped and disabled after a backup is back, and the restore says so and since when', async () => {
+  const { url, file } = await smallBackup()
+  const list = async () => JSON.parse((await munjigi(url, 'keys', 'list', '--json').ended).stdout)
+  const [{ kid }] = await list()
+  expect((await munjigi(url, 'keys', 'drop', kid).ended).exitCode).toBe(0)
+  expect((await munjigi(url, 'users', 'disable', 'small-1@example.com').ended).exitCode).toBe(0)
+  const { stdout } = await munjigi(url, 'restore', '--replace', file).ended
+  expect(await list()).toMatchObject([{ kid }])
+  const shown = (await munjigi(url, 'users', 'show', '--json', 'small-1@example.com').ended).stdout
+  expect(JSON.parse(shown).disabledAt).toBeNull()
+  const [, createdAt = 'no time'] = /^of (\S+), by Munjigi/m.exec(stdout) ?? []
+  const [, said = ''] = stdout.split('restored; ')
+  for (const words of [createdAt, 'is back', 'keys drop KID', 'users disable EMAIL'])
+    expect(said).toContain(words)
+})
+
+describe('a restore to', () => {
+  test.each(['100%.db', 'a#b.db', 'a?b.db', '%20.db'])(
+    '%s puts the database there, and nothing beside it',
+    async (name) => {
+      const { file } = await smallBackup()
+      const home = newFolder()
+      const url = `file:${join(home, encodeURIComponent(name))}`
+      expect((await munjigi(url, 'restore', file).ended).exitCode).toBe(0)
+      expect(readdirSync(home)).toEqual([name])
+      const { stdout } = await munjigi(url, 'users', 'list', '--json').ended
+      expect(JSON.parse(stdout)).toHaveLength(1)
+    },
+  )
+
+  test.each(['is there', 'is not there yet'])(
+    'a link replaces what it points to, which %s',
+    async (what) => {
+      const { url, file } = await smallBackup()
+      const [home, away] = [newFolder(), newFolder()]
+      const [link, path] = [join(home, 'munjigi.db'), join(away, 'real.db')]
+      symlinkSync(relative(home, path), link)
+      if (what === 'is there') copyFileSync(url.slice('file:'.length), path)
+      expect((await munjigi(`file:${link}`, 'restore', '--replace', file).ended).exitCode).toBe(0)
+      expect(lstatSync(link).isSymbolicLink()).toBe(true)
+      expect([readdirSync(home), readdirSync(away)]).toEqual([['munjigi.db'], ['real.db']])
+      const { stdout } = await munjigi(`file:${path}`, 'users', 'list', '--json').ended
+      expect(JSON.parse(stdout)).toHaveLength(1)
+    },
+  )
+
+  test('a link that leads to itself is refused', async () => {
+    const { file } = await smallBackup()
+    const link = join(newFolder(), 'munjigi.db')
+    symlinkSync(link, link)
+    const { exitCode, stderr } = await munjigi(`file:${link}`, 'restore', file).ended
+    expect([exitCode, stderr]).toEqual([69, expect.stringContaining('ELOOP')])
+  })
 })
 
 const isRoot = process.getuid?.() === 0

@@ -102,6 +102,17 @@ describe('munjigi users import', () => {
     expect(stdout + stderr).not.toMatch(/absurd|eU9xfD|\$2b/)
   })
 
+  test.each([
+    ['nothing at all', '/dev/null', 0, '0 imported'],
+    ['a folder', tmpdir(), 69, 'cannot read (EISDIR)'],
+  ])('reads %s as what it is', async (_, source, code, words) => {
+    const { exitCode, stdout, stderr } = await startProgram(['users', 'import', source], {
+      MUNJIGI_DATABASE_URL: `file:${file}`,
+      MUNJIGI_SECRET: TEST_SECRET,
+    }).ended
+    expect([exitCode, stdout + stderr]).toEqual([code, expect.stringContaining(words)])
+  })
+
   test('says when the file is not there', async () => {
     const { exitCode, stderr } = await startProgram(['users', 'import', join(folder, 'none')], {
       MUNJIGI_DATABASE_URL: `file:${file}`,

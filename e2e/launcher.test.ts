@@ -10,6 +10,7 @@ import {
   readdirSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
@@ -81,6 +82,28 @@ withBun(
     await started(server)
     server.endGroup()
     await server.exited
+  },
+  COLD,
+)
+
+withNode(
+  'settings of the folder that it is started in run nothing and set nothing',
+  async () => {
+    const { machine } = await installed()
+    const elsewhere = mkdtempSync(join(folder, 'elsewhere-'))
+    writeFileSync(join(elsewhere, 'bunfig.toml'), 'preload = ["./stranger.ts"]\n')
+    writeFileSync(join(elsewhere, 'stranger.ts'), "console.log('a stranger')\n")
+    writeFileSync(join(elsewhere, '.env'), 'MUNJIGI_STRANGER=1\n')
+    const launcher = join(machine.checkout, 'bin/munjigi.mjs')
+
+    expect(await machine.run(['node', launcher, '--version'], {}, elsewhere)).toEqual({
+      stdout: VERSION,
+      stderr: '',
+      exitCode: 0,
+    })
+    const settings = { MUNJIGI_DATABASE_URL: `file:${join(elsewhere, 'munjigi.db')}` }
+    const migrated = await machine.run(['node', launcher, 'migrate'], settings, elsewhere)
+    expect(migrated).toMatchObject({ stderr: '', exitCode: 0 })
   },
   COLD,
 )
@@ -218,7 +241,7 @@ interface Machine {
   readonly env: Environment
   has(path: string): boolean
   start(command: readonly string[], env?: Environment): Started
-  run(command: readonly string[], env?: Environment): Promise<Outcome>
+  run(command: readonly string[], env?: Environment, cwd?: string): Promise<Outcome>
 }
 
 interface Started extends Pick<Bun.Subprocess, 'kill' | 'exited'> {
@@ -251,8 +274,8 @@ async function createMachine(...programs: readonly string[]): Promise<Machine> {
     env,
     has: (name) => existsSync(join(checkout, name)),
     start: (command, more) => start(command, checkout, { ...env, ...more }),
-    async run(command, more) {
-      const { stdout, stderr, exited } = start(command, checkout, { ...env, ...more })
+    async run(command, more, cwd = checkout) {
+      const { stdout, stderr, exited } = start(command, cwd, { ...env, ...more })
       const [out, err] = await Promise.all([stdout, stderr].map((one) => new Response(one).text()))
       return { stdout: out ?? '', stderr: err ?? '', exitCode: await exited }
     },

@@ -189,6 +189,7 @@ describe('three replicas', () => {
 describe('a signing key', () => {
   test('that is still sealed under the previous secret is sealed anew before that is dropped', async () => {
     const at = place('sealed', `${NEXT}\nprevious ${OLD}\n`)
+    expect((await munjigi(at, 'migrate')).exitCode).toBe(0)
     expect((await munjigi(at, 'keys', 'list')).exitCode).toBe(0)
     const client = createClient({ url: at.database, timeout: 5_000 })
     const [oldKey, nextKey] = sealingKeysOf([OLD, NEXT]) as [Uint8Array, Uint8Array]
@@ -206,6 +207,7 @@ describe('a signing key', () => {
 
   test('that neither secret opens keeps the previous one where it is', async () => {
     const at = place('foreign')
+    expect((await munjigi(at, 'migrate')).exitCode).toBe(0)
     expect((await munjigi(at, 'keys', 'list')).exitCode).toBe(0)
     const third = OLD.replace('old', 'third')
     writeFileSync(at.file, `${NEXT}\nprevious ${third}\n`)

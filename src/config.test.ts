@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Mode, Settings } from './config.ts'
 import { ConfigFaults, readSettings } from './config.ts'
+import { textOf } from './platform/utf8.ts'
 
 const SECRET = 'Zm9yIHRlc3RzIG9ubHksIG5vdCBhIHNlY3JldA'
 const OTHER_SECRET = 'b3RoZXIsIGZvciB0ZXN0cyBvbmx5LCB0b28gLi4u'
@@ -102,6 +103,8 @@ describe('values', () => {
     ['GRAPHIQL', 'false', 'graphiql', false],
     ['PORT', '0', 'port', 0],
     ['HOST', '[::1]', 'host', '::1'],
+    ['DATABASE_URL', 'file:./a%3Fb%23.db', 'databaseUrl', 'file:./a%3Fb%23.db'],
+    ['DATABASE_URL', 'file:///data/100%25.db', 'databaseUrl', 'file:///data/100%25.db'],
   ] as const)('MUNJIGI_%s=%s', (name, text, key, expected) => {
     expect(read('dev', { [`MUNJIGI_${name}`]: text })[key]).toEqual(expected as never)
   })
@@ -131,6 +134,13 @@ describe('values', () => {
     ['DATABASE_URL', 'https://kim:x@db.example.com', /no token/],
     ['DATABASE_URL', 'http://a b', /not a URL/],
     ['DATABASE_URL', 'file:./100%.db', /not a URL/],
+    ['DATABASE_URL', 'file://data/munjigi.db', /not a URL/],
+    ['DATABASE_URL', 'file:///data%2Fmunjigi.db', /not a URL/],
+    ['DATABASE_URL', 'file:./a%00.db', /not a URL/],
+    ['DATABASE_URL', 'file:./munjigi.db?mode=ro', /path of a file/],
+    ['DATABASE_URL', 'file:./a#b.db', /path of a file/],
+    ['DATABASE_URL', 'file::memory:', /path of a file/],
+    ['DATABASE_URL', 'file::memory:?cache=shared', /path of a file/],
     ['DATABASE_READ_URL', 'http://replica.example.com', /needs a server in MUNJIGI_DATABASE_URL/],
     ['DATABASE_READ_URL', 'file:./copy.db', /must be a server/],
     ['DATABASE_READ_URL', 'https://kim:x@db.example.com', /no token/],
@@ -184,6 +194,23 @@ describe('a secret from a file', () => {
       expect([secret, secretPrevious]).toEqual([SECRET, OTHER_SECRET])
     },
   )
+  test('holds the same two with line breaks of Windows', () => {
+    const text = `${SECRET}\r\nnext ${OTHER_SECRET}\r\n`
+    expect(read('dev', { MUNJIGI_SECRET_FILE: '/run/s' }, { '/run/s': text })).toMatchObject({
+      secret: SECRET,
+      secretPrevious: OTHER_SECRET,
+    })
+  })
+  test.each([
+    ['SECRET', '; use `openssl rand -base64 48`'],
+    ['DATABASE_AUTH_TOKEN', ''],
+  ])('that is not text is a fault, not a text of other signs: %s', (name, advice) => {
+    const environment = { [`MUNJIGI_${name}_FILE`]: '/run/s' }
+    const readFile = () => textOf(Buffer.alloc(48, 0xff))
+    expect(() => readSettings('dev', { environment, readFile, onTerminal: false })).toThrow(
+      `MUNJIGI_${name}_FILE: is not text${advice}`,
+    )
+  })
   test('of any other form is one secret, to the byte', () => {
     for (const text of [`${SECRET}\n${OTHER_SECRET}`, `${SECRET}\n\n`, `next ${SECRET}`])
       expect(

@@ -6,8 +6,9 @@ import { unknownNames } from './config/names.ts'
 import { withSecretFile } from './config/secret-file.ts'
 import type { Name, Setting } from './config/table.ts'
 import { SETTINGS } from './config/table.ts'
-import { Fault, PREFIX } from './config/values.ts'
+import { Fault, PREFIX, RANDOM_TEXT, secretText } from './config/values.ts'
 import type { Language } from './errors.ts'
+import { NotText } from './platform/utf8.ts'
 
 export { settingsTable } from './config/table.ts'
 export { ANY_LOCALHOST } from './config/values.ts'
@@ -74,7 +75,7 @@ export interface Config extends Settings {
 
 export type LogLevel = 'debug' | 'info' | 'warning' | 'error'
 
-/** The environment that settings are read from, and how a `…_FILE` is read (throws when it cannot be). */
+/** The environment that settings are read from, and how a `…_FILE` is read (throws when it cannot be, `NotText` when it is none). */
 export interface ConfigSource {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly readFile: (path: string) => string
@@ -233,6 +234,8 @@ function given(name: Name, row: Setting<unknown>, source: ConfigSource): string 
   try {
     return source.readFile(path).replace(/\r?\n$/, '')
   } catch (error) {
+    if (error instanceof NotText)
+      throw new Fault(`_FILE: is not text${row.read === secretText ? `; ${RANDOM_TEXT}` : ''}`)
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
     throw new Fault(`_FILE: cannot read the file it names (${code})`)
   }

@@ -26,6 +26,7 @@ import { startLog } from './observability/log.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { systemClock } from './platform/clock.ts'
 import { systemRandom } from './platform/random.ts'
+import { textOf } from './platform/utf8.ts'
 import type { Database } from './storage/database.ts'
 import { openDatabase } from './storage/database.ts'
 
@@ -34,7 +35,7 @@ process.umask(0o077)
 
 const source: ConfigSource = {
   environment: process.env,
-  readFile: (path) => readFileSync(path, 'utf8'),
+  readFile: (path) => textOf(readFileSync(path)),
   onTerminal: process.stdout.isTTY === true,
 }
 
@@ -52,7 +53,7 @@ const actions: Actions = {
     await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], forOperator())
   },
   ...keyCommands(withServices, withSigningKeys),
-  ...userCommands(withServices),
+  ...userCommands(withServices, systemClock),
   backup: (file, options) => backup(file, options, onDatabase()),
   restore: (file, options) => restore(file, options, onDatabase()),
   async migrate(options) {
@@ -80,10 +81,10 @@ async function withSigningKeys(use: (keys: KeyRing) => Promise<void>): Promise<v
   await withKeys(settings, parts, use)
 }
 
-/** For an operator's command: its result is what is printed, so the log keeps to errors. */
+/** For an operator's command: its result is what is printed, so the log keeps to errors, and to standard error. */
 function forOperator(): { settings: Settings; parts: Parts } {
   const settings = readSettings('dev', source)
-  return { settings, parts: realParts({ ...settings, logLevel: 'error' }) }
+  return { settings, parts: realParts({ ...settings, logLevel: 'error' }, 'stderr') }
 }
 
 /** For commands on the database itself, without services. */
@@ -92,8 +93,11 @@ function onDatabase(): BackupParts {
   return { settings, clock: systemClock, random: systemRandom, version: VERSION }
 }
 
-function realParts({ logLevel: level, logFormat: format }: Settings): Parts {
-  const [clock, random, log] = [systemClock, systemRandom, startLog({ level, format })]
+function realParts(
+  { logLevel: level, logFormat: format }: Settings,
+  output: 'stdout' | 'stderr' = 'stdout',
+): Parts {
+  const [clock, random, log] = [systemClock, systemRandom, startLog({ level, format, output })]
   const metrics = createMetrics({
     version: VERSION,
     bun: Bun.version,

@@ -10,7 +10,7 @@ import { readBackupSecrets } from './backup-secret.ts'
 import { print, table } from './output.ts'
 import type { Output } from './program.ts'
 import { createProgress } from './progress.ts'
-import { NothingFound } from './with-core.ts'
+import { NotDone, requireDatabase } from './with-core.ts'
 
 /** What the two commands are given by `main.ts`. */
 export interface BackupParts {
@@ -25,12 +25,13 @@ export interface BackupOptions extends Output {
   readonly keyFile?: string
 }
 
-/** Writes the backup. Throws `NothingFound` where there is a file of that name, and the errors of database and disk. */
+/** Writes the backup. Throws `NotDone` where there is a file of that name, or no database, and the errors of database and disk. */
 export async function backup(
   path: string,
   { keyFile, json }: BackupOptions,
   { settings, clock, random, version }: BackupParts,
 ): Promise<void> {
+  requireDatabase(settings)
   const [secret] = readBackupSecrets(settings, keyFile)
   const progress = createProgress('backing up', clock)
   const place = { url: settings.databaseUrl, authToken: settings.databaseAuthToken }
@@ -44,7 +45,7 @@ export async function backup(
   } catch (error) {
     progress.end()
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST')
-      throw new NothingFound(`${path} is there already: take another name`)
+      throw new NotDone(`${path} is there already: take another name`)
     throw error
   }
 }

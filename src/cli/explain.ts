@@ -11,15 +11,18 @@ import { StorageFault, toFault } from '../storage/faults.ts'
 import { UnfinishedRestore } from '../storage/unfinished.ts'
 import { CannotListen, PortTaken } from './listen.ts'
 import { isUsageError, USAGE } from './program.ts'
-import { NothingFound } from './with-core.ts'
+import { Stopped } from './secret-input.ts'
+import { NotDone } from './with-core.ts'
 
 export const VERSION = manifest.version
 
-/** BSD's sysexits: 78 for configuration, 65 for a backup that is none, 69 for a part that cannot be reached, 70 for a fault of ours; 1: nothing done. */
+/** BSD's sysexits: 78 for configuration, 65 for a backup that is none, 69 for a part that cannot be used, 70 for a fault of ours; 1: nothing done; 130: Ctrl-C. */
 export function explain(error: unknown): { message: string; exitCode: number } {
   // Commander has told the user already; help and version are no failures.
   if (isUsageError(error)) return { message: '', exitCode: error.exitCode === 0 ? 0 : USAGE }
-  if (error instanceof NothingFound) return { message: `munjigi: ${error.message}`, exitCode: 1 }
+  if (error instanceof NotDone) return { message: `munjigi: ${error.message}`, exitCode: 1 }
+  if (error instanceof Stopped)
+    return { message: 'munjigi: stopped, nothing was changed', exitCode: 130 }
   if (error instanceof ConfigFaults) return { message: error.message, exitCode: 78 }
   if (error instanceof WrongSecret)
     return {
@@ -36,9 +39,11 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       message: `munjigi: ${messageOf(error.code, 'en')} (${error.details.reason ?? ''})`,
       exitCode: 1,
     }
+  if (error instanceof AuthError && error.code === 'NOT_FOUND')
+    return { message: 'munjigi: the user is gone; nothing was done', exitCode: 1 }
   if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
   if (error instanceof StorageFault)
-    return { message: `munjigi: cannot open the database: ${error.message}`, exitCode: 69 }
+    return { message: `munjigi: cannot use the database: ${error.message}`, exitCode: 69 }
   if (error instanceof AuthError)
     return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
   if (error instanceof BrokenBackup)
@@ -55,15 +60,14 @@ export function explain(error: unknown): { message: string; exitCode: number } {
         'munjigi: a restore into this database did not end, so it is not whole. Run munjigi restore again, with --replace.',
       exitCode: 69,
     }
-  if (error instanceof Error && 'syscall' in error && 'path' in error)
-    return { message: `munjigi: cannot use ${error.path} (${codeOf(error)})`, exitCode: 69 }
+  if (error instanceof Error && 'syscall' in error && 'code' in error) {
+    // What is done with an open file has no path: a disk that is full, a folder that is read as a file.
+    const what = 'path' in error && error.path ? `use ${error.path}` : error.syscall
+    return { message: `munjigi: cannot ${what} (${error.code})`, exitCode: 69 }
+  }
   const fault = toFault(error)
-  if (fault.code !== 'other')
+  if (fault.code !== 'other' || fault.detail.startsWith('SQLITE_'))
     return { message: `munjigi: the database failed: ${fault.message}`, exitCode: 69 }
   const { error: kind, at } = describeError(error)
   return { message: `munjigi: unexpected failure: ${kind}\n  ${at ?? ''}`, exitCode: 70 }
-}
-
-function codeOf(error: Error): string {
-  return 'code' in error ? String(error.code) : error.name
 }

@@ -16,11 +16,10 @@ export interface ImportCounts {
 
 /** Where the lines come from and who is told. */
 export interface UserImport {
-  readonly users: Users
+  /** Who takes them over. Null: only read and judge, write nothing; then `present` stays 0. */
+  readonly users: Pick<Users, 'importAll'> | null
   readonly source: AsyncIterable<Uint8Array>
   readonly now: number
-  /** Only read and judge, write nothing: then `present` stays 0. */
-  readonly check: boolean
   /** Is handed sentences about lines and about progress. */
   readonly tell: (sentence: string) => void
 }
@@ -33,7 +32,8 @@ const LONGEST_LINE = 4_096
 
 /** Imports all lines that can be understood, and tells of each that cannot. Throws `SERVICE_UNAVAILABLE`. */
 export async function importUsers(options: UserImport): Promise<ImportCounts> {
-  const { users, source, now, check, tell } = options
+  const { users, source, now, tell } = options
+  const check = users === null
   const counts: ImportCounts = { imported: 0, present: 0, refused: 0 }
   let batch: ImportedUser[] = []
   let number = 0
@@ -53,7 +53,7 @@ export async function importUsers(options: UserImport): Promise<ImportCounts> {
   return counts
 
   async function flush(): Promise<void> {
-    const added = check || batch.length === 0 ? batch.length : await users.importAll(batch)
+    const added = users && batch.length > 0 ? await users.importAll(batch) : batch.length
     counts.imported += added
     counts.present += batch.length - added
     batch = []

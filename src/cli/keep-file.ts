@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { ConfigFaults } from '../config.ts'
 import { writeNewFile } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
+import { NotText, textOf } from '../platform/utf8.ts'
 
 /** What the file holds, and whether this call made it. */
 export interface KeptFile {
@@ -12,13 +13,22 @@ export interface KeptFile {
   readonly isNew: boolean
 }
 
-/** What the file at `path` holds without outer spaces, or null if it is not there. Throws `ConfigFaults` if it is empty. */
+/** What the file at `path` holds without outer spaces, or null if it is not there. Throws `ConfigFaults` if it is empty, or no text. */
 export function readKept(path: string): string | null {
   if (!existsSync(path)) return null
-  const text = readFileSync(path, 'utf8').trim()
+  const text = readText(path).trim()
   if (text === '')
     throw new ConfigFaults([`${path}: is empty; put back what it held, or remove it`])
   return text
+}
+
+function readText(path: string): string {
+  try {
+    return textOf(readFileSync(path))
+  } catch (error) {
+    if (!(error instanceof NotText)) throw error
+    throw new ConfigFaults([`${path}: is not text; put back what it held`])
+  }
 }
 
 /** Gives the file that is there, or makes it from `make`. Two processes at once agree on one text. */

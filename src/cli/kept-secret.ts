@@ -2,7 +2,9 @@
 // there too.
 
 import { dirname, join } from 'node:path'
+import { Fault, secretText } from '../config/values.ts'
 import type { Settings } from '../config.ts'
+import { ConfigFaults } from '../config.ts'
 import type { Random } from '../platform/random.ts'
 import { fileOf } from '../storage/database.ts'
 import { keepFile, readKept } from './keep-file.ts'
@@ -14,18 +16,28 @@ export interface KeptSecret {
   readonly isNew: boolean
 }
 
-/** The secret that is there, or null. */
+/** The secret that is there, or null. Throws `ConfigFaults` if it would not do as the setting. */
 export function readKeptSecret(settings: Settings): KeptSecret | null {
   const path = pathOf(settings)
   const secret = readKept(path)
-  return secret === null ? null : { secret, path, isNew: false }
+  return secret === null ? null : { secret: checked(secret, path), path, isNew: false }
 }
 
-/** The secret that is there, or a new one. Two processes at once agree on one. */
+/** The secret that is there, or a new one. Two processes at once agree on one. Throws as the above. */
 export async function keepSecret(settings: Settings, random: Random): Promise<KeptSecret> {
   const path = pathOf(settings)
   const { text: secret, isNew } = await keepFile(path, random, () => newSecret(random))
-  return { secret, path, isNew }
+  return { secret: checked(secret, path), path, isNew }
+}
+
+/** Who put it there may have typed it. */
+function checked(secret: string, path: string): string {
+  try {
+    return secretText(secret)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    throw new ConfigFaults([`${path}${error.message}`])
+  }
 }
 
 /** 48 random bytes as text. */

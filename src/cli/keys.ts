@@ -4,7 +4,7 @@ import type { Core } from '../app.ts'
 import type { KeyRing } from '../keys/keys.ts'
 import { moment, print, table } from './output.ts'
 import type { Actions } from './program.ts'
-import { NothingFound } from './with-core.ts'
+import { NotDone } from './with-core.ts'
 
 /** The commands, over whoever opens the services, or the readable keys alone, for them. */
 export function keyCommands(
@@ -36,7 +36,7 @@ export function keyCommands(
       withCore(async ({ keys }) => {
         const kid = await keys.rotate()
         if (kid === null)
-          throw new NothingFound('a key is already waiting to sign: see munjigi keys list')
+          throw new NotDone('a key is already waiting to sign: see munjigi keys list')
         const signsFrom = keys.list().find((key) => key.kid === kid)?.signsFrom ?? new Date(0)
         print(json, { kid, signsFrom }, `published ${kid}; it signs from ${moment(signsFrom)}`)
       }),
@@ -44,7 +44,7 @@ export function keyCommands(
     keysDrop: (kid, { json }) =>
       withKeys(async (keys) => {
         if (!(await keys.drop(kid)))
-          throw new NothingFound(`there is no key ${kid}: see munjigi keys list`)
+          throw new NotDone(`there is no key ${kid}: see munjigi keys list`)
         const signing = keys.current().kid
         print(
           json,

@@ -8,7 +8,7 @@ import { refuseUnfinished } from '../storage/unfinished.ts'
 import { print } from './output.ts'
 import type { Parts } from './parts.ts'
 import type { Output } from './program.ts'
-import { NothingFound } from './with-core.ts'
+import { NotDone } from './with-core.ts'
 
 /** Migrates, or says what is missing: with `check` that is exit code 1, so that a script can ask. */
 export async function migrateDatabase(
@@ -23,7 +23,7 @@ export async function migrateDatabase(
     return print(json, { applied: missing }, sentence('applied', missing))
   }
   print(json, { missing }, sentence('would apply', missing))
-  if (missing.length > 0) throw new NothingFound('the database is not at the newest schema')
+  if (missing.length > 0) throw new NotDone('the database is not at the newest schema')
 }
 
 /** A file that is not there is not made by asking. */

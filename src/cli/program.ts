@@ -1,5 +1,6 @@
 // The command line: which commands exist, what they take, what help says. What they do is handed in.
 
+import { existsSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Step } from './rotate-secret.ts'
 
@@ -46,7 +47,7 @@ export function createProgram(actions: Actions, version: string): Command {
     )
     .version(`munjigi ${version}`, '--version', 'print the version')
     .helpOption('--help', 'print this')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'print this, or the same of a command')
     .showHelpAfterError('(--help says what there is)')
 
   program
@@ -58,8 +59,10 @@ export function createProgram(actions: Actions, version: string): Command {
     .description('for production: nothing is guessed, what is missing is an error')
     .action(actions.serve)
   const secrets = program
-    .command('secrets <folder>')
+    .command('secrets')
+    .argument('<folder>', 'where; one that is not there yet is written with a slash', readFolder)
     .description('make the secrets of a deployment that are not there yet')
+    .helpCommand(true)
     .action((folder: string) => actions.secrets(folder))
   secrets
     .command('rotate')
@@ -130,7 +133,7 @@ export function createProgram(actions: Actions, version: string): Command {
 
   const keyFile = [
     '--key-file <path>',
-    'a key of at least 32 bytes, in place of MUNJIGI_SECRET',
+    'text of at least 32 bytes, in place of MUNJIGI_SECRET',
   ] as const
   program
     .command('backup <file>')
@@ -157,9 +160,16 @@ export function createProgram(actions: Actions, version: string): Command {
   return program
 }
 
+/** A word could be a command that is mistyped: secrets made in its name would lie in the wrong place, and rotate nothing. */
+function readFolder(text: string): string {
+  if (!/[\\/]/.test(text) && !existsSync(text))
+    throw new InvalidArgumentError(`There is no such command and no such folder; write ./${text}.`)
+  return text
+}
+
 function readCount(text: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text))
-    throw new InvalidArgumentError('It must be a whole number from 1.')
+    throw new InvalidArgumentError('It must be a whole number from 1 to 999999.')
   return Number(text)
 }
 

@@ -4,13 +4,14 @@ import { createReadStream } from 'node:fs'
 import type { OpenBackup } from '../storage/restore.ts'
 import { checkBackup, fill, openBackup } from '../storage/restore.ts'
 import { LeftBehind, restoreTarget, TargetInUse } from '../storage/restore-target.ts'
+import type { Manifest } from '../storage/snapshot.ts'
 import type { BackupParts } from './backup.ts'
 import { describe } from './backup.ts'
 import { readBackupSecrets } from './backup-secret.ts'
 import { print } from './output.ts'
 import type { Output } from './program.ts'
 import { createProgress } from './progress.ts'
-import { NothingFound } from './with-core.ts'
+import { NotDone } from './with-core.ts'
 
 /** How `munjigi restore` was called. */
 export interface RestoreOptions extends Output {
@@ -19,7 +20,7 @@ export interface RestoreOptions extends Output {
   readonly replace?: true
 }
 
-/** Restores. Throws `BrokenBackup`, `NothingFound` where it may not be done, and the errors of database and disk. */
+/** Restores. Throws `BrokenBackup`, `NotDone` where it may not be done, and the errors of database and disk. */
 export async function restore(
   path: string,
   options: RestoreOptions,
@@ -42,13 +43,21 @@ export async function restore(
       `${describe(manifest)}\n\nthe backup is whole; ${state}; nothing was changed`,
     )
   if (!isEmpty && !options.replace)
-    throw new NothingFound(`${state}: add --replace to give that up for the backup`)
+    throw new NotDone(`${state}: add --replace to give that up for the backup`)
   await withProgress('restoring', parts, await open(), async (backup, onProgress) => {
     await target
       .replace((client) => fill(client, backup, { clock, onProgress }))
       .catch(explainPlace)
   })
-  print(options.json, manifest, `${describe(manifest)}\n\nrestored; all sessions have ended`)
+  print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
+}
+
+function restored({ createdAt }: Manifest): string {
+  return [
+    'restored; all sessions have ended',
+    `What was dropped, disabled or deleted after ${createdAt} is back, a signing key that leaked too. Before replicas start:`,
+    'munjigi keys list and munjigi keys drop KID; munjigi users disable EMAIL or munjigi users delete EMAIL --yes',
+  ].join('\n')
 }
 
 async function withProgress(
@@ -74,9 +83,9 @@ function countsOf(rows: Readonly<Record<string, number>>): string {
 
 function explainPlace(error: unknown): never {
   if (error instanceof TargetInUse)
-    throw new NothingFound(`the database is in use (${error.message}): stop all replicas first`)
+    throw new NotDone(`the database is in use (${error.message}): stop all replicas first`)
   if (error instanceof LeftBehind)
-    throw new NothingFound(
+    throw new NotDone(
       `${error.message} is there, of a database that is not: move it to where that one went`,
     )
   throw error

@@ -14,7 +14,7 @@ import { besideOf, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { newSecret } from './kept-secret.ts'
 import type { Parts } from './parts.ts'
-import { NothingFound, withCore } from './with-core.ts'
+import { NotDone, withCore } from './with-core.ts'
 
 /** Which step; the first when it is neither of these. */
 export interface Step {
@@ -36,14 +36,14 @@ export async function rotateSecret(
   console.log(DONE[after.other?.word ?? 'dropped'])
 }
 
-/** What the file is to hold. Throws `NothingFound` when it is another step's turn. */
+/** What the file is to hold. Throws `NotDone` when it is another step's turn. */
 export function nextStep(
   { useNext, dropPrevious }: Step,
   { secret, other }: SecretFile,
   random: Random,
 ): SecretFile {
   const word = useNext ? 'next' : dropPrevious ? 'previous' : undefined
-  if (word !== other?.word) throw new NothingFound(DUE[other?.word ?? 'first'])
+  if (word !== other?.word) throw new NotDone(DUE[other?.word ?? 'first'])
   if (!other) return { secret, other: { word: 'next', secret: newSecret(random) } }
   return useNext ? { secret: other.secret, other: { word: 'previous', secret } } : { secret }
 }
@@ -70,7 +70,7 @@ async function sealAnew(file: SecretFile, settings: Settings, parts: Parts): Pro
     await withCore({ ...both, secretPrevious: undefined }, parts, async () => {})
   } catch (error) {
     if (!(error instanceof WrongSecret)) throw error
-    throw new NothingFound('a signing key is still sealed under the previous secret: try again')
+    throw new NotDone('a signing key is still sealed under the previous secret: try again')
   }
 }
 

@@ -3,22 +3,55 @@
 
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
+import { textOf } from '../platform/utf8.ts'
 
-/** One line of standard input, without its line break. Empty when there is none. */
-export function readSecretLine(prompt: string): Promise<string> {
-  const onTerminal = process.stdin.isTTY === true
-  if (onTerminal) process.stderr.write(prompt)
+/** Somebody has pressed Ctrl-C at a question. */
+export class Stopped extends Error {
+  override readonly name = 'Stopped'
+}
+
+const LINE_FEED = 0x0a
+
+/**
+ * One line of standard input, without its line break. Empty when there is none. Throws `NotText`, as a password in which signs
+ * were replaced would be another one, and `Stopped`.
+ */
+export async function readSecretLine(prompt: string): Promise<string> {
+  return process.stdin.isTTY === true ? await askFor(prompt) : textOf(await firstLine())
+}
+
+async function firstLine(): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    if (chunk.includes(LINE_FEED)) break
+  }
+  const bytes = Buffer.concat(chunks)
+  const end = bytes.indexOf(LINE_FEED)
+  const line = end < 0 ? bytes : bytes.subarray(0, end)
+  return line.at(-1) === 0x0d ? line.subarray(0, -1) : line
+}
+
+async function askFor(prompt: string): Promise<string> {
+  const typed: Buffer[] = []
+  const keep = (bytes: Buffer) => void typed.push(bytes)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const reader = createInterface({ input: process.stdin, output: nowhere, terminal: onTerminal })
-  return new Promise((resolve) => {
-    let line = ''
-    reader.once('line', (text) => {
-      line = text
-      reader.close()
+  const reader = createInterface({ input: process.stdin, output: nowhere, terminal: true })
+  process.stdin.on('data', keep)
+  // Not before the reader is there: until then the terminal shows what is typed.
+  process.stderr.write(prompt)
+  try {
+    const line = await new Promise<string>((resolve, reject) => {
+      reader.once('SIGINT', () => reject(new Stopped('by Ctrl-C')))
+      reader.once('line', resolve)
+      reader.once('close', () => resolve(''))
     })
-    reader.once('close', () => {
-      if (onTerminal) process.stderr.write('\n')
-      resolve(line)
-    })
-  })
+    // The reader has put signs in the place of what is no text.
+    textOf(Buffer.concat(typed))
+    return line
+  } finally {
+    process.stdin.off('data', keep)
+    reader.close()
+    process.stderr.write('\n')
+  }
 }

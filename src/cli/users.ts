@@ -1,19 +1,24 @@
 // munjigi users … and munjigi sessions …: what an operator does for or against a user.
 
+import { createReadStream } from 'node:fs'
 import type { Core } from '../app.ts'
 import { disable, remove, setPassword } from '../flows/administer.ts'
+import type { Clock } from '../platform/clock.ts'
+import { NotText } from '../platform/utf8.ts'
 import type { User } from '../users/user.ts'
+import type { UserImport } from './import-users.ts'
 import { importUsers, sentenceOf } from './import-users.ts'
 import { moment, print, table } from './output.ts'
-import type { Actions } from './program.ts'
+import type { Actions, Output } from './program.ts'
 import { readSecretLine } from './secret-input.ts'
-import { NothingFound } from './with-core.ts'
+import { NotDone } from './with-core.ts'
 
 type Commands = Pick<Actions, Extract<keyof Actions, 'sessionsEnd' | `users${string}`>>
 
 /** The commands, over whoever opens the services for them. */
 export function userCommands(
   withCore: (use: (core: Core) => Promise<void>) => Promise<void>,
+  clock: Clock,
 ): Commands {
   return {
     sessionsEnd: ({ user: email, json }) =>
@@ -28,20 +33,11 @@ export function userCommands(
         print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
       }),
 
-    usersImport: (file, { check = false, json }) =>
-      withCore(async ({ users, clock }) => {
-        if (file === undefined && process.stdin.isTTY)
-          throw new NothingFound('name a file, or send the lines to standard input')
-        const counts = await importUsers({
-          users,
-          source: file === undefined ? Bun.stdin.stream() : Bun.file(file).stream(),
-          now: clock.now(),
-          check,
-          tell: (sentence) => console.error(`munjigi: ${sentence}`),
-        })
-        print(json, counts, sentenceOf(counts, check))
-        if (counts.refused > 0) throw new NothingFound(`${counts.refused} line(s) were refused`)
-      }),
+    usersImport: (file, { check, json }) =>
+      // Who only asks needs no database.
+      check
+        ? importFrom(file, { users: null, json })
+        : withCore(({ users }) => importFrom(file, { users, json })),
 
     usersShow: (email, { json }) =>
       withUser(email, async ({ sessions }, user) => {
@@ -79,25 +75,50 @@ export function userCommands(
 
     usersSetPassword: (email, { json }) =>
       withUser(email, async (core, user) => {
-        const password = await readSecretLine(`New password for ${user.email}: `)
+        const password = await readPassword(`New password for ${user.email}: `)
         const sessions = await setPassword(core, user, password)
         print(json, { sessions }, `${user.email} has a new password; ${sessions} session(s) ended`)
       }),
 
     usersDelete: (email, { yes, json }) =>
       withUser(email, async (core, user) => {
-        if (!yes) throw new NothingFound(`this cannot be undone: add --yes to delete ${user.email}`)
+        if (!yes) throw new NotDone(`this cannot be undone: add --yes to delete ${user.email}`)
         const sessions = await remove(core, user)
         print(json, { sessions }, `deleted ${user.email}; ${sessions} session(s) ended`)
       }),
   }
 
+  async function importFrom(
+    file: string | undefined,
+    { users, json }: Pick<UserImport, 'users'> & { json: Output['json'] | undefined },
+  ): Promise<void> {
+    if (file === undefined && process.stdin.isTTY)
+      throw new NotDone('name a file, or send the lines to standard input')
+    const counts = await importUsers({
+      users,
+      source: file === undefined ? Bun.stdin.stream() : createReadStream(file),
+      now: clock.now(),
+      tell: (sentence) => console.error(`munjigi: ${sentence}`),
+    })
+    print(json, counts, sentenceOf(counts, users === null))
+    if (counts.refused > 0) throw new NotDone(`${counts.refused} line(s) were refused`)
+  }
+
   function withUser(email: string, use: (core: Core, user: User) => Promise<void>): Promise<void> {
     return withCore(async (core) => {
       const user = await core.users.findByEmail(email)
-      if (!user) throw new NothingFound(`there is no user ${JSON.stringify(email)}`)
+      if (!user) throw new NotDone(`there is no user ${JSON.stringify(email)}`)
       await use(core, user)
     })
+  }
+}
+
+async function readPassword(prompt: string): Promise<string> {
+  try {
+    return await readSecretLine(prompt)
+  } catch (error) {
+    if (!(error instanceof NotText)) throw error
+    throw new NotDone('the password is not text in UTF-8; nothing was changed')
   }
 }
 

@@ -1,16 +1,28 @@
-// Opening the services for one command of an operator, and closing the database behind it.
+// Opening the services for one command of an operator, and closing the database behind it. None makes a database: where none is,
+// somebody has mistaken the path.
 
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Core } from '../app.ts'
 import type { Config, Settings } from '../config.ts'
 import { ConfigFaults } from '../config.ts'
 import type { KeyRing } from '../keys/keys.ts'
 import type { Database } from '../storage/database.ts'
+import { fileOf } from '../storage/database.ts'
 import { readKeptSecret } from './kept-secret.ts'
 import type { Parts } from './parts.ts'
 
 /** Nothing was done, or not all of it: exit code 1, and the sentence says why. */
-export class NothingFound extends Error {
-  override readonly name = 'NothingFound'
+export class NotDone extends Error {
+  override readonly name = 'NotDone'
+}
+
+/** Throws `NotDone` where a file is to be the database and is not there. */
+export function requireDatabase({ databaseUrl: url }: Settings): void {
+  if (url.startsWith('file:') && !existsSync(fileOf(url)))
+    throw new NotDone(
+      `there is no database at ${resolve(fileOf(url))}: see to MUNJIGI_DATABASE_URL; munjigi migrate makes one`,
+    )
 }
 
 /** Runs `use` with the services. The secret is the set one, or the one that `dev` keeps beside the database. */
@@ -40,6 +52,7 @@ async function withDatabase(
   parts: Parts,
   use: (config: Config, database: Database) => Promise<void>,
 ): Promise<void> {
+  requireDatabase(settings)
   const secret = settings.secret ?? readKeptSecret(settings)?.secret
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required'])
   // No token is issued here, so the issuer does not matter.

@@ -9,7 +9,7 @@ export interface SecretFile {
   readonly other?: { readonly word: 'next' | 'previous'; readonly secret: string }
 }
 
-const FORM = /^(?<secret>.+)\r?\n(?<word>next|previous) (?<other>.+)$/s
+const FORM = /^(?<secret>.*[^\r])\r?\n(?<word>next|previous) (?<other>.+)$/s
 
 /** Reads such a file. Whatever else is in it is the secret, line breaks but the last one included. */
 export function parseSecretFile(text: string): SecretFile {

@@ -2,6 +2,7 @@
 // the setting, and which never holds the text itself.
 
 import { BlockList, isIP } from 'node:net'
+import { fileURLToPath } from 'node:url'
 
 /** A text that cannot be a setting's value. */
 export class Fault extends Error {}
@@ -22,10 +23,13 @@ export function hostName(value: string): string {
   return value.replace(/^\[(.*)\]$/, '$1')
 }
 
+/** Where to get a secret. */
+export const RANDOM_TEXT = 'use `openssl rand -base64 48`'
+
 /** Enough bytes, and not all alike. */
 export function secretText(value: string): string {
   if (Buffer.byteLength(value) < 32) throw new Fault(': must be at least 32 bytes long')
-  if (new Set(value).size < 8) throw new Fault(': must be random; try `openssl rand -base64 48`')
+  if (new Set(value).size < 8) throw new Fault(`: must be random; ${RANDOM_TEXT}`)
   return value
 }
 
@@ -71,12 +75,14 @@ export function flag(value: string): boolean {
 export function databaseUrl(value: string): string {
   if (!/^(?:file:.|https?:\/\/.|libsql:\/\/.)/.test(value))
     throw new Fault(': must start with file:, http://, https:// or libsql://')
-  if (!(value.startsWith('file:') ? isDecodable(value) : URL.canParse(value)))
+  if (!(value.startsWith('file:') ? isPath(value) : URL.canParse(value)))
     throw new Fault(': is not a URL')
   if (/[?&]authToken=|\/\/[^/]*@/i.test(value))
     throw new Fault(
       `: must hold no token or password; that is what ${PREFIX}DATABASE_AUTH_TOKEN is for`,
     )
+  if (/^file:(?::memory:|.*[?#])/.test(value))
+    throw new Fault(': must be the path of a file; ? is written %3F there, and # %23')
   return value
 }
 
@@ -87,11 +93,11 @@ export function serverUrl(value: string): string {
   return databaseUrl(value)
 }
 
-/** A lone percent sign in a path is written %25. */
-function isDecodable(value: string): boolean {
+/** A lone percent sign in a path is written %25; what follows two slashes is a host, and only this one has files. */
+function isPath(value: string): boolean {
   try {
-    decodeURIComponent(value)
-    return true
+    const path = value.startsWith('file://') ? fileURLToPath(value) : decodeURIComponent(value)
+    return !path.includes('\0')
   } catch {
     return false
   }

@@ -19,9 +19,15 @@ export interface Log {
 
 type Say = (event: string, fields?: Readonly<Record<string, unknown>>) => void
 
-/** Configures logging for the process and returns its log. Lines go to standard output, in order. */
-export function startLog(options: { level: LogRecord['level']; format: LogFormat }): Log {
-  const write = createWriter((text) => console.log(text))
+/** Configures logging for the process and returns its log. Lines go to standard output, unless told otherwise, in order. */
+export function startLog(options: {
+  level: LogRecord['level']
+  format: LogFormat
+  output?: 'stdout' | 'stderr'
+}): Log {
+  const write = createWriter((text) =>
+    options.output === 'stderr' ? console.error(text) : console.log(text),
+  )
   configureLog(options.level, (record) => write(formatRecord(record, options.format)))
   return createLog(getLogger(['munjigi']), { write, format: options.format })
 }

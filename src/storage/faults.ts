@@ -26,6 +26,8 @@ export function toFault(error: unknown): StorageFault {
   if (/database (?:table )?is locked|SQLITE_BUSY/.test(messages) || detail === 'SQLITE_BUSY')
     return new StorageFault('busy', detail)
   if (/database or disk is full|SQLITE_FULL/.test(messages)) return new StorageFault('full', detail)
+  if (/Unable to open connection to local database/.test(messages))
+    return new StorageFault('unreachable', 'SQLITE_CANTOPEN')
   if (isNetwork(causes, detail)) return new StorageFault('unreachable', detail)
   return new StorageFault('other', detail)
 }

@@ -1,7 +1,8 @@
 // The two kinds of place that a backup can be restored to, and how each keeps what is half done from looking whole.
 
-import { existsSync, rmSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, lstatSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { Client } from '@libsql/client'
 import { besideOf, giveToOwnerOf, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
@@ -40,7 +41,8 @@ export function restoreTarget(place: Place, random: Random): RestoreTarget {
 
 /** Made anew beside its place, without writing ahead and so in one file, and put there by one rename. */
 function fileTarget(url: string, random: Random): RestoreTarget {
-  const path = fileOf(url)
+  // A link stays where it is: what it points to is replaced.
+  const path = endOf(fileOf(url))
   // One for all: a connection is not closed before its statements are collected, and would look like another's.
   let old: Client | undefined
   const there = () => {
@@ -57,7 +59,7 @@ function fileTarget(url: string, random: Random): RestoreTarget {
       const draft = besideOf(path, 'restoring', random)
       try {
         await takeAlone(there())
-        await using(connect({ url: `file:${draft}` }), async (client) => {
+        await using(connect({ url: pathToFileURL(draft).href }), async (client) => {
           // Synced once, when it is whole, before it gets its name.
           await client.execute('PRAGMA synchronous = OFF')
           await work(client)
@@ -73,6 +75,17 @@ function fileTarget(url: string, random: Random): RestoreTarget {
       }
     },
   }
+}
+
+/** Where a path leads through its links, the last of which may point to what is not there yet. */
+function endOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+  }
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
+  return isLink ? endOf(resolve(realpathSync(dirname(path)), readlinkSync(path))) : path
 }
 
 function requireNothingLeft(path: string): void {

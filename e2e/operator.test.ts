@@ -1,0 +1,213 @@
+// The command line where something is wrong: a path that is mistaken, a database that is locked, a name that is mistyped. What
+// is told, by which exit code, and that nothing was made.
+
+import { Database } from 'bun:sqlite'
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { KIM } from '../src/testing/app.ts'
+import { lockFile } from './database.ts'
+import { startProgram } from './program.ts'
+import { TEST_SECRET } from './server.ts'
+
+setDefaultTimeout(60_000)
+
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-operator-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const newFolder = () => mkdtempSync(join(folder, 'place-'))
+
+const munjigi = (path: string, ...args: string[]) =>
+  startProgram(args, { MUNJIGI_DATABASE_URL: `file:${path}`, MUNJIGI_SECRET: TEST_SECRET }).ended
+
+/** A file with one user to be imported. */
+function oneUser(): string {
+  const source = join(newFolder(), 'users.ndjson')
+  const passwordHash = '$2b$04$eU9xfD.ki4bo2VFTPVBv/utU1sQQS.xE.iUD7VQLHd2NZ4ZJDMpLq'
+  writeFileSync(source, JSON.stringify({ email: KIM.email, passwordHash }))
+  return source
+}
+
+describe('where there is no database', () => {
+  test.each<[string[]]>([
+    [['users', 'list']],
+    [['users', 'import', oneUser()]],
+    [['sessions', 'end', '--user', KIM.email]],
+    [['keys', 'list']],
+    [['keys', 'drop', 'kid']],
+    [['backup', join(folder, 'none.backup')]],
+  ])('%j says so and makes none', async (args) => {
+    const path = join(newFolder(), 'mistyped', 'munjigi.db')
+    const { exitCode, stdout, stderr } = await munjigi(path, ...args)
+    expect([exitCode, stdout]).toEqual([1, ''])
+    expect(stderr).toStartWith(`munjigi: there is no database at ${path}`)
+    expect(existsSync(join(path, '..'))).toBe(false)
+  })
+
+  test('users import --check needs none, and makes none', async () => {
+    const home = newFolder()
+    const { exitCode, stdout } = await munjigi(
+      join(home, 'munjigi.db'),
+      ...['users', 'import', '--check', oneUser()],
+    )
+    expect([exitCode, stdout]).toEqual([0, '1 can be imported, 0 refused\n'])
+    expect(readdirSync(home)).toEqual([])
+  })
+
+  test('migrate makes one', async () => {
+    const path = join(newFolder(), 'munjigi.db')
+    expect((await munjigi(path, 'migrate')).exitCode).toBe(0)
+    expect((await munjigi(path, 'users', 'list', '--json')).stdout).toBe('[]\n')
+  })
+})
+
+describe('what is mistyped', () => {
+  const inFolder = (cwd: string, ...args: string[]) => {
+    const main = join(import.meta.dir, '../src/main.ts')
+    const command = [process.execPath, '--no-env-file', main, ...args]
+    const { exitCode, stdout, stderr } = Bun.spawnSync(command, { cwd, env: {} })
+    return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
+  }
+
+  test('after `secrets` makes none in a folder of that name', () => {
+    const home = newFolder()
+    for (const words of [['rotat'], ['rotat', '--use-next'], ['']]) {
+      const { exitCode, stdout, stderr } = inFolder(home, 'secrets', ...words)
+      expect([exitCode, stdout]).toEqual([64, ''])
+      expect(stderr).toStartWith('error: ')
+    }
+    expect(readdirSync(home)).toEqual([])
+  })
+
+  test('is no folder that is there, or that is written as a path', () => {
+    const home = newFolder()
+    mkdirSync(join(home, 'there'))
+    for (const name of ['there', './new', '.', join(home, 'other')])
+      expect(inFolder(home, 'secrets', name).exitCode).toBe(0)
+    expect(readdirSync(home).sort()).toEqual([
+      'database',
+      'munjigi',
+      'new',
+      'other',
+      'private',
+      'there',
+    ])
+  })
+
+  test('as a number is told how large one may be', () => {
+    const { exitCode, stderr } = inFolder(newFolder(), 'users', 'list', '--limit', '9999999')
+    expect([exitCode, stderr]).toEqual([64, expect.stringContaining('from 1 to 999999')])
+  })
+})
+
+test.each([[['help']], [['keys', 'help']], [['users', 'help', 'list']], [['secrets', 'help']]])(
+  '%j is help, not a mistake',
+  async (args) => {
+    const { exitCode, stdout, stderr } = await startProgram(args, {}).ended
+    expect([exitCode, stdout, stderr]).toEqual([0, expect.stringContaining('Usage: munjigi'), ''])
+  },
+)
+
+describe('set-password', () => {
+  async function place() {
+    const path = join(newFolder(), 'munjigi.db')
+    await munjigi(path, 'migrate')
+    await munjigi(path, 'users', 'import', oneUser())
+    const hash = () => {
+      using database = new Database(path, { readonly: true })
+      return database.query('SELECT password_hash FROM users').get()
+    }
+    const env = {
+      PATH: process.env['PATH'],
+      MUNJIGI_DATABASE_URL: `file:${path}`,
+      MUNJIGI_SECRET: TEST_SECRET,
+    }
+    const command = [process.execPath, '--no-env-file', 'src/main.ts']
+    command.push('users', 'set-password', KIM.email)
+    return { hash, command, options: { cwd: join(import.meta.dir, '..'), env } }
+  }
+
+  test('reads one line of a pipe that stays open', async () => {
+    const { hash, command, options } = await place()
+    const before = hash()
+    const child = Bun.spawn(command, { ...options, stdin: 'pipe', stdout: 'pipe' })
+    child.stdin.write('한 a new long ')
+    child.stdin.flush()
+    child.stdin.write('password\r\n')
+    child.stdin.flush()
+    expect(await child.exited).toBe(0)
+    child.stdin.end()
+    expect(hash()).not.toEqual(before)
+  })
+
+  test.each([
+    ['a pipe', false],
+    ['a terminal', true],
+  ])('of bytes that are no text, from %s, is refused', async (_, onTerminal) => {
+    const { hash, command, options } = await place()
+    const before = hash()
+    const bytes = Buffer.from('a new long p\xe4ssword\r', 'latin1')
+    const { exitCode, said } = onTerminal
+      ? await typed({ command, options }, bytes)
+      : await piped({ command, options }, bytes)
+    expect(said).toContain('munjigi: the password is not text in UTF-8; nothing was changed')
+    expect([exitCode, hash()]).toEqual([1, before])
+  })
+
+  test('is stopped by Ctrl-C, and says so', async () => {
+    const { hash, command, options } = await place()
+    const before = hash()
+    const { exitCode, said } = await typed({ command, options }, Buffer.from('half a passw\x03'))
+    expect(said).toContain('munjigi: stopped, nothing was changed')
+    expect(said).not.toContain('half')
+    expect([exitCode, hash()]).toEqual([130, before])
+  })
+
+  test('is read from a terminal without being shown', async () => {
+    const { hash, command, options } = await place()
+    const before = hash()
+    const { exitCode, said } = await typed({ command, options }, Buffer.from('한 a new password\r'))
+    expect([exitCode, hash()]).toEqual([0, expect.not.objectContaining(before as object)])
+    expect(said).not.toContain('a new password\r')
+    expect(said).not.toContain('한')
+  })
+
+  interface Call {
+    readonly command: string[]
+    readonly options: { cwd: string; env: Record<string, string | undefined> }
+  }
+
+  async function piped({ command, options }: Call, bytes: Uint8Array) {
+    const { exitCode, stdout, stderr } = Bun.spawnSync(command, { ...options, stdin: bytes })
+    return { exitCode, said: `${stdout}${stderr}` }
+  }
+
+  /** Types when it is asked. */
+  async function typed({ command, options }: Call, bytes: Uint8Array) {
+    let said = ''
+    let asked = false
+    const child = Bun.spawn(command, {
+      ...options,
+      terminal: {
+        data(terminal, heard) {
+          said += new TextDecoder().decode(heard)
+          if (asked || !said.includes('New password for')) return
+          asked = true
+          terminal.write(bytes)
+        },
+      },
+    })
+    return { exitCode: await child.exited, said }
+  }
+})
+
+test('what the log says of a database that is locked is not among the JSON', async () => {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(path, 'migrate')
+  await munjigi(path, 'users', 'import', oneUser())
+  await using _lock = await lockFile(path)
+  const { exitCode, stdout, stderr } = await munjigi(path, 'users', 'disable', '--json', KIM.email)
+  expect([exitCode, stdout]).toEqual([69, ''])
+  expect(stderr).toContain('"event":"database.fault"')
+  expect(stderr).toContain('the log says why')
+})

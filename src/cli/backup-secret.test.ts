@@ -1,0 +1,48 @@
+// What a backup may be sealed with.
+
+import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readSettings } from '../config.ts'
+import { readBackupSecrets } from './backup-secret.ts'
+
+let folder = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'munjigi-key-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const settings = () =>
+  readSettings('dev', {
+    environment: { MUNJIGI_DATABASE_URL: `file:${join(folder, 'munjigi.db')}` },
+    readFile: () => '',
+    onTerminal: false,
+  })
+
+function read(name: string, bytes: string | Uint8Array): readonly string[] {
+  writeFileSync(join(folder, name), bytes)
+  return readBackupSecrets(settings(), name === 'secret' ? undefined : join(folder, name))
+}
+
+test('a key of bytes is refused, as all such would be one key', () => {
+  for (const byte of [0x80, 0xff])
+    expect(() => read('key', Buffer.alloc(32, byte))).toThrow(
+      '--key-file: is not text; use `openssl rand -base64 48`',
+    )
+})
+
+test('a key is as long as its bytes', () => {
+  expect(read('key', `${'가'.repeat(11)}\n`)).toEqual(['가'.repeat(11)])
+  expect(() => read('key', '가'.repeat(10))).toThrow('--key-file: must hold at least 32 bytes')
+})
+
+test.each([
+  ['is short', 'hunter2', 'must be at least 32 bytes long'],
+  ['is not random', 'a'.repeat(64), 'must be random'],
+  ['is not text', Buffer.alloc(48, 0xff), 'is not text'],
+])('a secret kept beside the database that %s is refused by its path', (_, bytes, words) => {
+  const path = join(folder, 'secret')
+  expect(() => read('secret', bytes)).toThrow(`${path}: ${words}`)
+  expect(() => read('secret', bytes)).not.toThrow('hunter2')
+})

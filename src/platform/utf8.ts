@@ -1,0 +1,15 @@
+// Bytes as text, or not at all: where Bun and Node put U+FFFD for what is no UTF-8, different keys become the same one.
+
+/** Bytes that are no UTF-8. */
+export class NotText extends Error {
+  override readonly name = 'NotText'
+}
+
+/** The text of bytes, a byte order mark included. Throws `NotText`. */
+export function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new NotText('not UTF-8')
+  }
+}
