@@ -266,3 +266,37 @@ test('in Compose it replaces the file that the replicas read', () => {
   )
   expect(steps.filter((lines) => !manual.includes(lines))).toEqual([])
 })
+
+test('a replica without the new secret is not ready when the key that it has is dropped, and nobody loses anything by it', async () => {
+  const at = place('behind')
+  await using replica = await serve(at)
+  const tokens = await signup(replica, 'kim@example.com')
+  const jwks = () => fetch(`${replica.url}/.well-known/jwks.json`)
+  const failing = async () =>
+    ((await (await fetch(`${replica.url}/readyz`)).json()) as { failing?: string[] }).failing
+  const operator = async (secret: string, previous: string, ...args: string[]) => {
+    const secrets = { MUNJIGI_SECRET: secret, MUNJIGI_SECRET_PREVIOUS: previous }
+    const env = { ...SETTINGS, ...secrets, MUNJIGI_DATABASE_URL: at.database }
+    expect((await startProgram(args, env).ended).exitCode).toBe(0)
+  }
+
+  const { keys } = (await (await jwks()).json()) as { keys: { kid: string }[] }
+  await operator(NEXT, OLD, 'keys', 'drop', keys[0]?.kid ?? '')
+  await until('it is not ready', async () => (await failing())?.includes('signing_keys'))
+  expect((await jwks()).status).toBe(503)
+  const kim = 'email: "kim@example.com", password: "correct horse battery staple"'
+  for (const operation of [
+    `refresh(refreshToken: "${tokens.refreshToken}") ${TOKENS}`,
+    `login(${kim}) { __typename }`,
+    `signup(${kim.replace('kim', 'lee')}) { user { id } }`,
+  ])
+    expect((await ask(replica.url, `mutation { ${operation} }`)).code).toBe('SERVICE_UNAVAILABLE')
+
+  // Sealed anew under the secret that the replica has.
+  await operator(OLD, NEXT, 'keys', 'list')
+  await until('it is ready', async () => (await failing()) === undefined)
+  const { accessToken } = (await refresh(replica, tokens)) as Tokens
+  const { data } = await ask(replica.url, '{ sessions { id } }', { token: accessToken })
+  expect(data.sessions).toHaveLength(1)
+  expect(await signup(replica, 'lee@example.com')).toBeTruthy()
+})

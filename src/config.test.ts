@@ -152,7 +152,7 @@ describe('values', () => {
     ['SECRET', 'short', /at least 32 bytes/],
     ['SECRET', 'a'.repeat(64), /must be random/],
     ['CLIENT_ADDRESS_HEADER', 'x-real-ip', /needs MUNJIGI_TRUSTED_PEERS/],
-    ['THROTTLE_USER_LIMIT', '49', /a fifth of it/],
+    ['THROTTLE_USER_LIMIT', '54', /a fifth of it/],
   ])('MUNJIGI_%s=%s is refused', (name, text, expected) => {
     const found = faults('dev', { [`MUNJIGI_${name}`]: text })
     expect(found).toHaveLength(1)

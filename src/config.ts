@@ -163,7 +163,7 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
     )
   if (endsBeforeItWaits(values.throttleUserAttempts, values.throttleUserLimit))
     faults.push(
-      `${PREFIX}THROTTLE_USER_LIMIT: too low; a fifth of it, kept for addresses that the user has logged in from, must be at least ${PREFIX}THROTTLE_USER_ATTEMPTS`,
+      `${PREFIX}THROTTLE_USER_LIMIT: too low; a fifth of it, kept for addresses that the user has logged in from, must be more than ${PREFIX}THROTTLE_USER_ATTEMPTS`,
     )
   if (isCheap(values.passwordHashMemory, values.passwordHashPasses))
     faults.push(
@@ -195,7 +195,7 @@ function isCheap(memory = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INF
 
 /** Whether the owner, at home, would be shut out for a day by wrong passwords that are not even to be delayed. */
 function endsBeforeItWaits(attempts = 0, limit = Number.POSITIVE_INFINITY): boolean {
-  return attempts > limit * KNOWN_ADDRESS_SHARE
+  return attempts > 0 && attempts >= Math.floor(limit * KNOWN_ADDRESS_SHARE)
 }
 
 /** On a terminal `dev` speaks to a person, unless told otherwise. */

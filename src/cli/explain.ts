@@ -34,18 +34,17 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       message: `munjigi: ${error.message}. Set MUNJIGI_PORT or MUNJIGI_METRICS_PORT.`,
       exitCode: 69,
     }
-  if (error instanceof AuthError && error.code === 'WEAK_PASSWORD')
-    return {
-      message: `munjigi: ${messageOf(error.code, 'en')} (${error.details.reason ?? ''})`,
-      exitCode: 1,
-    }
   if (error instanceof AuthError && error.code === 'NOT_FOUND')
     return { message: 'munjigi: the user is gone; nothing was done', exitCode: 1 }
   if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
   if (error instanceof StorageFault)
     return { message: `munjigi: cannot use the database: ${error.message}`, exitCode: 69 }
-  if (error instanceof AuthError)
+  if (error instanceof AuthError && error.code === 'SERVICE_UNAVAILABLE')
     return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
+  if (error instanceof AuthError) {
+    const reason = error.details.reason ? ` (${error.details.reason})` : ''
+    return { message: `munjigi: ${messageOf(error.code, 'en')}${reason}`, exitCode: 1 }
+  }
   if (error instanceof BrokenBackup)
     return { message: `munjigi: the backup cannot be used: ${error.message}`, exitCode: 65 }
   if (error instanceof NoQuietMoment)

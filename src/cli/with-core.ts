@@ -1,7 +1,7 @@
 // Opening the services for one command of an operator, and closing the database behind it. None makes a database: where none is,
 // somebody has mistaken the path.
 
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Core } from '../app.ts'
 import type { Config, Settings } from '../config.ts'
@@ -19,7 +19,8 @@ export class NotDone extends Error {
 
 /** Throws `NotDone` where a file is to be the database and is not there. */
 export function requireDatabase({ databaseUrl: url }: Settings): void {
-  if (url.startsWith('file:') && !existsSync(fileOf(url)))
+  // One that may not be looked at throws: it may be there.
+  if (url.startsWith('file:') && !statSync(fileOf(url), { throwIfNoEntry: false }))
     throw new NotDone(
       `there is no database at ${resolve(fileOf(url))}: see to MUNJIGI_DATABASE_URL; munjigi migrate makes one`,
     )

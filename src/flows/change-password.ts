@@ -17,6 +17,7 @@ export async function changePassword(
 ): Promise<TokensValue> {
   const { policy, clock, database, passwords, sessions, throttle, tokens } = services
   const userId = toUserId(input.viewer.userId)
+  tokens.requireKey()
   await passwords.requireRoom()
   const chosen = await policy.choose(input.newPassword, {
     field: 'newPassword',
@@ -26,7 +27,7 @@ export async function changePassword(
   const { user, passwordHash: from, success } = await reauthenticate(services, who, client)
   const to = await passwords.hash(chosen, { signal: client.signal }).catch(async (error) => {
     // The password was right: it must not count as a wrong one when there is no room for the next.
-    await settleAttempt(database, success)
+    await settleAttempt(database, success).catch(() => {})
     throw error
   })
 

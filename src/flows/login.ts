@@ -72,6 +72,7 @@ export function alreadyLoggedInMessage(email: string, language: Language): strin
 
 async function logIn(services: Services, input: LoginInput, client: Client): Promise<LoggedIn> {
   const { passwords, tokens, report, emailDigest } = services
+  tokens.requireKey()
   await passwords.requireRoom()
   const email = readEmail(input.email)
   const password = readPassword(input.password)

@@ -16,6 +16,7 @@ export async function refresh(
   const { sessions, tokens, metrics, report } = services
   let result: RefreshResult = 'error'
   try {
+    tokens.requireKey()
     const rotation = await sessions.rotate(refreshToken)
     if (rotation.kind === 'refused') {
       result = rotation.reason

@@ -32,6 +32,7 @@ export function signup(
     metrics.countSignup,
     { returned: () => 'success', thrown: RESULTS },
     async () => {
+      tokens.requireKey()
       await passwords.requireRoom()
       const email = parseEmail(input.email, { field: 'email' })
       const attempt = throttle.signup({ emailKey: email.key, clientAddress: client.address })

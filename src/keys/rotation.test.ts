@@ -310,14 +310,18 @@ describe('a key that does not open beside one that does', () => {
   })
 
   test('and has replaced all others leaves none to sign or to check with', async () => {
-    const { open } = await setUp()
+    const { app, open } = await setUp({ rotation: 0 })
     const keys = await open()
     const { kid } = keys.current()
     const ahead = await open({ sealingKeys: sealingKeysOf([OTHER, SECRET]) })
     expect(await ahead.drop(kid)).toBe(true)
+    app.clock.advance('1s')
     await keys.tend()
     expect([keys.ready(), keys.find(kid), keys.jwks().keys]).toEqual([false, null, []])
     expect(() => keys.current()).toThrow('SERVICE_UNAVAILABLE')
+    // Nor has it published one of its own, under the secret that was to be replaced.
+    await ahead.tend()
+    expect([ahead.unreadable(), ahead.list().length]).toEqual([[], 1])
     await open({ sealingKeys: sealingKeysOf([SECRET, OTHER]) })
     await keys.tend()
     expect(keys.current().kid).toBe(ahead.current().kid)

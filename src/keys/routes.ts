@@ -3,9 +3,13 @@
 import { Hono } from 'hono'
 import type { KeyRing } from './keys.ts'
 
-/** The JWKS, cacheable for `maxAge` seconds: the only answer of ours that is. Pages of any origin may read it: it is public. */
+/**
+ * The JWKS, cacheable for `maxAge` seconds: the only answer of ours that is. Pages of any origin may read it: it is public. Without
+ * a key it throws `SERVICE_UNAVAILABLE`, for an empty one would be kept by whoever asked.
+ */
 export function keyRoutes(keys: KeyRing, maxAge: number): Hono {
   return new Hono().get('/.well-known/jwks.json', (c) => {
+    keys.current()
     const body = JSON.stringify(keys.jwks())
     return c.body(body, 200, {
       'content-type': 'application/json',

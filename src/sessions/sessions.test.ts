@@ -446,9 +446,11 @@ describe('changePassword', () => {
     }
     const body = { query: CHANGE, variables: { a: KIM.password, b: NEW_PASSWORD } }
     const headers = { authorization: `Bearer ${accessToken}` }
-    const answer = await app.post(body, headers, client.signal)
+    const answer = await app.from('198.51.100.7').post(body, headers, client.signal)
     expect(await answer.text()).toContain('OVERLOADED')
-    expect(await login(app)).toBeTruthy()
+    // Nor does the address become one of the user's: who knew the password once may be a stranger.
+    expect(await app.database.read((db) => db.$count(knownAddresses))).toBe(1)
+    expect((await app.from('198.51.100.7').run(LOGIN, KIM)).code).toBeUndefined()
   })
 
   test('ends every session and opens one; the old password is one no longer', async () => {

@@ -15,6 +15,8 @@ import { readCompact } from './compact.ts'
 
 /** Issues and verifies access tokens. */
 export interface AccessTokens {
+  /** Asked before anything is written that a token has to follow. Throws `SERVICE_UNAVAILABLE` where no key could sign it. */
+  requireKey(): void
   /** A token for one session of a user, for no longer than that lasts. `expiresIn`: seconds. */
   issue(subject: TokenSubject): Promise<{ accessToken: string; expiresIn: number }>
   /**
@@ -62,6 +64,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const seconds = () => Math.floor(clock.now() / 1_000)
 
   return {
+    requireKey: () => void keys.current(),
+
     async issue({ userId, email, sessionId, sessionExpiresIn }) {
       const now = seconds()
       // One that expires at once would be none: the last of a session may outlive it by a second.

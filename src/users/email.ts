@@ -25,8 +25,8 @@ const LOCAL_PART = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
 /** At least two labels, the last not a number, so that addresses of hosts fall out. */
 const A_LABELS = new RegExp(`^(?:${LABEL}\\.)+(?!\\d+$)${LABEL}$`)
-/** Invisible or breaking: control and format characters, lone surrogates, spaces, and what is shown as nothing. */
-const NEVER = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{Default_Ignorable_Code_Point}]/u
+/** Invisible or breaking: control and format characters, lone surrogates, spaces. Others that are shown as nothing UTS 46 leaves out. */
+const NEVER = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u
 /** What `domainToASCII` would decode, cut off or read as something else than a domain. */
 const NOT_IN_DOMAIN = /[%/:[\]\\?#@]/
 
