@@ -75,8 +75,8 @@ async function refusal(at: Place, ...option: string[]): Promise<[number, string]
   return [exitCode, stderr]
 }
 
-function serve({ file, database }: Place): Promise<Server> {
-  const env = { ...SETTINGS, MUNJIGI_SECRET: undefined, MUNJIGI_SECRET_FILE: file }
+function serve({ file, database }: Place, more: Record<string, string> = {}): Promise<Server> {
+  const env = { ...SETTINGS, MUNJIGI_SECRET: undefined, MUNJIGI_SECRET_FILE: file, ...more }
   return startServer({ mode: 'serve', database, env })
 }
 
@@ -269,7 +269,8 @@ test('in Compose it replaces the file that the replicas read', () => {
 
 test('a replica without the new secret is not ready when the key that it has is dropped, and nobody loses anything by it', async () => {
   const at = place('behind')
-  await using replica = await serve(at)
+  // So that a refresh that was answered with a failure, but was one, would show.
+  await using replica = await serve(at, { MUNJIGI_REFRESH_GRACE: '0s' })
   const tokens = await signup(replica, 'kim@example.com')
   const jwks = () => fetch(`${replica.url}/.well-known/jwks.json`)
   const failing = async () =>
