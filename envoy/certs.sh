@@ -42,7 +42,8 @@ has_names() { # CERTIFICATE: its names are these, no fewer and no others
 
 # One that was killed between the two renames of make_ca leaves a new key beside the old certificate.
 is_pair() { # KEY CERTIFICATE
-  key=$(openssl pkey -passin pass: -in "$1" -pubout 2>/dev/null) && [ "$key" = "$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)" ]
+  key=$(openssl pkey -passin pass: -in "$1" -pubout 2>/dev/null) &&
+    [ "$key" = "$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)" ]
 }
 
 # The CA may vouch for these names only: whoever steals it cannot pass for a bank with those who trust it. (Addresses are
@@ -75,13 +76,20 @@ make_leaf() { # FOLDER
 }
 
 take_own() { # FOLDER
+  [ ! -t 0 ] || { echo 'send leaf, chain and key to standard input' >&2; exit 1; }
   cat >"$work/pem"
-  sed -n '/-BEGIN CERTIFICATE-/,/-END CERTIFICATE-/p' "$work/pem" >"$1/tls.crt"
-  sed -n '/-BEGIN .*PRIVATE KEY-/,/-END .*PRIVATE KEY-/p' "$work/pem" >"$1/tls.key"
-  is_pair "$1/tls.key" "$1/tls.crt" && return
-  rm -rf "$1"
-  echo 'not taken: the first certificate and the key must be a pair, in PEM and without a passphrase' >&2
-  exit 1
+  sed -n '/-BEGIN CERTIFICATE-/,/-END CERTIFICATE-/p' "$work/pem" >"$work/tls.crt"
+  sed -n '/-BEGIN .*PRIVATE KEY-/,/-END .*PRIVATE KEY-/p' "$work/pem" >"$work/tls.key"
+  if ! is_pair "$work/tls.key" "$work/tls.crt" || ! valid_for "$work/tls.crt" 0 || ! envoy_reads "$work/tls.crt"; then
+    echo 'not taken: the first certificate and the key must be a pair, RSA or ECDSA, not expired, in PEM, without a passphrase' >&2
+    exit 1
+  fi
+  mkdir "$1"
+  cp "$work/tls.crt" "$work/tls.key" "$1"
+}
+
+envoy_reads() { # CERTIFICATE: Ed25519 it does not
+  openssl x509 -in "$1" -noout -text | grep -Eq 'Public Key Algorithm: (rsaEncryption|id-ecPublicKey)'
 }
 
 fail() {
@@ -116,7 +124,6 @@ publish() { # FOLDER
 
 stamp=$(date -u +%Y%m%dT%H%M%SZ)-$$
 if [ "${1:-}" = own ]; then
-  mkdir "$CERTS/own-$stamp"
   take_own "$CERTS/own-$stamp"
   publish "$CERTS/own-$stamp"
   echo "took the certificate: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"
@@ -124,6 +131,8 @@ if [ "${1:-}" = own ]; then
 fi
 
 if ! is_ours; then
+  # `npm run up` hands out the CA's certificate all the same.
+  [ -s "$CA/ca.crt" ] || make_ca
   echo "the certificate is not ours, left alone: $(openssl x509 -in "$live/tls.crt" -noout -enddate)"
   exit 0
 fi

@@ -141,7 +141,7 @@ export const SETTINGS = {
   THROTTLE_USER_MAX_DELAY: setting(duration(1, 86_400), 'The longest wait.', '15m'),
   THROTTLE_USER_LIMIT: setting(
     integer(10, 100),
-    'Wrong passwords in a row for one user after which there is no further try until they are forgotten. A fifth of them is kept for addresses that the user has logged in from, and must be more than `MUNJIGI_THROTTLE_USER_ATTEMPTS`.',
+    'Wrong passwords in a row for one user after which there is no further try until they are forgotten. A fifth of them is kept for addresses that the user has logged in from; that fifth must be more than `MUNJIGI_THROTTLE_USER_ATTEMPTS`.',
     '100',
   ),
   THROTTLE_USER_MEMORY: setting(

@@ -51,7 +51,7 @@ export const EDGE: Board = {
         'From 92 % on it ends connections after an answer; from 95 % on it refuses requests.',
       unit: 'percent',
       max: 100,
-      limit: { at: 85, bad: 'above' },
+      limit: { at: 60, bad: 'above' },
       queries: [
         {
           expr: 'envoy_overload_envoy_resource_monitors_fixed_heap_pressure',
