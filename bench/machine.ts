@@ -1,7 +1,7 @@
 // The machine: what it is, which cores serve and which ones load, and how much CPU a process has used.
 // Linux counts that in /proc; elsewhere those figures are missing, and the report says so.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
 
 /** Whether CPU time and memory of other processes can be read here. */
@@ -34,7 +34,7 @@ function cpuTimeOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK
 }
 
-/** Resident memory of processes in MiB, or the most they ever had (`VmHWM`). Undefined without /proc. */
+/** Resident memory of processes in MiB, or the most they had since `forgetPeak` (`VmHWM`). Undefined without /proc. */
 export function residentMemory(
   pids: readonly number[],
   field: 'VmRSS' | 'VmHWM' = 'VmRSS',
@@ -43,6 +43,12 @@ export function residentMemory(
   const kib = (pid: number) =>
     new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   return pids.reduce((sum, pid) => sum + Number(kib(pid) ?? 0), 0) / 1024
+}
+
+/** The most that processes ever had is what they have now. */
+export function forgetPeak(pids: readonly number[]): void {
+  // proc(5): 5 resets the peak.
+  if (HAS_PROC) for (const pid of pids) writeFileSync(`/proc/${pid}/clear_refs`, '5')
 }
 
 /** What all cores together have done since the machine started, in ms: `busy` is all that was not idle, stolen time too. */
