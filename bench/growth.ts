@@ -211,11 +211,11 @@ function operations(): Operation[] {
     commit('a new user', () => insertingUser(person())),
     commit('a new session', (n) => opening(session(n), hash)),
     {
-      ...{ name: '`me`, token seen before', kind: 'me', judged: true },
+      ...{ name: 'me, token seen before', kind: 'me', judged: true },
       run: (size, n) => me(size, size.tokens[n % KNOWN]),
     },
     {
-      ...{ name: '`me`, token not seen before', kind: 'new me', judged: true },
+      ...{ name: 'me, token not seen before', kind: 'new me', judged: true },
       run: (size) => me(size, unseen(size)),
     },
     // Of one that is there: with a thousand sessions there would soon be none left to end.
