@@ -53,6 +53,8 @@ function tokensOf(app: TestApp, keys: KeyRing) {
   })
 }
 
+const tenMinutesAhead = ({ clock }: TestApp) => ({ ...clock, now: () => clock.now() + 600_000 })
+
 const stages = (keys: KeyRing) => keys.list().map(({ stage }) => stage)
 
 describe('a key', () => {
@@ -148,8 +150,7 @@ describe('a key', () => {
     const here = await open()
     const first = here.current().kid
     const next = (await here.rotate()) ?? ''
-    const { elapsed, now } = app.clock
-    const ahead = await open({ clock: { elapsed, now: () => now() + 600_000 } })
+    const ahead = await open({ clock: tenMinutesAhead(app) })
     expect([here.current().kid, ahead.current().kid]).toEqual([first, next])
     expect([await here.drop(next), await ahead.drop(first)]).toEqual([true, true])
     const left = await app.database.read((db) => db.select().from(signingKeys))
@@ -162,8 +163,7 @@ describe('a key', () => {
     const here = await open()
     const first = here.current().kid
     const next = (await here.rotate()) ?? ''
-    const { elapsed, now } = app.clock
-    const ahead = await open({ clock: { elapsed, now: () => now() + 600_000 } })
+    const ahead = await open({ clock: tenMinutesAhead(app) })
     const third = (await ahead.rotate()) ?? ''
     expect([await here.drop(next), await ahead.drop(first)]).toEqual([true, true])
     expect(ahead.list().map(({ kid }) => kid)).toEqual([third, ahead.current().kid])
