@@ -33,7 +33,7 @@ import type { EmailKey } from '../src/users/email.ts'
 import { insertingUser, selectUser, userOfEmail, userOfId } from '../src/users/store.ts'
 import { toUserId } from '../src/users/user.ts'
 import { createStage } from './stage.ts'
-import { spread } from './statistics.ts'
+import { shuffle, spread } from './statistics.ts'
 
 const SMALL = 1_000
 const LIMIT = 1.1
@@ -128,9 +128,9 @@ async function makeTokens(
   const all: string[] = []
   for (let key = 1; key <= keys; key += 1) {
     while (all.length < (key * TOKENS) / keys) {
-      const n = String(all.length % users).padStart(8, '0')
-      const email = `${all.length % users}@example.com`
-      const ids = { userId: `usr_${n}`, sessionId: `ses_${n}` }
+      const n = all.length % users
+      const email = `${n}@example.com`
+      const ids = { userId: `usr_${pad(n)}`, sessionId: `ses_${pad(n)}` }
       all.push((await issue({ ...ids, email, sessionExpiresIn: LONGEST_LIFE })).accessToken)
     }
     await ring.rotate()
@@ -138,11 +138,14 @@ async function makeTokens(
     clock.advance('6m')
   }
   // Else the first uses would be of the oldest keys, the last of the newest.
-  return all.sort(() => Math.random() - 0.5)
+  return shuffle(all)
+}
+
+function pad(n: number): string {
+  return String(n).padStart(8, '0')
 }
 
 function operations(): Operation[] {
-  const pad = (n: number) => String(n).padStart(8, '0')
   const userId = (n: number) => toUserId(`usr_${pad(n)}`)
   const sessionId = (n: number) => toSessionId(`ses_${pad(n)}`)
   const now = Date.now()
