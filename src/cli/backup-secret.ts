@@ -1,11 +1,10 @@
 // What a backup is sealed with: the secret of the installation, or a key of its own from a file.
 
-import { readFileSync } from 'node:fs'
 import { RANDOM_TEXT } from '../config/values.ts'
 import type { Settings } from '../config.ts'
 import { ConfigFaults } from '../config.ts'
-import { NotText, textOf } from '../platform/utf8.ts'
 import { readKeptSecret } from './kept-secret.ts'
+import { readTextFile } from './text-file.ts'
 
 const LEAST_BYTES = 32
 
@@ -21,18 +20,8 @@ export function readBackupSecrets(
 }
 
 function readKeyFile(path: string): string {
-  const key = readText(path).trim()
+  const key = readTextFile(path, `--key-file: is not text; ${RANDOM_TEXT}`)
   if (Buffer.byteLength(key) < LEAST_BYTES)
     throw new ConfigFaults([`--key-file: must hold at least ${LEAST_BYTES} bytes`])
   return key
-}
-
-/** Raw bytes would nearly all become the same sign, and one such key would open what another one sealed. */
-function readText(path: string): string {
-  try {
-    return textOf(readFileSync(path))
-  } catch (error) {
-    if (!(error instanceof NotText)) throw error
-    throw new ConfigFaults([`--key-file: is not text; ${RANDOM_TEXT}`])
-  }
 }

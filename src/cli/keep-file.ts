@@ -1,11 +1,11 @@
 // A file that is made once and then stays: whole or not at all, readable by its owner only. Of two makers one wins.
 
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigFaults } from '../config.ts'
 import { writeNewFile } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
-import { NotText, textOf } from '../platform/utf8.ts'
+import { readTextFile } from './text-file.ts'
 
 /** What the file holds, and whether this call made it. */
 export interface KeptFile {
@@ -16,19 +16,10 @@ export interface KeptFile {
 /** What the file at `path` holds without outer spaces, or null if it is not there. Throws `ConfigFaults` if it is empty, or no text. */
 export function readKept(path: string): string | null {
   if (!existsSync(path)) return null
-  const text = readText(path).trim()
+  const text = readTextFile(path, `${path}: is not text; put back what it held`)
   if (text === '')
     throw new ConfigFaults([`${path}: is empty; put back what it held, or remove it`])
   return text
-}
-
-function readText(path: string): string {
-  try {
-    return textOf(readFileSync(path))
-  } catch (error) {
-    if (!(error instanceof NotText)) throw error
-    throw new ConfigFaults([`${path}: is not text; put back what it held`])
-  }
 }
 
 /** Gives the file that is there, or makes it from `make`. Two processes at once agree on one text. */

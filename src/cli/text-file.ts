@@ -1,0 +1,18 @@
+// A file that a person has made or copied, read as text.
+
+import { readFileSync } from 'node:fs'
+import { ConfigFaults } from '../config.ts'
+import { NotText, textOf } from '../platform/utf8.ts'
+
+/**
+ * Without outer spaces. Throws `ConfigFaults` with this fault where it is no text: raw bytes would nearly all become the same sign,
+ * and one such key would open what another one sealed.
+ */
+export function readTextFile(path: string, fault: string): string {
+  try {
+    return textOf(readFileSync(path)).trim()
+  } catch (error) {
+    if (!(error instanceof NotText)) throw error
+    throw new ConfigFaults([fault])
+  }
+}
