@@ -176,8 +176,10 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
   return Object.freeze(values) as Settings
 }
 
-/** Of all wrong passwords in a row for one user, a fifth can only come from addresses that the user has logged in from. */
-export const KNOWN_ADDRESS_SHARE = 0.2
+/** Of so many wrong passwords in a row for one user, how many can only come from addresses that the user has logged in from. */
+export function knownAddressLimit(limit: number): number {
+  return Math.floor(limit / 5)
+}
 
 /** OWASP Password Storage: memory in MiB and passes, each pair as strong as the others. */
 const CHEAPEST = [
@@ -195,7 +197,7 @@ function isCheap(memory = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INF
 
 /** Whether the owner, at home, would be shut out for a day by wrong passwords that are not even to be delayed. */
 function endsBeforeItWaits(attempts = 0, limit = Number.POSITIVE_INFINITY): boolean {
-  return attempts > 0 && attempts >= Math.floor(limit * KNOWN_ADDRESS_SHARE)
+  return attempts > 0 && attempts >= knownAddressLimit(limit)
 }
 
 /** On a terminal `dev` speaks to a person, unless told otherwise. */

@@ -2,7 +2,7 @@
 // 100 in a row); what comes from one address may go on at a steady pace, since many people can share an address.
 
 import type { Config } from '../config.ts'
-import { KNOWN_ADDRESS_SHARE } from '../config.ts'
+import { knownAddressLimit } from '../config.ts'
 import type { ThrottleRule } from '../observability/events.ts'
 
 /** One rule. Times: milliseconds. */
@@ -49,7 +49,7 @@ export type ThrottleConfig = Pick<
 
 /** Makes the rules. */
 export function createRules(config: ThrottleConfig): Rules {
-  const known = Math.floor(config.throttleUserLimit * KNOWN_ADDRESS_SHARE)
+  const known = knownAddressLimit(config.throttleUserLimit)
   return {
     user: growing('user', config, config.throttleUserLimit - known),
     knownAddress: growing('known_address', config, known),
