@@ -1,14 +1,13 @@
 // munjigi migrate: brings the schema forward apart from a start; with --check it only says what would run.
 
-import { existsSync } from 'node:fs'
 import type { Settings } from '../config.ts'
-import { connect, fileOf } from '../storage/database.ts'
+import { connect } from '../storage/database.ts'
 import { allMigrations, missingMigrations } from '../storage/migrate.ts'
 import { refuseUnfinished } from '../storage/unfinished.ts'
 import { print } from './output.ts'
 import type { Parts } from './parts.ts'
 import type { Output } from './program.ts'
-import { NotDone } from './with-core.ts'
+import { lacksFile, NotDone } from './with-core.ts'
 
 /** Migrates, or says what is missing: with `check` that is exit code 1, so that a script can ask. */
 export async function migrateDatabase(
@@ -28,7 +27,7 @@ export async function migrateDatabase(
 
 /** A file that is not there is not made by asking. */
 async function missingIn({ databaseUrl: url, databaseAuthToken }: Settings) {
-  if (url.startsWith('file:') && !existsSync(fileOf(url))) return allMigrations()
+  if (lacksFile(url)) return allMigrations()
   const client = connect({ url, authToken: databaseAuthToken })
   try {
     await refuseUnfinished(client)

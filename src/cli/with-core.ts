@@ -18,12 +18,18 @@ export class NotDone extends Error {
 }
 
 /** Throws `NotDone` where a file is to be the database and is not there. */
-export function requireDatabase({ databaseUrl: url }: Settings): void {
-  // One that may not be looked at throws: it may be there.
-  if (url.startsWith('file:') && !statSync(fileOf(url), { throwIfNoEntry: false }))
+export function requireDatabase({ databaseUrl }: Settings): void {
+  if (lacksFile(databaseUrl))
     throw new NotDone(
-      `there is no database at ${resolve(fileOf(url))}: see to MUNJIGI_DATABASE_URL; munjigi migrate makes one`,
+      `there is no database at ${resolve(fileOf(databaseUrl))}: see to MUNJIGI_DATABASE_URL; munjigi migrate makes one`,
     )
+}
+
+/** Whether a file is to be the database and is not there. Throws where it may not be looked at: it may be there. */
+export function lacksFile(databaseUrl: string): boolean {
+  return (
+    databaseUrl.startsWith('file:') && !statSync(fileOf(databaseUrl), { throwIfNoEntry: false })
+  )
 }
 
 /** Runs `use` with the services. The secret is the set one, or the one that `dev` keeps beside the database. */
