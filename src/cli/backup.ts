@@ -1,4 +1,4 @@
-// munjigi backup FILE: everything that the database holds, as of one moment, sealed, while replicas serve.
+// munjigi backup FILE: the users, and what the throttles know, as of one moment, sealed, while replicas serve.
 
 import type { Settings } from '../config.ts'
 import type { Clock } from '../platform/clock.ts'

@@ -137,7 +137,7 @@ export function createProgram(actions: Actions, version: string): Command {
   ] as const
   program
     .command('backup <file>')
-    .description('write all data to a sealed file, while replicas serve')
+    .description('write the users to a sealed file, while replicas serve')
     .option(...keyFile)
     .option(...JSON_FLAG)
     .action(actions.backup)

@@ -26,7 +26,7 @@ export async function restore(
   options: RestoreOptions,
   parts: BackupParts,
 ): Promise<void> {
-  const { settings, clock, random } = parts
+  const { settings, random } = parts
   const secrets = readBackupSecrets(settings, options.keyFile)
   const open = () => openBackup(createReadStream(path), secrets)
   const url = settings.databaseUrl
@@ -45,18 +45,16 @@ export async function restore(
   if (!isEmpty && !options.replace)
     throw new NotDone(`${state}: add --replace to give that up for the backup`)
   await withProgress('restoring', parts, await open(), async (backup, onProgress) => {
-    await target
-      .replace((client) => fill(client, backup, { clock, onProgress }))
-      .catch(explainPlace)
+    await target.replace((client) => fill(client, backup, onProgress)).catch(explainPlace)
   })
   print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
 }
 
 function restored({ createdAt }: Manifest): string {
   return [
-    'restored; all sessions have ended',
-    `What was dropped, disabled or deleted after ${createdAt} is back, a signing key that leaked too. Before replicas start:`,
-    'munjigi keys list and munjigi keys drop KID; munjigi users disable EMAIL or munjigi users delete EMAIL --yes',
+    'restored; all sessions have ended, and a new key will sign',
+    `Users who were disabled or deleted after ${createdAt} are back. Before replicas start:`,
+    'munjigi users disable EMAIL or munjigi users delete EMAIL --yes',
   ].join('\n')
 }
 

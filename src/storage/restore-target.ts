@@ -13,7 +13,7 @@ import { beginOnServer, endOnServer, rowsIn } from './restore.ts'
 
 /** Where a backup is to be restored. */
 export interface RestoreTarget {
-  /** How many rows it holds, by table; nothing where it was never used. Throws `LeftBehind`. */
+  /** How many rows it holds of what a backup does, by table. Throws `LeftBehind`. */
   rows(): Promise<Readonly<Record<string, number>>>
   /** Gives `work` an empty database, and makes it the one of this place when `work` is done. Throws `TargetInUse`, `LeftBehind`. */
   replace(work: (client: Client) => Promise<void>): Promise<void>

@@ -1,12 +1,11 @@
-// Filling an empty database from a backup. Every session is ended: one that ended after the backup must not come back. Where
-// the empty database comes from, and how what is half done is kept from looking whole: restore-target.ts.
+// Filling an empty database from a backup. Where the empty database comes from, and how what is half done is kept from looking
+// whole: restore-target.ts.
 
 import type { Client } from '@libsql/client'
-import type { Clock } from '../platform/clock.ts'
 import { BrokenBackup, openArchive } from './archive.ts'
 import { migrate, newestMigration } from './migrate.ts'
 import type { BackupRecord, Manifest, Rows } from './snapshot.ts'
-import { quote, tablesOf } from './snapshot.ts'
+import { isBackedUp, quote, tablesOf } from './snapshot.ts'
 import { MARK_FINISHED, MARK_UNFINISHED } from './unfinished.ts'
 
 /** A backup that is being read. */
@@ -42,7 +41,7 @@ export async function checkBackup(backup: OpenBackup, onProgress: OnProgress): P
   for await (const _ of counted(backup, onProgress));
 }
 
-/** How many rows a database holds, by table. Empty: none, or a database that was never used. */
+/** How many rows of what a backup holds are in a database, by table. Empty: there is none, or nobody has signed up. */
 export async function rowsIn(client: Client): Promise<Readonly<Record<string, number>>> {
   const tables = await tablesOf(client)
   return Object.fromEntries(tables.filter(({ rows }) => rows > 0).map((t) => [t.name, t.rows]))
@@ -52,11 +51,12 @@ export async function rowsIn(client: Client): Promise<Readonly<Record<string, nu
 export async function fill(
   client: Client,
   backup: OpenBackup,
-  { clock, onProgress }: { clock: Clock; onProgress: OnProgress },
+  onProgress: OnProgress,
 ): Promise<void> {
   await migrate(client, undefined, backup.manifest.schema)
   const columns = new Map(backup.manifest.tables.map((table) => [table.name, table.columns]))
   for await (const { table, rows } of counted(backup, onProgress)) {
+    if (!isBackedUp(table)) continue
     const names = (columns.get(table) ?? []).map(quote)
     const row = `(${names.map(() => '?').join(', ')})`
     for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
@@ -68,7 +68,6 @@ export async function fill(
     }
   }
   await migrate(client)
-  await endSessions(client, clock.now())
 }
 
 /** Few enough that their values fit into one statement, whatever table they are of. */
@@ -88,21 +87,6 @@ async function* counted({ manifest, rows }: OpenBackup, onProgress: OnProgress) 
   if ([...missing.values()].some((count) => count !== 0))
     throw new BrokenBackup('it does not hold as many rows as it says')
 }
-
-/** In small steps: a server gives no statement more than a few seconds. */
-async function endSessions(client: Client, now: number): Promise<void> {
-  const some = `id IN (SELECT id FROM sessions ORDER BY id LIMIT ${ENDED_AT_ONCE})`
-  for (;;) {
-    const tell = `INSERT INTO ended_sessions (session_id, reason, ended_at) SELECT id, 'ended', ? FROM sessions WHERE ${some}`
-    const [, deleted] = await client.batch(
-      [{ sql: tell, args: [now] }, `DELETE FROM sessions WHERE ${some}`],
-      'write',
-    )
-    if (deleted?.rowsAffected === 0) return
-  }
-}
-
-const ENDED_AT_ONCE = 5_000
 
 /** Empties a server's database, and leaves the mark, in one step. */
 export async function beginOnServer(client: Client): Promise<void> {

@@ -1,4 +1,5 @@
-// Reading a whole database as of one moment, while others write: what a backup holds.
+// Reading a whole database as of one moment, while others write: what a backup holds. Neither signing keys nor sessions: one
+// that leaked or ended after the backup must not come back with it.
 
 import type { Client, InValue, Row, Transaction } from '@libsql/client'
 
@@ -31,8 +32,8 @@ export type BackupRecord = Manifest | Rows
 
 /** How many rows are read at a time. */
 const PAGE = 2_000
-/** Of the database itself, or of the moment only. */
-const NOT_BACKED_UP = /^(?:sqlite_|libsql_|__|heartbeats$)/
+/** Of the database itself, of the moment only, or what a restored installation begins anew. */
+const NOT_BACKED_UP = /^(?:sqlite_|libsql_|__|heartbeats$|(?:ended_)?sessions$|signing_keys$)/
 
 /**
  * The records of one moment: all statements are of one read transaction, which hinders no writer. `pause` is asked
@@ -54,10 +55,15 @@ export async function* readSnapshot(
   }
 }
 
+/** Whether a backup holds a table of this name. Older ones hold more. */
+export function isBackedUp(table: string): boolean {
+  return !NOT_BACKED_UP.test(table)
+}
+
 /** The tables that a backup holds, parents first. */
 export async function tablesOf(database: Pick<Client, 'execute'>): Promise<BackedUpTable[]> {
   const all = await database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-  const names = all.rows.map((row) => text(row, 'name')).filter((n) => !NOT_BACKED_UP.test(n))
+  const names = all.rows.map((row) => text(row, 'name')).filter(isBackedUp)
   const tables: (BackedUpTable & { parents: string[] })[] = []
   for (const name of names.sort()) {
     const [columns, parents, count] = [
