@@ -19,6 +19,7 @@ import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client'
 import { fetchExchange, Client as UrqlClient } from '@urql/core'
 import { parse, print } from 'graphql'
 import { GraphQLClient } from 'graphql-request'
+import { createRemoteJWKSet, jwtVerify } from 'jose'
 import type { ErrorCode } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
 import { hasChromium } from './chromium.ts'
@@ -754,6 +755,40 @@ describe('on a phone, a refresh', () => {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: '{ "query": "{ me { id } }" }',
+  }
+})
+
+describe("an access token that has expired, at a service of one's own", () => {
+  test('is replaced when that answers 401; other answers come as they are, and at once', async () => {
+    using service = serveOwn()
+    const connection = await connect('fetch', server)
+    const { authorized } = await import(join(connection.folder, 'refreshing.js'))
+    await signupAsSomebody(connection)
+    expire(connection)
+    const answer: Response = await authorized(service.url.href)
+    expect([answer.status, await answer.json()]).toEqual([200, null])
+    expect((await authorized(`${service.url}endless`)).status).toBe(200)
+  }, 20_000)
+
+  /** Lets in whom Munjigi's keys speak for, as the examples of docs/verify.md do. */
+  function serveOwn() {
+    const keys = createRemoteJWKSet(new URL('/.well-known/jwks.json', server.url))
+    return Bun.serve({
+      ...{ port: 0, hostname: '127.0.0.1', idleTimeout: 0 },
+      async fetch({ url, headers }) {
+        const token = headers.get('authorization')?.replace('Bearer ', '') ?? ''
+        const known = await jwtVerify(token, keys).catch(() => null)
+        if (!known) return new Response(null, { status: 401 })
+        return url.endsWith('/endless') ? endless() : Response.json(null)
+      },
+    })
+  }
+
+  /** A stream of events after whose begin nothing comes. */
+  function endless(): Response {
+    const begin = new TextEncoder().encode(': begin\n\n')
+    const body = new ReadableStream({ start: (stream) => stream.enqueue(begin) })
+    return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
   }
 })
 
