@@ -4,6 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import { isEnumType, isObjectType } from 'graphql'
 import type { Services } from './flows/services.ts'
 import { createSchema } from './schema.ts'
+import { createTestApp } from './testing/app.ts'
 import { generatedDocuments, read } from './testing/documents.ts'
 
 describe('what is generated is up to date (npm run generate)', async () => {
@@ -50,6 +51,24 @@ test('every mutation that takes a password, and refresh, counts as one that chec
   )
   expect(names(checking)).toContain('deleteMe')
   expect(names(counted)).toEqual(names(checking))
+})
+
+test('every field that needs an access token says UNAUTHENTICATED, and no other', async () => {
+  const app = await createTestApp()
+  const schema = createSchema({} as Services)
+  const roots = [schema.getQueryType(), schema.getMutationType()]
+  const fields = roots.flatMap((type) => Object.values(type?.getFields() ?? {}))
+  const code = async ({ name, args }: (typeof fields)[number]) => {
+    const given = args.map((arg) => `${arg.name}: "x"`).join(', ')
+    const kind = name in (schema.getQueryType()?.getFields() ?? {}) ? 'query' : 'mutation'
+    return (await app.run(`${kind} { ${name}${given && `(${given})`} { __typename } }`)).code
+  }
+  const codes = await Promise.all(fields.map(code))
+  const needing = fields.filter((_, index) => codes[index] === 'UNAUTHENTICATED')
+  const saying = fields.filter(({ description }) => description?.includes('`UNAUTHENTICATED`'))
+  const names = (some: typeof fields) => some.map(({ name }) => name)
+  expect(names(needing)).toContain('me')
+  expect(names(saying)).toEqual(names(needing))
 })
 
 test('no field offers a hint or a secret question (ASVS 6.4.2)', async () => {

@@ -113,7 +113,7 @@ export function addFlows(
     t.field({
       type: Tokens,
       description:
-        'Ends all sessions and opens a new one; no earlier token works. `INVALID_CREDENTIALS`, `WEAK_PASSWORD`.',
+        'Ends all sessions of the viewer and opens a new one; no earlier token works. `UNAUTHENTICATED`, `INVALID_CREDENTIALS`, `WEAK_PASSWORD`.',
       extensions: { checksCredentials: true },
       args: {
         currentPassword: t.arg.string({ required: true, description: 'The password until now.' }),
@@ -128,7 +128,7 @@ export function addFlows(
     t.field({
       type: LoggedOut,
       description:
-        'Deletes the user and everything kept about them; ends all sessions. `INVALID_CREDENTIALS`.',
+        'Deletes the viewer and everything kept about them; ends all sessions. `UNAUTHENTICATED`, `INVALID_CREDENTIALS`.',
       extensions: { checksCredentials: true },
       args: { password: t.arg.string({ required: true, description: 'The password.' }) },
       resolve: async (_, { password }, context) => ({

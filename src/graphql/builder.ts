@@ -22,7 +22,8 @@ export function createBuilder() {
     serialize: (value) => value.toISOString(),
   })
   builder.enumType('ErrorCode', {
-    description: 'The values of `errors[].extensions.code`.',
+    description:
+      'The values of `errors[].extensions.code`. Where one input is at fault, `field` beside it is its name.',
     values: describe(ERRORS, (row) => row.meaning),
   })
   builder.enumType('InputFault', {

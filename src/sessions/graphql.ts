@@ -46,7 +46,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
   builder.queryField('sessions', (t) =>
     t.field({
       type: [SessionRef],
-      description: "The viewer's sessions that are in force, the newest first.",
+      description: "The viewer's sessions that are in force, the newest first. `UNAUTHENTICATED`.",
       resolve: (_, __, context) => sessions.listOwn(requireViewer(context)),
     }),
   )
@@ -71,7 +71,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
   builder.mutationField('logoutAll', (t) =>
     t.field({
       type: LoggedOut,
-      description: 'Ends all sessions of the viewer.',
+      description: 'Ends all sessions of the viewer. `UNAUTHENTICATED`.',
       resolve: async (_, __, context) => ({
         sessions: await sessions.endAll(viewerId(context), 'logout_all'),
       }),
@@ -81,7 +81,8 @@ export function addSessions(builder: Builder, sessions: Sessions) {
   builder.mutationField('endSession', (t) =>
     t.field({
       type: LoggedOut,
-      description: 'Ends one session of the viewer. One of somebody else, or none: `sessions: 0`.',
+      description:
+        'Ends one session of the viewer. One of somebody else, or none: `sessions: 0`. `UNAUTHENTICATED`.',
       args: { id: t.arg.id({ required: true, description: 'From `sessions`.' }) },
       resolve: async (_, { id }, context) => ({
         sessions: await sessions.endOne(viewerId(context), id, 'ended'),

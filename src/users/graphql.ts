@@ -34,7 +34,8 @@ export function addUsers(builder: Builder, users: Users) {
   builder.queryField('me', (t) =>
     t.field({
       type: User,
-      description: 'The user of the access token. `UNAUTHENTICATED` without a valid one.',
+      description:
+        'The viewer: the user of the access token. `UNAUTHENTICATED` without a valid one.',
       resolve: (_, __, context) => userOf(requireViewer(context)),
     }),
   )
