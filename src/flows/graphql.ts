@@ -49,7 +49,10 @@ export function addFlows(
       email: t.exposeString('email', {
         description: 'Of the user whom the token belongs to, not of the arguments.',
       }),
-      message: t.exposeString('message', { description: '`이미 {email}로 로그인 하였습니다.`' }),
+      message: t.exposeString('message', {
+        description:
+          '`이미 {email}로 로그인 하였습니다.`, or where messages are English `Already logged in as {email}.`',
+      }),
     }),
   })
 
