@@ -13,7 +13,7 @@ import {
 import { AuthError } from '../errors.ts'
 import type { Recent } from '../platform/recent.ts'
 import { createRecent } from '../platform/recent.ts'
-import { LIMITS, limitsRule, tooComplex } from './limits.ts'
+import { exceededLimit, LIMITS, tooComplex } from './limits.ts'
 
 /** Parses within the token limit. Throws coded errors that keep the position and echo nothing. */
 export function parseDocument(source: string | Source, options?: ParseOptions): DocumentNode {
@@ -34,16 +34,17 @@ const TOO_MANY_TOKENS = `Syntax Error: Document contains more than ${LIMITS.toke
 /** Of the rule that compares fields in pairs, which has a limit of its own. */
 const TOO_MANY_PAIRS = 'Validation aborted.'
 
-/** A validate function: our limits first, then GraphQL's own rules, the first fault only. */
+/** A validate function: our limits first, and only within them GraphQL's own rules, which cost more; the first fault only. */
 export function createValidate(options: {
   introspection: boolean
 }): (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[] {
   const rules = [
-    limitsRule,
     ...(options.introspection ? [] : [NoSchemaIntrospectionCustomRule]),
     ...specifiedRules.map((rule) => (rule === ValuesOfCorrectTypeRule ? quietValuesRule : rule)),
   ]
   return (schema, document) => {
+    const exceeded = exceededLimit(document, schema)
+    if (exceeded) return [tooComplex(exceeded)]
     const [first] = validate(schema, document, rules, {
       hideSuggestions: !options.introspection,
       maxErrors: 1,

@@ -14,6 +14,7 @@ import { sessions } from './table.ts'
 const REFRESH =
   'mutation Refresh($t: String!) { refresh(refreshToken: $t) { accessToken expiresIn refreshToken refreshExpiresIn } }'
 const LOGOUT = 'mutation Logout($t: String) { logout(refreshToken: $t) { sessions } }'
+const END = 'mutation End($id: ID!) { endSession(id: $id) { sessions } }'
 const SESSIONS = '{ sessions { id createdAt lastUsedAt expiresAt clientAddress client current } }'
 const CHANGE =
   'mutation Change($a: String!, $b: String!) { changePassword(currentPassword: $a, newPassword: $b) { accessToken refreshToken } }'
@@ -301,8 +302,7 @@ describe('sessions', () => {
       await signup(app, 'lee@example.com'),
     ]
     const end = async (id: string, token: string) =>
-      (await app.run('mutation End($id: ID!) { endSession(id: $id) { sessions } }', { id }, token))
-        .data.endSession.sessions
+      (await app.run(END, { id }, token)).data.endSession.sessions
     expect(await end('ses_2', hers.accessToken)).toBe(0)
     expect(await end('ses_2', mine.accessToken)).toBe(1)
     expect(await end('ses_2', mine.accessToken)).toBe(0)
@@ -313,6 +313,17 @@ describe('sessions', () => {
       true,
     ])
   })
+  test('an id that is no text ends none, and what others write with it is written', async () => {
+    const app = await createTestApp()
+    const { accessToken, refreshToken } = await signup(app)
+    const [ended, next] = await Promise.all([
+      app.run(END, { id: '\ud800' }, accessToken),
+      refresh(app, refreshToken),
+    ])
+    expect(ended.data?.endSession.sessions).toBe(0)
+    expect(next.code).toBeUndefined()
+  })
+
   test.each([
     SESSIONS,
     'mutation { logoutAll { sessions } }',

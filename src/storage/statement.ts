@@ -36,7 +36,7 @@ const dialect = new SQLiteAsyncDialect()
 /** The statement of a text. */
 export function statement<Row>(text: SQL): Statement<Row> {
   const { sql, params } = dialect.sqlToQuery(text)
-  return { sql, args: params as InArgs }
+  return { sql, args: argsOf(params) }
 }
 
 /** The same with a text that is built once. What changes from one execution to the next is a `sql.placeholder`. */
@@ -44,7 +44,15 @@ export function preparedStatement<Row>(
   text: SQL,
 ): (values: Readonly<Record<string, unknown>>) => Statement<Row> {
   const { sql, params } = dialect.sqlToQuery(text)
-  return (values) => ({ sql, args: fillPlaceholders(params, values) as InArgs })
+  return (values) => ({ sql, args: argsOf(fillPlaceholders(params, values)) })
+}
+
+/**
+ * A lone surrogate becomes U+FFFD, as in a file. A server refuses the whole transaction for it, with what others have in it: a
+ * client may have sent it for an id.
+ */
+function argsOf(values: readonly unknown[]): InArgs {
+  return values.map((value) => (typeof value === 'string' ? value.toWellFormed() : value)) as InArgs
 }
 
 /** Reads the rows that a statement finds. Reads share nothing: it is sent by itself. */
