@@ -3,7 +3,6 @@
 
 import type { Metric } from 'prom-client'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { EndReason, ThrottleRule } from './events.ts'
 import { END_REASONS, SECURITY_EVENTS, THROTTLE_RULES } from './events.ts'
 import type { HistogramOptions, Labels, Printed, Series } from './histogram.ts'
 import { createHistogram } from './histogram.ts'
@@ -56,7 +55,7 @@ export type StaleReadResult = (typeof STALE_READ_RESULTS)[number]
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** A fresh registry with all series of the contract. */
+/** A fresh registry with all our series. */
 export function createMetrics(build: { version: string; bun: string }) {
   const registry = new Registry()
   // A timer each 10 ms, the default, would keep an idle server busy for a hundredth of a core.
@@ -68,56 +67,37 @@ export function createMetrics(build: { version: string; bun: string }) {
     return made
   }
 
-  // What is asked at each scrape; the parts that know the answers declare them.
   let hashing:
     | { engine: string; running: () => number; waiting: () => number; seconds: Series }
     | undefined
-  let keyAgeSeconds = () => 0
-  let writeAgeSeconds = () => 0
-  let readReplicaAgeSeconds = () => 0
-  let endedSessions = { known: () => 0, lagSeconds: () => 0 }
 
-  const signups = new Counter({
+  const countSignup = counter('result', SIGNUP_RESULTS, {
     name: 'munjigi_signups_total',
     help: 'Signups by result.',
-    labelNames: ['result'],
-    registers,
   })
-  const logins = new Counter({
+  const countLogin = counter('result', LOGIN_RESULTS, {
     name: 'munjigi_logins_total',
     help: 'Logins by result.',
-    labelNames: ['result'],
-    registers,
   })
-  const refreshes = new Counter({
+  const countRefresh = counter('result', REFRESH_RESULTS, {
     name: 'munjigi_refreshes_total',
     help: 'Refreshes by result.',
-    labelNames: ['result'],
-    registers,
   })
-  const sessionsEnded = new Counter({
+  const countSessionEnded = counter('reason', END_REASONS, {
     name: 'munjigi_sessions_ended_total',
     help: 'Sessions ended by decision, by reason.',
-    labelNames: ['reason'],
-    registers,
   })
-  const endedKnown: Gauge = new Gauge({
+  const declareEndedKnown = gauge({
     name: 'munjigi_ended_sessions_known',
     help: 'Ended sessions whose access tokens this replica refuses.',
-    registers,
-    collect: () => endedKnown.set(endedSessions.known()),
   })
-  const endedLag: Gauge = new Gauge({
+  const declareEndedLag = gauge({
     name: 'munjigi_ended_sessions_lag_seconds',
     help: 'Seconds since this replica last learned which sessions ended.',
-    registers,
-    collect: () => endedLag.set(endedSessions.lagSeconds()),
   })
-  const securityEvents = new Counter({
+  const countSecurityEvent = counter('event', SECURITY_EVENTS, {
     name: 'munjigi_security_events_total',
     help: 'Security events by name, as in the log.',
-    labelNames: ['event'],
-    registers,
   })
   const requests = histogram({
     name: 'http_request_duration_seconds',
@@ -136,19 +116,23 @@ export function createMetrics(build: { version: string; bun: string }) {
     help: 'Time of one password hash or verification, waiting excluded.',
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
   })
-  const hashRunning: Gauge = new Gauge({
+  new Gauge({
     name: 'munjigi_password_hash_running',
     help: 'Password hashes at work.',
     labelNames: ['engine'],
     registers,
-    collect: () => void (hashing && hashRunning.set({ engine: hashing.engine }, hashing.running())),
+    collect() {
+      if (hashing) this.set({ engine: hashing.engine }, hashing.running())
+    },
   })
-  const hashWaiting: Gauge = new Gauge({
+  new Gauge({
     name: 'munjigi_password_hash_waiting',
     help: 'Password hashes waiting for their turn.',
     labelNames: ['engine'],
     registers,
-    collect: () => void (hashing && hashWaiting.set({ engine: hashing.engine }, hashing.waiting())),
+    collect() {
+      if (hashing) this.set({ engine: hashing.engine }, hashing.waiting())
+    },
   })
   const hashRefused = new Counter({
     name: 'munjigi_password_hash_refused_total',
@@ -156,89 +140,65 @@ export function createMetrics(build: { version: string; bun: string }) {
     labelNames: ['engine'],
     registers,
   })
-  const breachChecks = new Counter({
+  const countBreachCheck = counter('result', BREACH_CHECK_RESULTS, {
     name: 'munjigi_password_breach_checks_total',
     help: 'New passwords looked up in the list of breached ones, by result.',
-    labelNames: ['result'],
-    registers,
   })
   const threadPoolDelay = histogram({
     name: 'munjigi_thread_pool_delay_seconds',
     help: 'How long a tiny task waited for the pool of threads that hashes, files and asynchronous cryptography share.',
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
   }).series({})
-  const throttleRefused = new Counter({
+  const countThrottleRefused = counter('rule', THROTTLE_RULES, {
     name: 'munjigi_throttle_refused_total',
     help: 'Attempts refused by a throttle, by rule.',
-    labelNames: ['rule'],
-    registers,
   })
   const statementSeconds = histogram({
     name: 'munjigi_database_statement_seconds',
     help: 'Database work, waiting and retries included.',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2],
   })
-  const statementRetries = new Counter({
-    name: 'munjigi_database_retries_total',
-    help: 'Database work repeated because the database was busy.',
-    labelNames: ['kind'],
-    registers,
-  })
-  const writeAge: Gauge = new Gauge({
-    name: 'munjigi_database_write_age_seconds',
-    help: 'Seconds since the database last took the write of each second that readiness rests on.',
-    registers,
-    collect: () => writeAge.set(writeAgeSeconds()),
-  })
-  const staleReads = new Counter({
-    name: 'munjigi_database_stale_reads_total',
-    help: 'Reads that the read replica may answer, by whether it did; else the primary answered.',
-    labelNames: ['result'],
-    registers,
-  })
-  const readReplicaAge: Gauge = new Gauge({
-    name: 'munjigi_database_read_replica_age_seconds',
-    help: 'Age of the newest heartbeat that the read replica has shown, about a second when it keeps up; 0 without one.',
-    registers,
-    collect: () => readReplicaAge.set(readReplicaAgeSeconds()),
-  })
-  const keyAge: Gauge = new Gauge({
-    name: 'munjigi_signing_key_age_seconds',
-    help: 'Age of the key that signs.',
-    registers,
-    collect: () => keyAge.set(keyAgeSeconds()),
-  })
-  const buildInfo = new Gauge({
-    name: 'munjigi_build_info',
-    help: 'Always 1; the labels say what runs.',
-    labelNames: ['version', 'bun'],
-    registers,
-  })
-
   const statements = {
     read: statementSeconds.series({ kind: 'read' }),
     write: statementSeconds.series({ kind: 'write' }),
   } satisfies Record<StatementKind, Series>
-  for (const result of SIGNUP_RESULTS) signups.inc({ result }, 0)
-  for (const result of LOGIN_RESULTS) logins.inc({ result }, 0)
-  for (const result of REFRESH_RESULTS) refreshes.inc({ result }, 0)
-  for (const reason of END_REASONS) sessionsEnded.inc({ reason }, 0)
-  for (const rule of THROTTLE_RULES) throttleRefused.inc({ rule }, 0)
-  for (const event of SECURITY_EVENTS) securityEvents.inc({ event }, 0)
-  for (const result of BREACH_CHECK_RESULTS) breachChecks.inc({ result }, 0)
-  for (const result of STALE_READ_RESULTS) staleReads.inc({ result }, 0)
-  for (const kind of STATEMENT_KINDS) statementRetries.inc({ kind }, 0)
-  buildInfo.set({ version: build.version, bun: build.bun }, 1)
+  const countRetry = counter('kind', STATEMENT_KINDS, {
+    name: 'munjigi_database_retries_total',
+    help: 'Database work repeated because the database was busy.',
+  })
+  const declareWriteAge = gauge({
+    name: 'munjigi_database_write_age_seconds',
+    help: 'Seconds since the database last took the write of each second that readiness rests on.',
+  })
+  const countStaleRead = counter('result', STALE_READ_RESULTS, {
+    name: 'munjigi_database_stale_reads_total',
+    help: 'Reads that the read replica may answer, by whether it did; else the primary answered.',
+  })
+  const declareReadReplicaAge = gauge({
+    name: 'munjigi_database_read_replica_age_seconds',
+    help: 'Age of the newest heartbeat that the read replica has shown, about a second when it keeps up; 0 without one.',
+  })
+  const declareKeyAge = gauge({
+    name: 'munjigi_signing_key_age_seconds',
+    help: 'Age of the key that signs.',
+  })
+  new Gauge({
+    name: 'munjigi_build_info',
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'bun'],
+    registers,
+  }).set(build, 1)
 
   return {
-    countSignup: (result: SignupResult) => signups.inc({ result }),
-    countLogin: (result: LoginResult) => logins.inc({ result }),
-    countRefresh: (result: RefreshResult) => refreshes.inc({ result }),
-    countSessionEnded: (reason: EndReason) => sessionsEnded.inc({ reason }),
-    declareEndedSessions(counts: { known: () => number; lagSeconds: () => number }) {
-      endedSessions = counts
+    countSignup,
+    countLogin,
+    countRefresh,
+    countSessionEnded,
+    declareEndedSessions({ known, lagSeconds }: { known: Reading; lagSeconds: Reading }) {
+      declareEndedKnown(known)
+      declareEndedLag(lagSeconds)
     },
-    countSecurityEvent: (event: string) => securityEvents.inc({ event }),
+    countSecurityEvent,
     /** Gives every root field of the schema its series. */
     declareOperations(fields: ReadonlyArray<{ type: string; field: string }>) {
       for (const { type, field } of fields)
@@ -248,27 +208,21 @@ export function createMetrics(build: { version: string; bun: string }) {
     operation: (type: string, field: string, outcome: OperationOutcome): Series =>
       operations.series({ type, field, outcome }),
     /** Series for one hashing engine, and its running and waiting counts at each scrape. */
-    declareHashing(engine: string, counts: { running: () => number; waiting: () => number }) {
+    declareHashing(engine: string, { running, waiting }: { running: Reading; waiting: Reading }) {
       hashRefused.inc({ engine }, 0)
-      hashing = { engine, ...counts, seconds: hashSeconds.series({ engine }) }
+      hashing = { engine, running, waiting, seconds: hashSeconds.series({ engine }) }
     },
     observeHash: (seconds: number) => hashing?.seconds.observe(seconds),
     countHashRefused: (engine: string) => hashRefused.inc({ engine }),
-    countBreachCheck: (result: BreachCheckResult) => breachChecks.inc({ result }),
+    countBreachCheck,
     observeThreadPoolDelay: (seconds: number) => threadPoolDelay.observe(seconds),
-    countThrottleRefused: (rule: ThrottleRule) => throttleRefused.inc({ rule }),
+    countThrottleRefused,
     observeStatement: (kind: StatementKind, seconds: number) => statements[kind].observe(seconds),
-    countRetry: (kind: StatementKind) => statementRetries.inc({ kind }),
-    declareWriteAge(seconds: () => number) {
-      writeAgeSeconds = seconds
-    },
-    countStaleRead: (result: StaleReadResult) => staleReads.inc({ result }),
-    declareReadReplicaAge(seconds: () => number) {
-      readReplicaAgeSeconds = seconds
-    },
-    declareKeyAge(seconds: () => number) {
-      keyAgeSeconds = seconds
-    },
+    countRetry,
+    declareWriteAge,
+    countStaleRead,
+    declareReadReplicaAge,
+    declareKeyAge,
     /** Counts and times an answer, by route pattern. */
     observeRequest(method: string, route: string, answer: { status: number; seconds: number }) {
       const name = METHODS.has(method) ? method : 'other'
@@ -282,7 +236,38 @@ export function createMetrics(build: { version: string; bun: string }) {
     print: () => registry.metrics(),
     contentType: registry.contentType,
   }
+
+  /** Counts by one label, all of whose values are there from now on. */
+  function counter<Value extends string>(
+    label: string,
+    values: readonly Value[],
+    { name, help }: Named,
+  ): (value: Value) => void {
+    const made = new Counter({ name, help, labelNames: [label], registers })
+    for (const value of values) made.inc({ [label]: value }, 0)
+    return (value) => made.inc({ [label]: value })
+  }
+
+  /** Asked at each scrape; the part that knows the answer declares it. */
+  function gauge({ name, help }: Named): (reading: Reading) => void {
+    let read: Reading = () => 0
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        // The age of what has never been is infinite.
+        this.set(Math.min(read(), Number.MAX_SAFE_INTEGER))
+      },
+    })
+    return (reading) => {
+      read = reading
+    }
+  }
 }
+
+type Named = Pick<HistogramOptions, 'name' | 'help'>
+type Reading = () => number
 
 /** prom-client's registry takes whatever has a name and says what to print; its types know only its own classes. */
 function register(registry: Registry, metric: Printed): void {

@@ -27,9 +27,7 @@ export function createHeartbeat(
   { clock, random, metrics }: { clock: Clock; random: Random; metrics: Metrics },
 ): Heartbeat {
   let lastSuccess = Number.NEGATIVE_INFINITY
-  metrics.declareWriteAge(() =>
-    Math.min((clock.elapsed() - lastSuccess) / 1_000, Number.MAX_SAFE_INTEGER),
-  )
+  metrics.declareWriteAge(() => (clock.elapsed() - lastSuccess) / 1_000)
   const loop = createLoop(INTERVAL_MS, random, beat)
 
   return {

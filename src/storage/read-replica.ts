@@ -47,7 +47,7 @@ export function createReadReplica(options: ReadReplicaOptions): ReadReplica {
   let trouble: string | undefined
   let told = false
   const loop = createLoop(INTERVAL_MS, random, look)
-  metrics.declareReadReplicaAge(() => Math.min(age() / 1_000, Number.MAX_SAFE_INTEGER))
+  metrics.declareReadReplicaAge(() => age() / 1_000)
 
   return {
     async answer(ask, isEnough) {
