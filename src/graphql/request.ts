@@ -2,6 +2,7 @@
 // limit, the envelope. Only POST with application/json executes; forms and text would let other sites in (CSRF).
 
 import { AuthError } from '../errors.ts'
+import { textOf } from '../platform/utf8.ts'
 
 /** The envelope of a request (GraphQL over HTTP §5). */
 export interface GraphQLParams {
@@ -65,12 +66,10 @@ async function readStream(request: Request): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
-/** Fatal: what is not UTF-8 is refused, not guessed. A byte order mark stays, and is no JSON. */
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
+/** What is not UTF-8 is refused, not guessed. A byte order mark stays, and is no JSON. */
 function decode(body: Uint8Array): unknown {
   try {
-    return JSON.parse(utf8.decode(body))
+    return JSON.parse(textOf(body))
   } catch {
     throw new AuthError('BAD_USER_INPUT', { field: 'body' })
   }

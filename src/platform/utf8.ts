@@ -5,10 +5,12 @@ export class NotText extends Error {
   override readonly name = 'NotText'
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 /** The text of bytes, a byte order mark included. Throws `NotText`. */
 export function textOf(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return utf8.decode(bytes)
   } catch {
     throw new NotText('not UTF-8')
   }

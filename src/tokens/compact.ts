@@ -1,6 +1,8 @@
 // A compact JWS read strictly, before any cryptography: one spelling for one token. Lenient base64url and JSON
 // readers accept many texts for the same token, which defeats whoever compares or revokes tokens by their text.
 
+import { textOf } from '../platform/utf8.ts'
+
 /** Header and payload of a well-formed token, not yet verified. */
 export interface Compact {
   readonly header: Readonly<Record<string, unknown>>
@@ -9,8 +11,6 @@ export interface Compact {
 
 /** Longest token looked at, in characters (contract: bearer token ≤ 8 KiB). */
 const MAX_LENGTH = 8 * 1024
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Reads a token of three canonical base64url parts whose first two are JSON objects as `JSON.stringify` writes them. */
 export function readCompact(token: string): Compact | null {
@@ -33,7 +33,7 @@ function decodeCanonical(part: string): Buffer | null {
 /** Refuses duplicate members, white space and numbers such as 1e400 by writing the object again and comparing. */
 function parseCanonical(bytes: Buffer): Record<string, unknown> | null {
   try {
-    const text = utf8.decode(bytes)
+    const text = textOf(bytes)
     const value: unknown = JSON.parse(text)
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
     return JSON.stringify(value) === text ? { ...value } : null
