@@ -89,7 +89,7 @@ export const ENVELOPES: readonly Payload[] = [
   ),
 ]
 
-/** What a form or a link of another site can send without asking first (3b). */
+/** What a form or a link of another site can send without asking first. */
 export const FOREIGN: readonly Payload[] = [
   ...['GET', 'PUT', 'DELETE', 'PATCH'].map((method) => ({
     name: method,

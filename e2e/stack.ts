@@ -103,7 +103,7 @@ export interface Replica extends Part {
   readonly metricsUrl: string
 }
 
-/** The ports of the contract, or what the environment says instead. Throws `EdgeSettingFault`. */
+/** The ports that docs/edge.md names, or what the environment says instead. Throws `EdgeSettingFault`. */
 export function readPorts(
   environment: Readonly<Record<string, string | undefined>>,
 ): Record<EdgeListener, number> {

@@ -11,7 +11,7 @@ import { wholeNumber } from '../whole-number.ts'
 
 /** A round begins with an empty database, so that memory does not grow with the length of the drill. */
 const OPERATIONS = 10_000
-/** No attack may keep the server longer (security.md 3a). */
+/** No attack may keep the server longer. */
 const BOUND_MS = 50
 const TIMES = 11
 

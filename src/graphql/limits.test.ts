@@ -1,4 +1,4 @@
-// Oversized and tangled operations: refused before anything runs, with a code, whatever they hide behind (3a).
+// Oversized and tangled operations: refused before anything runs, with a code, whatever they hide behind.
 
 import { describe, expect, test } from 'bun:test'
 import { getIntrospectionQuery } from 'graphql'

@@ -1,4 +1,4 @@
-// How large and how tangled an operation may be (contract §6), decided before GraphQL looks at it.
+// How large and how tangled an operation may be, decided before GraphQL looks at it.
 // Fragments are measured once each: ten that contain each other twice would expand to a thousand.
 
 import type {

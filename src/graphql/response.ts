@@ -1,4 +1,4 @@
-// Answers as GraphQL over HTTP: which status, which type, which headers go with which errors (contract §1).
+// Answers as GraphQL over HTTP: which status, which type, which headers go with which errors.
 // A client that names `application/graphql-response+json` gets statuses; all others get 200 with the same errors.
 
 import type { ErrorCode, ErrorDetails, Language } from '../errors.ts'

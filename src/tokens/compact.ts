@@ -9,7 +9,7 @@ export interface Compact {
   readonly payload: Readonly<Record<string, unknown>>
 }
 
-/** Longest token looked at, in characters (contract: bearer token ≤ 8 KiB). */
+/** Longest token looked at, in characters. */
 const MAX_LENGTH = 8 * 1024
 
 /** Reads a token of three canonical base64url parts whose first two are JSON objects as `JSON.stringify` writes them. */
