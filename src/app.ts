@@ -3,6 +3,7 @@
 
 import { availableParallelism } from 'node:os'
 import type { Config } from './config.ts'
+import { secretsOf } from './config.ts'
 import type { Services } from './flows/services.ts'
 import { createGraphQLServer } from './graphql/yoga.ts'
 import { createGraphiql } from './http/graphiql.ts'
@@ -178,10 +179,6 @@ export function openKeys(
     rotation: config.keyRotation,
     ...more,
   })
-}
-
-function secretsOf({ secret, secretPrevious }: Config): [string, ...string[]] {
-  return secretPrevious ? [secret, secretPrevious] : [secret]
 }
 
 function createHasher({ config, hashingCost, random }: Dependencies): Hasher | Promise<Hasher> {

@@ -176,6 +176,14 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
   return Object.freeze(values) as Settings
 }
 
+/** The secrets in force, the one that writes first. */
+export function secretsOf({
+  secret,
+  secretPrevious,
+}: Pick<Config, 'secret' | 'secretPrevious'>): readonly [string, ...string[]] {
+  return secretPrevious === undefined ? [secret] : [secret, secretPrevious]
+}
+
 /** Of so many wrong passwords in a row for one user, how many can only come from addresses that the user has logged in from. */
 export function knownAddressLimit(limit: number): number {
   return Math.floor(limit / 5)

@@ -2,7 +2,7 @@
 
 import { RANDOM_TEXT } from '../config/values.ts'
 import type { Settings } from '../config.ts'
-import { ConfigFaults } from '../config.ts'
+import { ConfigFaults, secretsOf } from '../config.ts'
 import { readKeptSecret } from './kept-secret.ts'
 import { readTextFile } from './text-file.ts'
 
@@ -12,11 +12,11 @@ const LEAST_BYTES = 32
 export function readBackupSecrets(
   settings: Settings,
   keyFile: string | undefined,
-): [string, ...string[]] {
+): readonly [string, ...string[]] {
   if (keyFile !== undefined) return [readKeyFile(keyFile)]
   const secret = settings.secret ?? readKeptSecret(settings)?.secret
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required, or --key-file'])
-  return settings.secretPrevious === undefined ? [secret] : [secret, settings.secretPrevious]
+  return secretsOf({ ...settings, secret })
 }
 
 function readKeyFile(path: string): string {

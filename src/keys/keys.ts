@@ -6,7 +6,7 @@ import type { SigningAlgorithm } from '../config.ts'
 import { AuthError } from '../errors.ts'
 import type { Report } from '../observability/events.ts'
 import type { Clock } from '../platform/clock.ts'
-import { deriveKey } from '../platform/digest.ts'
+import { deriveKeys } from '../platform/digest.ts'
 import type { Database } from '../storage/database.ts'
 import { seal, unseal } from './seal.ts'
 import type { PublicJwk, SigningKey } from './signing-key.ts'
@@ -56,9 +56,7 @@ export interface KeyRing {
 export function sealingKeysOf(
   secrets: readonly [string, ...string[]],
 ): readonly [Uint8Array, ...Uint8Array[]] {
-  const derive = (secret: string) => deriveKey(secret, 'signing key sealing v1')
-  const [current, ...older] = secrets
-  return [derive(current), ...older.map(derive)]
+  return deriveKeys(secrets, 'signing key sealing v1')
 }
 
 /** Where a key stands. */

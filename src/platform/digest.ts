@@ -7,6 +7,14 @@ export function deriveKey(secret: string, label: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', `munjigi ${label}`, 32))
 }
 
+/** The keys for one purpose, one of each secret, in their order. */
+export function deriveKeys(
+  [current, ...older]: readonly [string, ...string[]],
+  label: string,
+): readonly [Uint8Array, ...Uint8Array[]] {
+  return [deriveKey(current, label), ...older.map((secret) => deriveKey(secret, label))]
+}
+
 /** A short keyed digest (12 hex digits) that lets a log say "the same one again" without saying who. */
 export function shortDigest(key: Uint8Array, text: string): string {
   return createHmac('sha256', key).update(text).digest('hex').slice(0, 12)

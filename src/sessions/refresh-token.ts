@@ -3,7 +3,7 @@
 // the hash of the newest. A forged token costs no query. Neither the database nor our secret alone yields a token.
 
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import { deriveKey } from '../platform/digest.ts'
+import { deriveKeys } from '../platform/digest.ts'
 import type { Random } from '../platform/random.ts'
 import type { SessionId } from './session.ts'
 import { toSessionId } from './session.ts'
@@ -40,11 +40,8 @@ export function createRefreshTokens(
   secrets: readonly [string, ...string[]],
   random: Random,
 ): RefreshTokens {
-  const derive = (label: string) => secrets.map((secret) => deriveKey(secret, label))
-  const [macKeys, ratchetKeys] = [
-    derive('refresh token mac v1'),
-    derive('refresh token ratchet v1'),
-  ]
+  const macKeys = deriveKeys(secrets, 'refresh token mac v1')
+  const [ratchetKey, ...olderRatchetKeys] = deriveKeys(secrets, 'refresh token ratchet v1')
 
   return {
     first: (sessionId) => ({ sessionId, generation: 0, secret: random.bytes(SECRET_BYTES) }),
@@ -55,13 +52,12 @@ export function createRefreshTokens(
         generation: generation + 1,
         secret: createHmac('sha256', key).update(secret).digest(),
       })
-      const [current, ...older] = ratchetKeys
-      return [next(current as Uint8Array), ...older.map(next)]
+      return [next(ratchetKey), ...olderRatchetKeys.map(next)]
     },
 
     write(token) {
       const body = bodyOf(token)
-      return `${PREFIX}${body}.${macOf(macKeys[0] as Uint8Array, body).toString('base64url')}`
+      return `${PREFIX}${body}.${macOf(macKeys[0], body).toString('base64url')}`
     },
 
     read(text) {
