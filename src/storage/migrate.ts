@@ -45,28 +45,25 @@ export async function migrate(
 }
 
 /** When the newest migration that this program has was written. */
-export function newestMigration(migrationsFolder = MIGRATIONS): number {
-  return Math.max(...readMigrationFiles({ migrationsFolder }).map((m) => m.folderMillis))
+export function newestMigration(): number {
+  return Math.max(...journal().map(({ when }) => when))
 }
 
 /** The names of all migrations, in order. */
-export function allMigrations(migrationsFolder = MIGRATIONS): string[] {
-  return journal(migrationsFolder).map(({ tag }) => tag)
+export function allMigrations(): string[] {
+  return journal().map(({ tag }) => tag)
 }
 
 /** The names of those that a database has not had, in order. Changes nothing. */
-export async function missingMigrations(
-  client: Client,
-  migrationsFolder = MIGRATIONS,
-): Promise<string[]> {
+export async function missingMigrations(client: Client): Promise<string[]> {
   const applied = await newest(client)
-  const missing = journal(migrationsFolder).filter(({ when }) => when > applied)
+  const missing = journal().filter(({ when }) => when > applied)
   return missing.map(({ tag }) => tag)
 }
 
 /** As drizzle-kit writes it: the only place where the migrations have names. */
-function journal(migrationsFolder: string): ReadonlyArray<{ tag: string; when: number }> {
-  return JSON.parse(readFileSync(join(migrationsFolder, 'meta', '_journal.json'), 'utf8')).entries
+function journal(): ReadonlyArray<{ tag: string; when: number }> {
+  return JSON.parse(readFileSync(join(MIGRATIONS, 'meta', '_journal.json'), 'utf8')).entries
 }
 
 /** When the newest applied migration was written; 0 on an empty database. */

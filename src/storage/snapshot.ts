@@ -47,7 +47,7 @@ export async function* readSnapshot(
   const snapshot = await client.transaction('read')
   try {
     const tables = await tablesOf(snapshot)
-    const schema = await newestMigration(snapshot)
+    const schema = await schemaOf(snapshot)
     yield { format: 1, version, createdAt: createdAt.toISOString(), schema, tables }
     for (const table of tables) yield* rowsOf(snapshot, table, pause)
   } finally {
@@ -92,7 +92,8 @@ function parentsFirst<T extends { name: string; parents: string[] }>(tables: T[]
   return placed
 }
 
-async function newestMigration(snapshot: Transaction): Promise<number> {
+/** Throws where there are none: such a database is not ours. */
+async function schemaOf(snapshot: Transaction): Promise<number> {
   const { rows } = await snapshot.execute('SELECT max(created_at) AS at FROM __drizzle_migrations')
   return Number(rows[0]?.['at'])
 }
