@@ -176,7 +176,6 @@ function createDatabase(
     writes,
     execute: (statements, deadlines) =>
       insist('write', deadlines, () => execute(client, statements)),
-    wasRefused,
   })
 
   return {
@@ -288,11 +287,4 @@ async function patiently<T>(
     onRetry()
     await Bun.sleep(pause * (0.5 + random.fraction()))
   }
-}
-
-/** Whether an error says that nothing was executed: SQLite's do, all but that the disk failed; the network's do not. */
-function wasRefused(error: unknown): boolean {
-  const { code, detail } = toFault(error)
-  if (code === 'busy' || code === 'conflict') return true
-  return code !== 'unreachable' && detail.startsWith('SQLITE_')
 }

@@ -37,7 +37,6 @@ async function open({ failing, slow = false }: { failing?: Error; slow?: boolean
       if (slow) clock.advance('1s')
       return await executed(statements)
     },
-    wasRefused: (error) => String(error).includes('SQLITE_CONSTRAINT'),
   })
   const commit = (statements: readonly Statement[], deadline = LATER) =>
     group.commit(statements, deadline)

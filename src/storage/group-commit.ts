@@ -23,8 +23,6 @@ export interface GroupCommitOptions {
   readonly writes: Gate
   /** Executes all in one transaction. */
   execute(statements: readonly Statement[], deadlines: Deadlines): Promise<readonly ResultSet[]>
-  /** Whether an error of `execute` says that nothing was executed. */
-  wasRefused(error: unknown): boolean
 }
 
 /** Of those who wait for a transaction: until the first it is tried while the database is busy, by the last it must answer. */
@@ -48,7 +46,7 @@ interface Member {
 
 /** Makes one; nobody waits. */
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
-  const { clock, writes, execute, wasRefused } = options
+  const { clock, writes, execute } = options
   const waiting: Member[] = []
   let called = false
 
@@ -134,4 +132,11 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     reject(reason)
     return false
   }
+}
+
+/** Whether an error says that nothing was executed: SQLite's do, all but that the disk failed; the network's do not. */
+function wasRefused(error: unknown): boolean {
+  const { code, detail } = toFault(error)
+  if (code === 'busy' || code === 'conflict') return true
+  return code !== 'unreachable' && detail.startsWith('SQLITE_')
 }
