@@ -9,7 +9,9 @@ import type { Random } from '../platform/random.ts'
 import type { Place } from './database.ts'
 import { connect, fileOf } from './database.ts'
 import { toFault } from './faults.ts'
-import { beginOnServer, endOnServer, rowsIn } from './restore.ts'
+import { rowsIn } from './restore.ts'
+import { quote } from './snapshot.ts'
+import { MARK_FINISHED, MARK_UNFINISHED } from './unfinished.ts'
 
 /** Where a backup is to be restored. */
 export interface RestoreTarget {
@@ -123,9 +125,9 @@ function serverTarget(place: Place): RestoreTarget {
         connect(place, () => PATIENCE_MS),
         async (client) => {
           await requireSilence(client)
-          await beginOnServer(client)
+          await empty(client)
           await work(client)
-          await endOnServer(client)
+          await client.execute(MARK_FINISHED)
         },
       ),
   }
@@ -143,6 +145,16 @@ async function lastBeat(client: Client): Promise<number> {
   if ((await client.execute(table)).rows.length === 0) return 0
   const { rows } = await client.execute('SELECT max(at) AS at FROM heartbeats')
   return Number(rows[0]?.['at'])
+}
+
+/** Drops all tables, and leaves the mark, in one step. */
+async function empty(client: Client): Promise<void> {
+  const { rows } = await client.execute(
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'libsql\\_%' ESCAPE '\\'",
+  )
+  // Children before parents would need an order; the check of references at the end needs none, for all are gone.
+  const drops = rows.map((row) => `DROP TABLE ${quote(String(row['name']))}`)
+  await client.batch(['PRAGMA defer_foreign_keys = ON', ...drops, MARK_UNFINISHED], 'write')
 }
 
 async function using<T>(client: Client, work: (client: Client) => Promise<T>): Promise<T> {

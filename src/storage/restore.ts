@@ -6,7 +6,6 @@ import { BrokenBackup, openArchive } from './archive.ts'
 import { migrate, newestMigration } from './migrate.ts'
 import type { BackupRecord, Manifest, Rows } from './snapshot.ts'
 import { isBackedUp, quote, tablesOf } from './snapshot.ts'
-import { MARK_FINISHED, MARK_UNFINISHED } from './unfinished.ts'
 
 /** A backup that is being read. */
 export interface OpenBackup {
@@ -86,19 +85,4 @@ async function* counted({ manifest, rows }: OpenBackup, onProgress: OnProgress) 
   }
   if ([...missing.values()].some((count) => count !== 0))
     throw new BrokenBackup('it does not hold as many rows as it says')
-}
-
-/** Empties a server's database, and leaves the mark, in one step. */
-export async function beginOnServer(client: Client): Promise<void> {
-  const { rows } = await client.execute(
-    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'libsql\\_%' ESCAPE '\\'",
-  )
-  // Children before parents would need an order; the check of references at the end needs none, for all are gone.
-  const drops = rows.map((row) => `DROP TABLE ${quote(String(row['name']))}`)
-  await client.batch(['PRAGMA defer_foreign_keys = ON', ...drops, MARK_UNFINISHED], 'write')
-}
-
-/** Takes the mark away: from now on the database is whole. */
-export async function endOnServer(client: Client): Promise<void> {
-  await client.execute(MARK_FINISHED)
 }
