@@ -141,9 +141,9 @@ function fetchCommand(wanted) {
   )
 }
 
-async function install(bun, forTests) {
+async function install(bun, forDevelopment) {
   // What somebody has installed is never taken away: development tools stay, whoever put them there.
-  const all = forTests || hasDevelopmentTools()
+  const all = forDevelopment || hasDevelopmentTools()
   say(`installing the packages${all ? ', development tools too' : ''} (once) …`)
   await inWorkshop(async (workshop) => {
     copySettings(workshop, ['package.json', 'bun.lock', 'bunfig.toml', '.npmrc'])
@@ -155,7 +155,7 @@ async function install(bun, forTests) {
       )
     const made = join(workshop, 'node_modules')
     writeFileSync(join(made, '.munjigi'), stamp(all))
-    putInPlace(made, join(workshop, 'old'), forTests)
+    putInPlace(made, join(workshop, 'old'), forDevelopment)
   })
 }
 
@@ -171,20 +171,20 @@ function stamp(all) {
   return `${all ? 'all' : 'production'} ${process.platform}-${process.arch} ${lock}\n`
 }
 
-function isInstalled(folder, forTests) {
+function isInstalled(folder, forDevelopment) {
   const file = join(folder, '.munjigi')
   if (!existsSync(file)) return false
   const found = readFileSync(file, 'utf8')
-  return found === stamp(true) || (!forTests && found === stamp(false))
+  return found === stamp(true) || (!forDevelopment && found === stamp(false))
 }
 
 /** Of two launchers the first wins: the other finds its packages, maybe between two of its own steps, and keeps them. */
-function putInPlace(made, old, forTests) {
-  while (existsSync(made) && !isInstalled(packages, forTests)) {
+function putInPlace(made, old, forDevelopment) {
+  while (existsSync(made) && !isInstalled(packages, forDevelopment)) {
     if (isInstalled(packages, false)) return addDevelopmentTools(made)
     rmSync(old, { recursive: true, force: true })
     move(packages, old)
-    move(isInstalled(old, forTests) ? old : made, packages)
+    move(isInstalled(old, forDevelopment) ? old : made, packages)
   }
 }
 
