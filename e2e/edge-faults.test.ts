@@ -2,8 +2,9 @@
 // those of the figures in docs/edge.md, and the figures are printed.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Answer, Load, LoadResult, Target } from '../envoy/load.ts'
-import { connect, graphqlRequest, percentile, request, startLoad } from '../envoy/load.ts'
+import { quantile } from '../bench/statistics.ts'
+import type { Answer, Load, LoadResult, Target } from './edge-client.ts'
+import { connect, graphqlRequest, request, startLoad } from './edge-client.ts'
 import type { Replica, Stack } from './stack.ts'
 import { startStack } from './stack.ts'
 import { canRunStack } from './tools.ts'
@@ -106,7 +107,7 @@ function figure(what: string, { sent, failures, times }: LoadResult, excludedMs?
   if (!LONG) return
   const whys = [...new Set(failures.map(({ why }) => why.slice(0, 60)))].join(' | ')
   const excluded = excludedMs === undefined ? '' : `, excluded after ${Math.round(excludedMs)} ms`
-  const [p50, p99] = [percentile(times, 0.5), percentile(times, 0.99)].map((ms) => ms.toFixed(1))
+  const [p50, p99] = [0.5, 0.99].map((share) => quantile(times, share)?.toFixed(1))
   console.log(
     `${what}: ${failures.length} of ${sent} failed, p50 ${p50}, p99 ${p99} ms${excluded} ${whys}`,
   )

@@ -183,6 +183,7 @@ export interface Failure {
   readonly why: string
 }
 
+/** What a load is made of. */
 export interface LoadPlan {
   readonly target: Target
   /** Requests a second. */
@@ -258,9 +259,4 @@ export function startLoad({ target, rate, next, judge }: LoadPlan): Load {
     else connection.close()
     return judge(answer)
   }
-}
-
-/** The value below which the given share of sorted values is. */
-export function percentile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 }
