@@ -8,7 +8,7 @@ import { spread } from './statistics.ts'
 export type Disturbed = Pick<Burst, 'noise'>
 
 /** From here on a figure is marked: its row was disturbed. */
-export const NOISY = 0.1
+const NOISY = 0.1
 
 /** Median (lowest–highest). */
 export function show(values: Spread | undefined): string {

@@ -53,11 +53,7 @@ export function lasting(seconds: number): string {
 }
 
 /** The table, one line a replica, with its head. */
-export function statusTable(
-  view: ConsoleView,
-  since: (name: string) => string,
-  paint: Paint,
-): string[] {
+function statusTable(view: ConsoleView, since: (name: string) => string, paint: Paint): string[] {
   const head = ['replica', 'state', 'address', 'requests', 'errors', 'active', 'since']
   const rows = view.replicas.map(({ name, address, state, requests, errors, active }) => [
     ...[name, state, address],

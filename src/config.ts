@@ -10,9 +10,6 @@ import { Fault, PREFIX, RANDOM_TEXT, secretText } from './config/values.ts'
 import type { Language } from './errors.ts'
 import { NotText } from './platform/utf8.ts'
 
-export { settingsTable } from './config/table.ts'
-export { ANY_LOCALHOST } from './config/values.ts'
-
 /** How the process was started. The mode is never guessed from the environment. */
 export type Mode = 'dev' | 'serve'
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
@@ -73,7 +70,7 @@ export interface Config extends Settings {
   readonly issuerUrl: string
 }
 
-export type LogLevel = 'debug' | 'info' | 'warning' | 'error'
+type LogLevel = 'debug' | 'info' | 'warning' | 'error'
 
 /** The environment that settings are read from, and how a `…_FILE` is read (throws when it cannot be, `NotText` when it is none). */
 export interface ConfigSource {

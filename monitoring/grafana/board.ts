@@ -65,8 +65,7 @@ export interface Panel {
   /** As Grafana names it: `percentunit` (0 to 1), `s`, `bytes`, `Bps`, `reqps`, `short`. */
   readonly unit: Unit
   readonly queries: readonly Query[]
-  /** The least and greatest value that make sense. The least is 0 unless it is said. */
-  readonly min?: number
+  /** The greatest value that makes sense; the least is 0. */
   readonly max?: number
   readonly stacked?: boolean
   /** Of a number: where it turns from good to bad, or, with `bad: 'below'`, the other way round. */
@@ -199,7 +198,7 @@ function withBasics<B extends ChartBuilder | NumberBuilder | LinesBuilder>(
     .datasource(DATASOURCES[source])
     .gridPos(at)
     .unit(panel.unit)
-    .min(panel.min ?? 0)
+    .min(0)
     .noValue('–')
     .targets(panel.queries.map(source === 'logs' ? logsQueryOf(panel.kind) : queryOf))
   if (panel.max !== undefined) builder.max(panel.max)

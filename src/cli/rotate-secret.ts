@@ -37,7 +37,7 @@ export async function rotateSecret(
 }
 
 /** What the file is to hold. Throws `NotDone` when it is another step's turn. */
-export function nextStep(
+function nextStep(
   { useNext, dropPrevious }: Step,
   { secret, other }: SecretFile,
   random: Random,

@@ -12,7 +12,7 @@ export interface GraphQLParams {
 }
 
 /** Largest body, in bytes. */
-export const MAX_BODY_BYTES = 100 * 1024
+const MAX_BODY_BYTES = 100 * 1024
 
 /** Reads a request. Throws `METHOD_NOT_ALLOWED`, `UNSUPPORTED_MEDIA_TYPE`, `PAYLOAD_TOO_LARGE` or `BAD_USER_INPUT`. */
 export async function readGraphQLRequest(request: Request): Promise<GraphQLParams> {

@@ -1,7 +1,6 @@
 // Writes what is generated from the code: schema.graphql and the settings table of the READMEs. `npm run generate`.
 
-import { existsSync } from 'node:fs'
-import { settingsTable } from '../config.ts'
+import { settingsTable } from '../config/table.ts'
 import type { Services } from '../flows/services.ts'
 import { createSchema, schemaText } from '../schema.ts'
 
@@ -16,12 +15,11 @@ const README_FILES = ['README.md', 'README.ko.md'] as const
 
 /** Each generated file: where it is and what it should say. */
 export async function generatedDocuments(): Promise<Array<{ path: string; text: string }>> {
-  const readmes = README_FILES.filter((name) => existsSync(new URL(name, ROOT)))
   return [
     // The printed schema depends on no service: resolvers are not called.
     { path: 'src/schema.graphql', text: schemaText(createSchema({} as Services)) },
     ...(await Promise.all(
-      readmes.map(async (path) => ({ path, text: withSettings(await read(path)) })),
+      README_FILES.map(async (path) => ({ path, text: withSettings(await read(path)) })),
     )),
   ]
 }
