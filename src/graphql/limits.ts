@@ -12,6 +12,7 @@ import type {
 import { GraphQLError, Kind, visit } from 'graphql'
 import { AuthError } from '../errors.ts'
 
+/** How much a document may hold: tokens, levels of fields, aliases; and fields that check credentials, fragments expanded. */
 export const LIMITS = { tokens: 1_000, depth: 8, aliases: 15, credentialFields: 1 } as const
 
 /** A name from the table, as `extensions.limit` shows it. */

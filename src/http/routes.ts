@@ -125,7 +125,9 @@ function observed(app: Hono<Env>, options: RouteOptions): Routes {
     const started = clock.elapsed()
     const response = await app.fetch(request, { client, path })
     decorate(response.headers, client, draining())
-    const [{ method }, { status }, took] = [request, response, clock.elapsed() - started]
+    const took = clock.elapsed() - started
+    const { method } = request
+    const { status } = response
     // Nothing of ours answers 404 but for a path, or a method on it, that is none of ours.
     const route = status !== 404 && patterns.has(path) ? path : ELSEWHERE
     metrics.observeRequest(method, route, { status, seconds: took / 1_000 })

@@ -62,7 +62,7 @@ export function sealingKeysOf(
 /** Where a key stands. */
 export interface KeyStage {
   readonly kid: string
-  readonly algorithm: string
+  readonly algorithm: SigningAlgorithm
   readonly stage: 'published' | 'signing' | 'retiring'
   readonly createdAt: Date
   readonly signsFrom: Date

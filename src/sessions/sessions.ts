@@ -59,6 +59,7 @@ export interface Sessions {
   sweep(): Promise<void>
 }
 
+/** A session that is not written yet, and what its client will get. */
 export interface PreparedSession {
   readonly row: SessionRow
   readonly opened: OpenedSession
