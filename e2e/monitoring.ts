@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { readLines } from './output.ts'
 import { freePorts } from './ports.ts'
 import type { Stack } from './stack.ts'
+import { dyingWithUs } from './stack.ts'
 import { until } from './until.ts'
 
 /** Prometheus at work. Disposing of it ends it and its exporters. */
@@ -203,10 +204,8 @@ function place(job: Job, targets: readonly string[], { scrapeInterval }: Monitor
   }
 }
 
-/** Its own end is tied to ours where the system can do that. */
 function run(program: string, ...args: string[]) {
-  const tied = Bun.which('setpriv') ? ['setpriv', '--pdeathsig', 'TERM'] : []
-  const child = Bun.spawn([...tied, program, ...args], {
+  const child = Bun.spawn([...dyingWithUs(), program, ...args], {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
     stdin: 'ignore',
     stdout: 'pipe',

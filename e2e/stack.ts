@@ -309,8 +309,8 @@ function databaseCommand(tools: Tools, files: Files, port: number, adminPort: nu
   ]
 }
 
-/** sqld would outlive us if we were killed; Envoy and Bun see to that by themselves. */
-function dyingWithUs(): string[] {
+/** Before a command that would outlive us if we were killed; Envoy and Bun see to that by themselves. Nothing where it cannot be. */
+export function dyingWithUs(): string[] {
   return Bun.which('setpriv') ? ['setpriv', '--pdeathsig', 'TERM'] : []
 }
 
