@@ -172,12 +172,14 @@ function operations(): Operation[] {
     return `${prefix}_x${pad(made)}`
   }
   const session = (n: number) => ({
-    ...{ id: next('ses'), userId: userId(n), generation: 0, secretHash: '', createdAt: now },
-    ...{ lastUsedAt: now, expiresAt: FAR, endsAt: FAR, clientAddress: '', client: '' },
+    ...{ id: toSessionId(next('ses')), userId: userId(n), generation: 0, secretHash: '' },
+    ...{ createdAt: now, lastUsedAt: now, expiresAt: FAR, endsAt: FAR },
+    ...{ clientAddress: '', client: '' },
   })
   const person = () => {
-    const id = next('usr')
-    return { id, email: id, emailKey: id, passwordHash: hash, createdAt: now, disabledAt: null }
+    const email = next('usr')
+    const own = { id: toUserId(email), email, emailKey: email as EmailKey }
+    return { ...own, passwordHash: hash, createdAt: now, disabledAt: null }
   }
   const me = async ({ app }: Size, token: string | undefined) => {
     const { data } = await app.run(ME, undefined, token)
@@ -226,7 +228,7 @@ function operations(): Operation[] {
       ...{ name: 'a session, opened and ended', kind: 'write' },
       async run({ database }, n) {
         const row = session(n)
-        const which = withId(toSessionId(row.id))
+        const which = withId(row.id)
         await database.commit([opening(row, hash)])
         await database.commit(ending({ which, reason: 'ended', now }))
       },

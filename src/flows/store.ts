@@ -10,7 +10,6 @@ import { statement } from '../storage/statement.ts'
 import type { UserRow } from '../users/store.ts'
 import { insertingUser, stillHas } from '../users/store.ts'
 import type { UserId } from '../users/user.ts'
-import { toUserId } from '../users/user.ts'
 
 type Commits = Pick<Database, 'commit'>
 
@@ -33,7 +32,7 @@ export async function addUser(
   const statements = [
     insertingUser(user),
     opening(session, passwordHash),
-    ...also(stillHas(toUserId(user.id), passwordHash)),
+    ...also(stillHas(user.id, passwordHash)),
   ]
   await database.write(({ $client }) => $client.batch(statements, 'write'))
 }

@@ -7,7 +7,6 @@ import { createLoop } from '../platform/loop.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
 import type { SessionId } from './session.ts'
-import { toSessionId } from './session.ts'
 import { selectEnded } from './store.ts'
 
 /** The ended sessions whose access tokens may still be in force. */
@@ -75,7 +74,7 @@ export function createEndedSessions({
       for (let more = true; more; ) {
         const since = clock.now() - lifetime * 1_000 - CLOCKS_APART_MS
         const rows = await database.read((db) => selectEnded(db, { sequence, since, limit: PAGE }))
-        add(rows.map((row) => toSessionId(row.sessionId)))
+        add(rows.map(({ sessionId }) => sessionId))
         sequence = rows.at(-1)?.sequence ?? sequence
         more = rows.length === PAGE
       }

@@ -216,7 +216,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     const isParent = row.generation === token.generation + 1 && child !== undefined
     if (isParent && clock.now() - row.lastUsedAt <= grace * 1_000)
       return rotated('repeated', row, child)
-    const userId = toUserId(row.userId)
+    const { userId } = row
     report({
       type: 'session.reuse_detected',
       userId,
@@ -230,7 +230,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   function rotated(kind: Rotation['kind'], row: RefreshedSession, token: RefreshToken): Rotation {
     return {
       kind,
-      userId: toUserId(row.userId),
+      userId: row.userId,
       email: row.email,
       ...openedBy(token, row.expiresAt),
     }
@@ -259,8 +259,8 @@ export function createSessions(options: SessionsOptions): Sessions {
 
 function toSession(row: SessionRow): Session {
   return {
-    id: toSessionId(row.id),
-    userId: toUserId(row.userId),
+    id: row.id,
+    userId: row.userId,
     createdAt: new Date(row.createdAt),
     lastUsedAt: new Date(row.lastUsedAt),
     expiresAt: new Date(row.expiresAt),

@@ -10,7 +10,6 @@ import { preparedStatement, statement } from '../storage/statement.ts'
 import { stillHas } from '../users/store.ts'
 import { users } from '../users/table.ts'
 import type { UserId } from '../users/user.ts'
-import { toUserId } from '../users/user.ts'
 import type { SessionId } from './session.ts'
 import { endedSessions, sessions } from './table.ts'
 
@@ -71,7 +70,7 @@ export function opening(row: SessionRow, passwordHash: PasswordHash): Statement<
   return statement(sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
     SELECT ${row.id}, ${row.userId}, ${row.generation}, ${row.secretHash}, ${row.createdAt}, ${row.lastUsedAt},
       ${row.expiresAt}, ${row.endsAt}, ${row.clientAddress}, ${row.client}
-    WHERE ${stillHas(toUserId(row.userId), passwordHash)}
+    WHERE ${stillHas(row.userId, passwordHash)}
     RETURNING (SELECT count(*) FROM sessions WHERE user_id = ${row.userId} AND expires_at > ${row.createdAt}) AS count`)
 }
 

@@ -2,13 +2,16 @@
 
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { users } from '../users/table.ts'
+import type { UserId } from '../users/user.ts'
+import type { SessionId } from './session.ts'
 
 /** Times are milliseconds since 1970. */
 export const sessions = sqliteTable(
   'sessions',
   {
-    id: text('id').primaryKey(),
+    id: text('id').$type<SessionId>().primaryKey(),
     userId: text('user_id')
+      .$type<UserId>()
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
     /** How often it was refreshed: the generation of the one refresh token that works. */
@@ -35,7 +38,7 @@ export const endedSessions = sqliteTable(
   {
     /** Grows in the order of commits, since there is one writer: what replicas follow. */
     sequence: integer('sequence').primaryKey({ autoIncrement: true }),
-    sessionId: text('session_id').notNull(),
+    sessionId: text('session_id').$type<SessionId>().notNull(),
     reason: text('reason').notNull(),
     endedAt: integer('ended_at').notNull(),
   },

@@ -10,12 +10,15 @@ import { eq, sql } from 'drizzle-orm'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { AuthError } from '../errors.ts'
 import { createMetrics } from '../observability/metrics.ts'
+import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Clock } from '../platform/clock.ts'
 import { systemClock } from '../platform/clock.ts'
 import { createTestClock } from '../testing/clock.ts'
 import { createTestLog } from '../testing/log.ts'
 import { createTestRandom } from '../testing/random.ts'
+import type { EmailKey } from '../users/email.ts'
 import { users } from '../users/table.ts'
+import { toUserId } from '../users/user.ts'
 import type { Db } from './database.ts'
 import { openDatabase } from './database.ts'
 import { StorageFault } from './faults.ts'
@@ -59,11 +62,11 @@ async function open({
 }
 
 const beat = (db: Db, id: number) => db.insert(heartbeats).values({ id, at: 0 })
-const user = (emailKey: string) => ({
-  id: `usr_${emailKey}`,
-  email: emailKey,
-  emailKey,
-  passwordHash: SENTINEL,
+const user = (text: string) => ({
+  id: toUserId(`usr_${text}`),
+  email: text,
+  emailKey: text as EmailKey,
+  passwordHash: SENTINEL as PasswordHash,
   createdAt: 0,
 })
 
@@ -414,7 +417,7 @@ describe('a lock held by somebody else', () => {
 describe('a failure tells neither statement nor parameters', () => {
   const insertTwice = async (db: Db) => {
     await db.insert(users).values(user(SENTINEL))
-    await db.insert(users).values({ ...user(SENTINEL), id: SENTINEL })
+    await db.insert(users).values({ ...user(SENTINEL), id: toUserId(SENTINEL) })
   }
   const cases: ReadonlyArray<{
     name: string
@@ -429,7 +432,7 @@ describe('a failure tells neither statement nor parameters', () => {
         db.batch([
           db.insert(users).values(user('kim@example.com')),
           db.insert(users).values(user(SENTINEL)),
-          db.insert(users).values({ ...user(SENTINEL), id: SENTINEL }),
+          db.insert(users).values({ ...user(SENTINEL), id: toUserId(SENTINEL) }),
         ]),
       code: 'conflict',
       detail: 'unique',

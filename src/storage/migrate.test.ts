@@ -201,10 +201,10 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
 
 describe('what is asked often finds an index', () => {
   const user = {
-    id: 'usr_1',
+    id: toUserId('usr_1'),
     email: '',
-    emailKey: '',
-    passwordHash: '',
+    emailKey: '' as EmailKey,
+    passwordHash: '' as PasswordHash,
     createdAt: 0,
     disabledAt: null,
   }
@@ -220,14 +220,14 @@ describe('what is asked often finds an index', () => {
   const BY_USER =
     /SEARCH sessions USING (?:COVERING )?INDEX sessions_user_id_created_at \(user_id=\?\)/
   const session = {
-    ...{ id: 'ses_1', userId: 'usr_1', generation: 0, secretHash: '', createdAt: 0 },
+    ...{ id: toSessionId('ses_1'), userId: user.id, generation: 0, secretHash: '', createdAt: 0 },
     ...{ lastUsedAt: 0, expiresAt: 0, endsAt: 0, clientAddress: '', client: '' },
   }
   const end = (which: SQL) => ending({ which, reason: 'ended', now: 0 })
 
   test.each<[string, RegExp, Planned]>([
     ['a session, with its user', BY_ID, (db) => selectSession(db, toSessionId('ses_1'), 0)],
-    ['a new session', BY_USER, opening(session, '' as PasswordHash)],
+    ['a new session', BY_USER, opening(session, user.passwordHash)],
     ["the end of a user's oldest sessions", BY_USER, end(ofUserBeyond(session, 100))],
     ['the end of a session', BY_ID, end(withId(toSessionId('ses_1')))],
     [

@@ -99,11 +99,11 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
     let row: UserRow | undefined
     const findHash = async () => {
       row = await find()
-      return row?.passwordHash as PasswordHash | undefined
+      return row?.passwordHash
     }
     const matches = await passwords.check(password, findHash, terms)
     if (!row || !matches) return { row, confirmed: null }
-    const passwordHash = row.passwordHash as PasswordHash
+    const { passwordHash } = row
     return { row, confirmed: { user: toUser(row), passwordHash, success: terms.attempt.succeed() } }
   }
 

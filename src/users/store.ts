@@ -1,7 +1,7 @@
 // The statements on users.
 
 import type { SQL } from 'drizzle-orm'
-import { and, eq, getTableColumns, gt, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, sql } from 'drizzle-orm'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
 import type { Statement } from '../storage/statement.ts'
@@ -9,7 +9,6 @@ import { preparedStatement, readRows, statement } from '../storage/statement.ts'
 import type { EmailKey } from './email.ts'
 import { users } from './table.ts'
 import type { User, UserId } from './user.ts'
-import { toUserId } from './user.ts'
 
 /** A row of the table. */
 export type UserRow = typeof users.$inferSelect
@@ -17,7 +16,7 @@ export type UserRow = typeof users.$inferSelect
 /** The user of a row, which holds more than others may see. */
 export function toUser(row: UserRow): User {
   return {
-    id: toUserId(row.id),
+    id: row.id,
     email: row.email,
     createdAt: new Date(row.createdAt),
     disabledAt: row.disabledAt === null ? null : new Date(row.disabledAt),
@@ -76,7 +75,7 @@ export async function selectUsers(
   db: Db,
   { after, limit }: { after: string; limit: number },
 ): Promise<UserRow[]> {
-  return await db.select().from(users).where(gt(users.id, after)).orderBy(users.id).limit(limit)
+  return await db.select().from(users).where(sql`id > ${after}`).orderBy(users.id).limit(limit)
 }
 
 /** Replaces a hash by another of the same password. False: it was replaced before, perhaps by that of a new password. */

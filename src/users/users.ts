@@ -89,7 +89,7 @@ export function createUsers(options: UsersOptions): Users {
       // Hashed before the index is asked: a taken address takes as long as a free one.
       const passwordHash = await passwords.hash(password, { attempt, signal })
       const row = {
-        id: random.id('usr'),
+        id: toUserId(random.id('usr')),
         email: email.address,
         emailKey: email.key,
         passwordHash,
@@ -102,7 +102,7 @@ export function createUsers(options: UsersOptions): Users {
     importAll(imported) {
       const now = clock.now()
       const rows = imported.map(({ email, passwordHash, createdAt, disabled }) => ({
-        id: random.id('usr'),
+        id: toUserId(random.id('usr')),
         email: email.address,
         emailKey: email.key,
         passwordHash,
@@ -117,7 +117,7 @@ export function createUsers(options: UsersOptions): Users {
       const find = userOfEmail(email.key)
       const { row, confirmed } = await confirmation.check(claim, client, find)
       if (!row) return { kind: 'refused', reason: 'unknown_user' }
-      const userId = toUserId(row.id)
+      const { id: userId } = row
       if (!confirmed) return { kind: 'refused', reason: 'wrong_password', userId }
       // Told apart only after the hash, and only for the log.
       if (confirmed.user.disabledAt) return { kind: 'refused', reason: 'disabled', userId }
