@@ -3,10 +3,9 @@
 
 import { fold } from './context.ts'
 import { KOREAN_WORDS } from './korean.ts'
-import type { Password } from './password.ts'
 
-/** Says whether a password is among those tried first. */
-export type Blocklist = (password: Password) => boolean
+/** Says whether a text is among the passwords tried first. */
+export type Blocklist = (text: string) => boolean
 
 /** What `12345678`, `hgfedcba` and `qwertyuiop` are cut from; each also backwards, and round its end. */
 const RUNS = ['1234567890', '0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl']
@@ -22,13 +21,13 @@ export async function loadBlocklist(): Promise<Blocklist> {
   })
   const entries = new Set(list.default.filter((entry) => entry.length >= SHORTEST))
   const runs = RUNS.flatMap((run) => [run, [...run].reverse().join('')]).map((run) => run + run)
-  return (password) => {
-    const text = fold(password)
+  return (text) => {
+    const folded = fold(text)
     return (
-      entries.has(text) ||
-      isKoreanWord(text) ||
-      repeats([...text]) ||
-      runs.some((run) => run.includes(text))
+      entries.has(folded) ||
+      isKoreanWord(folded) ||
+      repeats([...folded]) ||
+      runs.some((run) => run.includes(folded))
     )
   }
 }

@@ -43,7 +43,7 @@ export function createPasswordPolicy(options: PasswordPolicyOptions): PasswordPo
   function weakness(password: Password, email: string): InputFault | null {
     if (blocklist(password)) return 'common'
     const words = [...serviceWords, ...wordsOfEmail(email)]
-    const own = without(password, words) as Password
+    const own = without(password, words)
     if (own.length === password.length) return null
     return [...own].length < OWN_CHARACTERS || blocklist(own) ? 'context' : null
   }
