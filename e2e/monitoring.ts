@@ -14,7 +14,6 @@ import { until } from './until.ts'
 export interface Monitoring extends AsyncDisposable {
   /** Of Prometheus, without a slash at the end. */
   readonly url: string
-  readonly alertmanagerUrl: string
   /** The result of a PromQL expression now. Throws with what Prometheus says if it is none. */
   query(expr: string): Promise<readonly Sample[]>
   /** Resolves when every target was asked with success. Throws with what did not answer within a minute. */
@@ -114,7 +113,6 @@ export async function startMonitoring(
     .map(([program, ...args]) => run(program, ...args))
   return {
     url,
-    alertmanagerUrl,
     query: (expr) => query(url, expr),
     ready,
     notified: () => notified(alertmanagerUrl),

@@ -78,8 +78,7 @@ async function up(): Promise<void> {
   })
   await using _ = stack
   const memory = createMemory()
-  using control = listenForOthers(stack, memory, listening)
-  void control
+  using _control = listenForOthers(stack, memory, listening)
   const port = readPort('PROMETHEUS_PORT', process.env) ?? 9090
   const unmonitored = await whyUnmonitored(port)
   await using monitoring = unmonitored ? null : await startMonitoring(stack, { port })

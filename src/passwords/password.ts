@@ -39,12 +39,6 @@ function readNfc(text: string): { password: string; length: number } | 'malforme
   // Lone surrogates all become the same replacement character when encoded: two different passwords, one hash.
   if (!text.isWellFormed() || ENDLESS_MARKS.test(text)) return 'malformed'
   const password = text.normalize('NFC')
-  const length = codePoints(password)
+  const { length } = [...password]
   return length > MAX_LENGTH ? 'too_long' : { password, length }
-}
-
-function codePoints(text: string): number {
-  let count = 0
-  for (const _ of text) count += 1
-  return count
 }
