@@ -105,15 +105,15 @@ async function openSession(
   services: Services,
   who: { email: Email; password: Password },
   client: Client,
-  isSecond = false,
 ): Promise<Opened | Refused> {
-  const outcome = await services.users.authenticate(who, client)
-  if (outcome.kind === 'refused') return outcome
-  const { user } = outcome
-  const session = await services.sessions.open(outcome, client)
-  if (session) return { kind: 'opened', user, session }
-  if (isSecond) return { kind: 'refused', reason: 'wrong_password', userId: user.id }
-  return await openSession(services, who, client, true)
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await services.users.authenticate(who, client)
+    if (outcome.kind === 'refused') return outcome
+    const { user } = outcome
+    const session = await services.sessions.open(outcome, client)
+    if (session) return { kind: 'opened', user, session }
+    if (attempt === 2) return { kind: 'refused', reason: 'wrong_password', userId: user.id }
+  }
 }
 
 interface Opened {
