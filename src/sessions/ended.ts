@@ -41,6 +41,9 @@ const PAGE = 1_000
 /** Who ends a session, an operator's machine perhaps, may have a clock that is so much behind. */
 const CLOCKS_APART_MS = 3_600_000
 
+/** Before anything was seen. */
+const NONE = { sequence: 0, sessionId: '' }
+
 /** Makes the list, empty; `follow` once before serving. */
 export function createEndedSessions({
   database,
@@ -53,7 +56,8 @@ export function createEndedSessions({
   let young = new Set<string>()
   let old = new Set<string>()
   let turned = clock.elapsed()
-  let sequence = 0
+  // The newest that was seen.
+  let last = NONE
   let lastSuccess = Number.NEGATIVE_INFINITY
   const loop = createLoop(INTERVAL_MS, random, follow)
   metrics.declareEndedSessions({
@@ -74,10 +78,16 @@ export function createEndedSessions({
     try {
       for (let more = true; more; ) {
         const since = clock.now() - lifetime * 1_000 - CLOCKS_APART_MS
-        const rows = await database.read((db) => selectEnded(db, { sequence, since, limit: PAGE }))
+        const from = { sequence: last.sequence, since, limit: PAGE }
+        const rows = await database.read((db) => selectEnded(db, from))
+        // It comes again; or it was swept, or the database is an older one again, which counts anew what ends from there on.
+        if (last !== NONE && rows.shift()?.sessionId !== last.sessionId) {
+          last = NONE
+          continue
+        }
         add(rows.map((row) => toSessionId(row.sessionId)))
-        sequence = rows.at(-1)?.sequence ?? sequence
-        more = rows.length === PAGE
+        last = rows.at(-1) ?? last
+        more = rows.length >= PAGE - 1
       }
       lastSuccess = clock.elapsed()
     } catch {
