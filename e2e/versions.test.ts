@@ -14,8 +14,11 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createClient } from '@libsql/client'
+import { findSqld, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { startProgram } from './program.ts'
+import { requires } from './requirement.ts'
 import { startServer, TEST_SECRET, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
@@ -23,6 +26,7 @@ setDefaultTimeout(120_000)
 
 const ROOT = join(import.meta.dir, '..')
 const NEXT = '9999_next'
+const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-versions-'))
 const next = join(folder, 'next')
 beforeAll(() => makeVersion(next, 'ALTER TABLE users ADD COLUMN nickname text'))
@@ -107,6 +111,22 @@ describe('munjigi migrate', () => {
     expect([exitCode, stdout]).toEqual([1, expect.stringContaining('would apply 0000_initial')])
     expect(existsSync(path)).toBe(false)
   })
+
+  test.skipIf(!hasSqld)(
+    'waits for a server that is busy for longer than a request may',
+    async () => {
+      await using sqld = await startSqld()
+      const client = createClient({ url: sqld.url })
+      const other = await client.transaction('write')
+      // Not begun before.
+      await other.execute('CREATE TABLE others (id)')
+      const migrated = munjigi(sqld.url, 'migrate', '--json')
+      await Bun.sleep(3_000)
+      other.close()
+      expect(await migrated).toMatchObject({ exitCode: 0, stderr: '' })
+      client.close()
+    },
+  )
 
   test('applies it once', async () => {
     const { url } = newDatabase()

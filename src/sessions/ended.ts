@@ -52,7 +52,8 @@ export function createEndedSessions({
   let young = new Set<string>()
   let old = new Set<string>()
   let turned = clock.elapsed()
-  let sequence = 0
+  // The newest that was seen.
+  let last: { readonly sequence: number; readonly sessionId: SessionId } | undefined
   let lastSuccess = Number.NEGATIVE_INFINITY
   const loop = createLoop(INTERVAL_MS, random, follow)
   metrics.declareEndedSessions({
@@ -73,10 +74,16 @@ export function createEndedSessions({
     try {
       for (let more = true; more; ) {
         const since = clock.now() - lifetime * 1_000 - CLOCKS_APART_MS
-        const rows = await database.read((db) => selectEnded(db, { sequence, since, limit: PAGE }))
+        const from = { sequence: last?.sequence ?? 0, since, limit: PAGE }
+        const rows = await database.read((db) => selectEnded(db, from))
+        // It comes again; or it was swept, or the database is an older one again, which counts anew what ends from there on.
+        if (last && rows.shift()?.sessionId !== last.sessionId) {
+          last = undefined
+          continue
+        }
         add(rows.map(({ sessionId }) => sessionId))
-        sequence = rows.at(-1)?.sequence ?? sequence
-        more = rows.length === PAGE
+        last = rows.at(-1) ?? last
+        more = rows.length >= PAGE - 1
       }
       lastSuccess = clock.elapsed()
     } catch {

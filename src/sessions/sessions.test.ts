@@ -9,7 +9,7 @@ import { createTestClock } from '../testing/clock.ts'
 import { knownAddresses } from '../throttle/table.ts'
 import { createRefreshTokens } from './refresh-token.ts'
 import { toSessionId } from './session.ts'
-import { sessions } from './table.ts'
+import { endedSessions, sessions } from './table.ts'
 
 const REFRESH =
   'mutation Refresh($t: String!) { refresh(refreshToken: $t) { accessToken expiresIn refreshToken refreshExpiresIn } }'
@@ -45,9 +45,14 @@ const reasons = (app: TestApp) =>
 /** A second replica on the same database and clock. */
 async function replicaOf(app: TestApp): Promise<TestApp> {
   const replica = await createTestApp({ database: app.database, clock: app.clock })
+  await look(replica)
+  return replica
+}
+
+/** Once at what others did. */
+async function look(replica: TestApp): Promise<void> {
   await replica.start()
   replica.stop()
-  return replica
 }
 
 describe('refresh', () => {
@@ -717,6 +722,41 @@ describe('another replica', () => {
     await app.run(LOGOUT, {}, tokens.accessToken)
     expect(await works(await replicaOf(app), tokens)).toBe(false)
   })
+
+  test.each([
+    ['fewer than', 1],
+    ['as many as', 3],
+    ['more than', 4],
+  ])(
+    'learns of what ends after the database went back to an older state, be it %s were lost',
+    async (_, ends) => {
+      const app = await createTestApp()
+      const replica = await createTestApp({ database: app.database, clock: app.clock })
+      const end = async () => {
+        const tokens = await login(app)
+        await app.run(LOGOUT, {}, tokens.accessToken)
+        return tokens
+      }
+      await signup(app)
+      await end()
+      const copy = await app.database.read((db) => db.select().from(endedSessions))
+      for (let lost = 0; lost < 3; lost += 1) await end()
+      await look(replica)
+      await app.database.write(({ $client }) =>
+        $client.batch(
+          [
+            `DELETE FROM ended_sessions WHERE sequence > ${copy.length}`,
+            `UPDATE sqlite_sequence SET seq = ${copy.length} WHERE name = 'ended_sessions'`,
+          ],
+          'write',
+        ),
+      )
+      const ended: Tokens[] = []
+      for (let i = 0; i < ends; i += 1) ended.push(await end())
+      await look(replica)
+      for (const tokens of ended) expect(await works(replica, tokens)).toBe(false)
+    },
+  )
 
   test('rotates the tokens of this one', async () => {
     const app = await createTestApp()

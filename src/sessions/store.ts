@@ -1,7 +1,7 @@
 // The statements on sessions. Those that decide are one conditional statement, or one batch whose parts hold or fail together.
 
 import type { SQL } from 'drizzle-orm'
-import { and, desc, eq, gt, lt, lte, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, gte, lt, lte, or, sql } from 'drizzle-orm'
 import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
@@ -144,20 +144,23 @@ export function ending({
   ]
 }
 
-/** The sessions that ended after a sequence number, and since a moment, in order. */
+/** The sessions that ended from a sequence number on, the one of that number whenever, the others since a moment; in order. */
 export async function selectEnded(
   db: Db,
-  after: { sequence: number; since: number; limit: number },
+  from: { sequence: number; since: number; limit: number },
 ) {
+  const { sequence, endedAt } = endedSessions
   return await db
     .select({
-      sequence: endedSessions.sequence,
+      sequence,
       sessionId: endedSessions.sessionId,
     })
     .from(endedSessions)
-    .where(and(gt(endedSessions.sequence, after.sequence), gt(endedSessions.endedAt, after.since)))
-    .orderBy(endedSessions.sequence)
-    .limit(after.limit)
+    .where(
+      and(gte(sequence, from.sequence), or(gt(endedAt, from.since), eq(sequence, from.sequence))),
+    )
+    .orderBy(sequence)
+    .limit(from.limit)
 }
 
 /** Deletes a few rows that nobody needs any more; returns how many. */

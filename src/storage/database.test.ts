@@ -504,6 +504,29 @@ describe('a failure tells neither statement nor parameters', () => {
     expect(lines.join()).not.toContain(SENTINEL)
   })
 
+  // As Bun names what a network, a firewall or a certificate that has run out does to the way to a server.
+  test.each([
+    'ECONNREFUSED',
+    'EHOSTUNREACH',
+    'ENETUNREACH',
+    'EADDRNOTAVAIL',
+    'EACCES',
+    'CERT_HAS_EXPIRED',
+    'DEPTH_ZERO_SELF_SIGNED_CERT',
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  ])('when there is no way to the server: %s', async (code) => {
+    const { database, lines } = await open({ memory: true })
+    const error = Object.assign(new Error(SENTINEL), { code })
+    expect(await failure(database.read(() => Promise.reject(error)))).toMatchObject({
+      code: 'SERVICE_UNAVAILABLE',
+      details: { retryAfter: 1 },
+    })
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { fault: 'unreachable', detail: code },
+    ])
+    expect(lines.join()).not.toContain(SENTINEL)
+  })
+
   test('when a lock was held too long', async () => {
     const clock = createTestClock()
     const { database, url, lines } = await open({ clock })

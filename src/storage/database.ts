@@ -85,7 +85,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
   try {
     client = connect(options, patience)
-    await prepare(client, options)
+    await prepare(client, options, late)
     const readReplica = await openReadReplica(options, { late, patience })
     return createDatabase({ client, readReplica }, options, late)
   } catch (error) {
@@ -97,11 +97,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 }
 
 /** Everything here may meet another process that does the same. */
-async function prepare(client: Client, options: DatabaseOptions): Promise<void> {
+async function prepare(client: Client, options: DatabaseOptions, late: Late): Promise<void> {
   const once = async () => {
     if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
     await refuseUnfinished(client)
-    await migrate(client)
+    // A server that answers gets more time for what changes a large table, or waits for another who does.
+    await late.run(options.clock.elapsed() + MIGRATION_DEADLINE_MS, () => migrate(client))
   }
   await patiently(options, MIGRATION_DEADLINE_MS, () => {}, once)
 }

@@ -53,7 +53,7 @@ function isLate(causes: readonly Error[]): boolean {
 function isNetwork(causes: readonly Error[], detail: string): boolean {
   if (isLate(causes)) return true
   return (
-    /^(?:ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|CLIENT_CLOSED|HRANA_|SERVER_ERROR|SQLITE_CANTOPEN|SQLITE_IOERR|SQLITE_READONLY|PROXY_ERROR)|^Connection/.test(
+    /^(?:ECONN|EHOST|ENET|EADDR|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EACCES|CLIENT_CLOSED|HRANA_|SERVER_ERROR|SQLITE_CANTOPEN|SQLITE_IOERR|SQLITE_READONLY|PROXY_ERROR)|^Connection|CERT|UNABLE_TO_VERIFY/.test(
       detail,
     ) ||
     causes.some((cause) =>
