@@ -6,14 +6,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, te
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createClient } from '@libsql/client'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask as askServer } from './ask.ts'
 import type { Sqld } from './database.ts'
-import { lockFile, startSqld } from './database.ts'
+import { findSqld, lockFile, startSqld } from './database.ts'
 import { createLedger, keepSigningUp } from './ledger.ts'
 import { requires } from './requirement.ts'
-import { UNTHROTTLED } from './server.ts'
+import { startServer, UNTHROTTLED } from './server.ts'
 import type { SlowLink } from './slow-link.ts'
 import { startSlowLink } from './slow-link.ts'
 import type { SmallDisk } from './small-disk.ts'
@@ -208,3 +209,28 @@ describe.skipIf(!hasStack)('a file', () => {
     },
   )
 })
+
+test.skipIf(!requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null))(
+  'a refresh that a libSQL server did at the end of a standstill longer than the grace is no theft',
+  async () => {
+    await using sqld = await startSqld()
+    const env = { MUNJIGI_REFRESH_GRACE: '1s' }
+    await using server = await startServer({ mode: 'serve', database: sqld.url, env })
+    const { data } = await askServer(server.url, SIGNUP, { variables: KIM })
+    const refreshing = `mutation { refresh(refreshToken: "${data.signup.tokens.refreshToken}") { expiresIn } }`
+    const refresh = () => askServer(server.url, refreshing)
+    const client = createClient({ url: sqld.url })
+    const other = await client.transaction('write')
+    await other.execute('UPDATE heartbeats SET at = at')
+    expect((await refresh()).code).toBe('SERVICE_UNAVAILABLE')
+    await until('it is not ready', async () => !(await fetch(`${server.url}/readyz`)).ok)
+    await other.rollback()
+    const answer = await until('it is answered', async () => {
+      const again = await refresh()
+      return again.code !== 'SERVICE_UNAVAILABLE' && again
+    })
+    expect(answer.code).toBeUndefined()
+    expect(await server.logged('session.refreshed')).toMatchObject({ repeated: true })
+    client.close()
+  },
+)

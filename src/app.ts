@@ -36,6 +36,7 @@ import { createEndedSessions } from './sessions/ended.ts'
 import { createRefreshTokens } from './sessions/refresh-token.ts'
 import { createSessions } from './sessions/sessions.ts'
 import type { Database } from './storage/database.ts'
+import type { Heartbeat } from './storage/heartbeat.ts'
 import { createHeartbeat } from './storage/heartbeat.ts'
 import { createThrottle } from './throttle/throttle.ts'
 import { createAccessTokens } from './tokens/access-token.ts'
@@ -83,10 +84,11 @@ const OTHER_ENGINE = {
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
-/** The services, with the key ring and the list of ended sessions: all of the app that needs no HTTP. */
+/** The services, with what goes on in the background: all of the app that needs no HTTP. */
 export interface Core extends Services {
   readonly keys: KeyRing
   readonly ended: EndedSessions
+  readonly heartbeat: Heartbeat
 }
 
 /** Makes the services. Throws `WrongSecret`, and `SERVICE_UNAVAILABLE` when the database cannot be reached. */
@@ -132,8 +134,10 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     metrics,
     lifetime: config.accessTokenTtl + 60,
   })
+  const heartbeat = createHeartbeat(database, { clock, random, metrics })
   const sessions = createSessions({
     database,
+    heartbeat,
     tokens: createRefreshTokens(secretsOf(config), random),
     ended,
     clock,
@@ -160,6 +164,7 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     emailDigest,
     keys,
     ended,
+    heartbeat,
   }
 }
 
@@ -221,7 +226,7 @@ export async function createApp(
     ...dependencies.hashingCost,
     other: OTHER_ENGINE[config.passwordEngine],
   })
-  const { keys, tokens, sessions, ended, throttle } = core
+  const { keys, tokens, sessions, ended, heartbeat, throttle } = core
   const schema = createSchema(core)
   const serveGraphQL = createServer({
     schema,
@@ -233,7 +238,6 @@ export async function createApp(
     onCredentialFlood: ({ address }) => throttle.charge(address),
   })
 
-  const heartbeat = createHeartbeat(database, { clock, random, metrics })
   const sweep = async () => {
     await sessions.sweep()
     await throttle.sweep()

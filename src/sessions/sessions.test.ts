@@ -109,6 +109,32 @@ describe('refresh', () => {
     expect(reasons(app)).toEqual(['reuse'])
   })
 
+  test('of the parent again after the database stood still has the grace from the end of that on', async () => {
+    const app = await createTestApp()
+    const { refreshToken } = await signup(app)
+    await look(app)
+    app.clock.advance('1s')
+    const child = await refreshed(app, refreshToken)
+    app.clock.advance('45s')
+    expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
+    await look(app)
+    app.clock.advance('30s')
+    expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
+    app.clock.advance('1s')
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
+  test('of the parent again has no more than the grace when the database stood still only later', async () => {
+    const app = await createTestApp()
+    const { refreshToken } = await signup(app)
+    await refreshed(app, refreshToken)
+    app.clock.advance('1s')
+    await look(app)
+    app.clock.advance('45s')
+    await look(app)
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
   test('of the grandparent ends the session at once, grace or not', async () => {
     const app = await createTestApp()
     const first = await signup(app)

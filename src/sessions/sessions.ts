@@ -7,6 +7,7 @@ import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
+import type { Heartbeat } from '../storage/heartbeat.ts'
 import { LONGEST_LIFE } from '../tokens/claims.ts'
 import type { Confirmed } from '../users/confirmation.ts'
 import { stillHas } from '../users/store.ts'
@@ -90,6 +91,7 @@ export interface SessionsOptions {
   readonly database: Database
   readonly tokens: RefreshTokens
   readonly ended: EndedSessions
+  readonly heartbeat: Pick<Heartbeat, 'resumedAfter'>
   readonly clock: Clock
   readonly random: Random
   readonly metrics: Metrics
@@ -108,8 +110,8 @@ const SWEPT_BATCHES = 100
 
 /** Makes the service. */
 export function createSessions(options: SessionsOptions): Sessions {
-  const { database, tokens, clock, random, metrics, report, idleTtl, maxTtl, grace, maxSessions } =
-    options
+  const { database, tokens, heartbeat, clock, random, metrics, report } = options
+  const { idleTtl, maxTtl, grace, maxSessions } = options
 
   return {
     prepare,
@@ -214,16 +216,15 @@ export function createSessions(options: SessionsOptions): Sessions {
       .successors(token)
       .find((successor) => secretHash(successor) === row.secretHash)
     const isParent = row.generation === token.generation + 1 && child !== undefined
-    if (isParent && clock.now() - row.lastUsedAt <= grace * 1_000)
+    // While the database stood still nobody could come again.
+    const answeredAt = heartbeat.resumedAfter(row.lastUsedAt)
+    if (isParent && clock.now() - answeredAt <= grace * 1_000)
       return rotated('repeated', row, child)
-    const { userId } = row
-    report({
-      type: 'session.reuse_detected',
-      userId,
-      sessionId: token.sessionId,
-      generation: token.generation,
-    })
-    await end(pastGeneration(token.sessionId, token.generation), 'reuse')
+    const { sessionId, generation } = token
+    const count = await end(pastGeneration(sessionId, generation), 'reuse')
+    // Another has ended it meanwhile.
+    if (count === 0) return { kind: 'refused', reason: 'invalid' }
+    report({ type: 'session.reuse_detected', userId: row.userId, sessionId, generation })
     return { kind: 'refused', reason: 'reused' }
   }
 

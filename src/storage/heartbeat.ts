@@ -13,6 +13,11 @@ export interface Heartbeat {
   beat(): Promise<void>
   /** True if a write succeeded in the last three seconds. */
   alive(): boolean
+  /**
+   * Where no write succeeded at `moment`, the end of that standstill, or now while it lasts; else `moment` itself. What was
+   * begun in a standstill may have been done at its end, after whoever had asked for it was refused. Milliseconds since 1970.
+   */
+  resumedAfter(moment: number): number
   /** Beats every second until stopped. */
   start(): void
   stop(): void
@@ -27,14 +32,25 @@ export function createHeartbeat(
   { clock, random, metrics }: { clock: Clock; random: Random; metrics: Metrics },
 ): Heartbeat {
   let lastSuccess = Number.NEGATIVE_INFINITY
+  // By the clock: when the last write that succeeded began, and the last standstill. There was none before the first write.
+  let written = Number.POSITIVE_INFINITY
+  let standstill = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY }
   metrics.declareWriteAge(() => (clock.elapsed() - lastSuccess) / 1_000)
   const loop = createLoop(INTERVAL_MS, random, beat)
 
   return {
     beat,
-    alive: () => clock.elapsed() - lastSuccess <= FRESH_MS,
+    alive,
+    resumedAfter(moment) {
+      if (!alive() && moment >= written) return clock.now()
+      return moment >= standstill.from && moment < standstill.to ? standstill.to : moment
+    },
     start: loop.start,
     stop: loop.stop,
+  }
+
+  function alive(): boolean {
+    return clock.elapsed() - lastSuccess <= FRESH_MS
   }
 
   async function beat(): Promise<void> {
@@ -46,6 +62,8 @@ export function createHeartbeat(
           .values({ id: 1, at })
           .onConflictDoUpdate({ target: heartbeats.id, set: { at } }),
       )
+      if (!alive()) standstill = { from: written, to: clock.now() }
+      written = at
       lastSuccess = clock.elapsed()
     } catch {
       // Reported where it happened; here only the absence of success counts.
