@@ -132,6 +132,7 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     clock,
     random,
     metrics,
+    // A minute more: what has ended must not come back where clocks are further apart than they may be.
     lifetime: config.accessTokenTtl + 60,
   })
   const heartbeat = createHeartbeat(database, { clock, random, metrics })

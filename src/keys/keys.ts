@@ -8,6 +8,7 @@ import type { Report } from '../observability/events.ts'
 import type { Clock } from '../platform/clock.ts'
 import { deriveKeys } from '../platform/digest.ts'
 import type { Database } from '../storage/database.ts'
+import { StorageFault } from '../storage/faults.ts'
 import { seal, unseal } from './seal.ts'
 import type { PublicJwk, SigningKey } from './signing-key.ts'
 import { generateSigningKey, isSigningAlgorithm, publicHalf } from './signing-key.ts'
@@ -37,7 +38,7 @@ export interface KeyRing {
   list(): readonly KeyStage[]
   /** The ids of those that are in the database and do not open: nothing else about them can be believed. */
   unreadable(): readonly string[]
-  /** Reads the keys again, publishes the next one when it is due, retires old ones. Throws nothing: what is known stays. */
+  /** Reads the keys again, publishes the next one when it is due, retires old ones. Where the database fails, what is known stays. */
   tend(): Promise<void>
   /** Publishes the next key now. Returns its id, or null when one is already waiting to sign. */
   rotate(): Promise<string | null>
@@ -128,8 +129,9 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
           keys.length > 0 && isDue() && (await publish(clock.now() - rotation * 1_000))
         const retired = keys.length > 1 && (await retire())
         if (published || retired) await load()
-      } catch {
+      } catch (error) {
         // The database's faults are reported where they happened. The keys in memory go on signing and verifying.
+        if (!(error instanceof AuthError || error instanceof StorageFault)) throw error
       }
     },
     async rotate() {

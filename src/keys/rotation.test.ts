@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import type { SecurityEvent } from '../observability/events.ts'
+import { StorageFault } from '../storage/faults.ts'
 import type { TestApp } from '../testing/app.ts'
 import { createTestApp } from '../testing/app.ts'
 import { createTestRandom } from '../testing/random.ts'
@@ -173,14 +174,23 @@ describe('a key', () => {
   test('that is dropped is gone also where nothing can be written while a new one is due', async () => {
     const { app, open } = await setUp()
     const keys = await open()
+    const readOnly = new StorageFault('other', 'SQLITE_READONLY')
     const unwritable = await open({
-      database: { ...app.database, write: () => Promise.reject(new Error('read-only')) },
+      database: { ...app.database, write: () => Promise.reject(readOnly) },
     })
     const { kid } = keys.current()
     app.clock.advance('25h')
     await keys.drop(kid)
     await unwritable.tend()
     expect(unwritable.find(kid)).toBeNull()
+  })
+
+  test('that cannot be made is told of to who tends: that is no fault of the database', async () => {
+    const { open } = await setUp()
+    await open()
+    const keys = await open({ algorithm: 'HS256' as never })
+    await expect(keys.tend()).rejects.toThrow('Unrecognized algorithm')
+    expect(stages(keys)).toEqual(['signing'])
   })
 
   test('of another algorithm signs only when everybody can know it; until then the old one does', async () => {
