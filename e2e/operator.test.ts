@@ -201,6 +201,19 @@ describe('set-password', () => {
   }
 })
 
+test('a user is named by the id as well: a line of the log says no other name', async () => {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(path, 'migrate')
+  await munjigi(path, 'users', 'import', oneUser())
+  const listed = await munjigi(path, 'users', 'list', '--json')
+  const [{ id }] = JSON.parse(listed.stdout) as [{ id: string }]
+  expect((await munjigi(path, 'users', 'show', id)).stdout).toContain(KIM.email)
+  const { exitCode, stdout } = await munjigi(path, 'sessions', 'end', '--user', id)
+  expect([exitCode, stdout]).toEqual([0, `ended 0 session(s) of ${KIM.email}\n`])
+  const other = await munjigi(path, 'users', 'disable', `${id}0`)
+  expect([other.exitCode, other.stderr]).toEqual([1, `munjigi: there is no user "${id}0"\n`])
+})
+
 test('what the log says of a database that is locked is not among the JSON', async () => {
   const path = join(newFolder(), 'munjigi.db')
   await munjigi(path, 'migrate')
