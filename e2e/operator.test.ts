@@ -201,6 +201,22 @@ describe('set-password', () => {
   }
 })
 
+test.skipIf(!existsSync('/dev/full'))(
+  'a result that finds the disk full is no success',
+  async () => {
+    const path = join(newFolder(), 'munjigi.db')
+    await munjigi(path, 'migrate')
+    for (const args of ['users list', 'users list --json', 'keys list']) {
+      const command = `exec "$0" --no-env-file src/main.ts ${args} > /dev/full`
+      const { exitCode, stderr } = Bun.spawnSync(['sh', '-c', command, process.execPath], {
+        cwd: join(import.meta.dir, '..'),
+        env: { MUNJIGI_DATABASE_URL: `file:${path}`, MUNJIGI_SECRET: TEST_SECRET },
+      })
+      expect([exitCode, stderr.toString()]).toEqual([69, 'munjigi: cannot write (ENOSPC)\n'])
+    }
+  },
+)
+
 test('a user is named by the id as well: a line of the log says no other name', async () => {
   const path = join(newFolder(), 'munjigi.db')
   await munjigi(path, 'migrate')
