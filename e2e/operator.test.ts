@@ -7,11 +7,14 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KIM } from '../src/testing/app.ts'
-import { lockFile } from './database.ts'
+import { findSqld, lockFile, startSqld } from './database.ts'
 import { startProgram } from './program.ts'
+import { requires } from './requirement.ts'
 import { TEST_SECRET } from './server.ts'
 
 setDefaultTimeout(60_000)
+
+const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-operator-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -42,6 +45,24 @@ describe('where there is no database', () => {
     expect([exitCode, stdout]).toEqual([1, ''])
     expect(stderr).toStartWith(`munjigi: there is no database at ${path}`)
     expect(existsSync(join(path, '..'))).toBe(false)
+  })
+
+  test.skipIf(!hasSqld)('on a server they say so as well, and leave it empty', async () => {
+    await using sqld = await startSqld()
+    const onServer = (...args: string[]) =>
+      startProgram(args, { MUNJIGI_DATABASE_URL: sqld.url, MUNJIGI_SECRET: TEST_SECRET }).ended
+    const file = join(newFolder(), 'none.backup')
+    for (const args of [
+      ['users', 'list'],
+      ['keys', 'list'],
+      ['backup', file],
+    ]) {
+      const { exitCode, stdout, stderr } = await onServer(...args)
+      expect([exitCode, stdout]).toEqual([1, ''])
+      expect(stderr).toStartWith(`munjigi: there is no database at ${sqld.url}: see to`)
+    }
+    const { stdout } = await onServer('migrate', '--check', '--json')
+    expect(JSON.parse(stdout).missing).not.toEqual([])
   })
 
   test('users import --check needs none, and makes none', async () => {
@@ -199,6 +220,35 @@ describe('set-password', () => {
     })
     return { exitCode: await child.exited, said }
   }
+})
+
+test.skipIf(!existsSync('/dev/full'))(
+  'a result that finds the disk full is no success',
+  async () => {
+    const path = join(newFolder(), 'munjigi.db')
+    await munjigi(path, 'migrate')
+    for (const args of ['users list', 'users list --json', 'keys list']) {
+      const command = `exec "$0" --no-env-file src/main.ts ${args} > /dev/full`
+      const { exitCode, stderr } = Bun.spawnSync(['sh', '-c', command, process.execPath], {
+        cwd: join(import.meta.dir, '..'),
+        env: { MUNJIGI_DATABASE_URL: `file:${path}`, MUNJIGI_SECRET: TEST_SECRET },
+      })
+      expect([exitCode, stderr.toString()]).toEqual([69, 'munjigi: cannot write (ENOSPC)\n'])
+    }
+  },
+)
+
+test('a user is named by the id as well: a line of the log says no other name', async () => {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(path, 'migrate')
+  await munjigi(path, 'users', 'import', oneUser())
+  const listed = await munjigi(path, 'users', 'list', '--json')
+  const [{ id }] = JSON.parse(listed.stdout) as [{ id: string }]
+  expect((await munjigi(path, 'users', 'show', id)).stdout).toContain(KIM.email)
+  const { exitCode, stdout } = await munjigi(path, 'sessions', 'end', '--user', id)
+  expect([exitCode, stdout]).toEqual([0, `ended 0 session(s) of ${KIM.email}\n`])
+  const other = await munjigi(path, 'users', 'disable', `${id}0`)
+  expect([other.exitCode, other.stderr]).toEqual([1, `munjigi: there is no user "${id}0"\n`])
 })
 
 test('what the log says of a database that is locked is not among the JSON', async () => {

@@ -37,6 +37,16 @@ test('a key is as long as its bytes', () => {
   expect(() => read('key', '가'.repeat(10))).toThrow('--key-file: must hold at least 32 bytes')
 })
 
+test('a copy of the file of the secret, made while it is being replaced, opens what either of them sealed', () => {
+  const [secret, other] = ['a'.repeat(32), 'b'.repeat(32)]
+  for (const word of ['next', 'previous'])
+    expect(read('key', `${secret}\n${word} ${other}\n`)).toEqual([
+      `${secret}\n${word} ${other}`,
+      secret,
+      other,
+    ])
+})
+
 test.each([
   ['is short', 'hunter2', 'must be at least 32 bytes long'],
   ['is not random', 'a'.repeat(64), 'must be random'],

@@ -1,5 +1,6 @@
 // What a backup is sealed with: the secret of the installation, or a key of its own from a file.
 
+import { parseSecretFile } from '../config/secret-file.ts'
 import { RANDOM_TEXT } from '../config/values.ts'
 import type { Settings } from '../config.ts'
 import { ConfigFaults, secretsOf } from '../config.ts'
@@ -13,15 +14,17 @@ export function readBackupSecrets(
   settings: Settings,
   keyFile: string | undefined,
 ): readonly [string, ...string[]] {
-  if (keyFile !== undefined) return [readKeyFile(keyFile)]
+  if (keyFile !== undefined) return readKeyFile(keyFile)
   const secret = settings.secret ?? readKeptSecret(settings)?.secret
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required, or --key-file'])
   return secretsOf({ ...settings, secret })
 }
 
-function readKeyFile(path: string): string {
+/** The text, and what it holds if it is a copy of the file of `MUNJIGI_SECRET_FILE` from while that secret was being replaced. */
+function readKeyFile(path: string): readonly [string, ...string[]] {
   const key = readTextFile(path, `--key-file: is not text; ${RANDOM_TEXT}`)
   if (Buffer.byteLength(key) < LEAST_BYTES)
     throw new ConfigFaults([`--key-file: must hold at least ${LEAST_BYTES} bytes`])
-  return key
+  const { secret, other } = parseSecretFile(key)
+  return other ? [key, secret, other.secret] : [key]
 }

@@ -31,7 +31,7 @@ export async function backup(
   { keyFile, json }: BackupOptions,
   { settings, clock, random, version }: BackupParts,
 ): Promise<void> {
-  requireDatabase(settings)
+  await requireDatabase(settings)
   const [secret] = readBackupSecrets(settings, keyFile)
   const progress = createProgress('backing up', clock)
   const place = { url: settings.databaseUrl, authToken: settings.databaseAuthToken }
@@ -41,7 +41,7 @@ export async function backup(
       return backUp({ place, secret, version, clock, random, file, onProgress: progress.at })
     })
     progress.end()
-    print(json, manifest, `${describe(manifest)}\n\nwritten to ${path}`)
+    await print(json, manifest, `${describe(manifest)}\n\nwritten to ${path}`)
   } catch (error) {
     progress.end()
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST')

@@ -1,8 +1,13 @@
 // What commands print: one JSON value for programs, aligned columns for people.
 
-/** Prints a result in the form that was asked for. */
-export function print(json: true | undefined, value: unknown, text: string): void {
-  console.log(json ? JSON.stringify(value) : text)
+/** Prints a result in the form that was asked for. Throws where it cannot be written, as on a full disk: `console` would not say. */
+export async function print(json: true | undefined, value: unknown, text: string): Promise<void> {
+  try {
+    await Bun.write(Bun.stdout, `${json ? JSON.stringify(value) : text}\n`)
+  } catch (error) {
+    // A reader that has seen enough, such as `head`.
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
+  }
 }
 
 /** Rows in aligned columns under their headings. Nothing a stranger named itself reaches the terminal as a command. */

@@ -16,11 +16,11 @@ export interface Actions {
   sessionsEnd(options: Output & { user: string }): Promise<void>
   usersList(options: Output & { after?: string; limit: number }): Promise<void>
   usersImport(file: string | undefined, options: Output & { check?: true }): Promise<void>
-  usersShow(email: string, options: Output): Promise<void>
-  usersDisable(email: string, options: Output): Promise<void>
-  usersEnable(email: string, options: Output): Promise<void>
-  usersSetPassword(email: string, options: Output): Promise<void>
-  usersDelete(email: string, options: Output & { yes?: true }): Promise<void>
+  usersShow(name: string, options: Output): Promise<void>
+  usersDisable(name: string, options: Output): Promise<void>
+  usersEnable(name: string, options: Output): Promise<void>
+  usersSetPassword(name: string, options: Output): Promise<void>
+  usersDelete(name: string, options: Output & { yes?: true }): Promise<void>
   backup(file: string, options: Output & { keyFile?: string }): Promise<void>
   restore(
     file: string,
@@ -96,11 +96,13 @@ export function createProgram(actions: Actions, version: string): Command {
   sessions
     .command('end')
     .description('end all sessions of a user')
-    .requiredOption('--user <email>', 'whose')
+    .requiredOption('--user <email>', 'whose; the id, usr_…, does as well')
     .option(...JSON_FLAG)
     .action(actions.sessionsEnd)
 
-  const users = program.command('users').description('the users')
+  const users = program
+    .command('users')
+    .description('the users; in place of an e-mail address the id, usr_…, does as well')
   users
     .command('list')
     .description('users in the order of their signup')

@@ -47,7 +47,7 @@ export async function restore(
   await withProgress('restoring', parts, await open(), async (backup, onProgress) => {
     await target.replace((client) => fill(client, backup, onProgress)).catch(explainPlace)
   })
-  print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
+  await print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
 }
 
 function restored({ createdAt }: Manifest): string {

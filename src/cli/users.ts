@@ -21,16 +21,16 @@ export function userCommands(
   clock: Clock,
 ): Commands {
   return {
-    sessionsEnd: ({ user: email, json }) =>
-      withUser(email, async (core, user) => {
+    sessionsEnd: ({ user: name, json }) =>
+      withUser(name, async (core, user) => {
         const sessions = await core.sessions.endAll(user.id, 'ended')
-        print(json, { sessions }, `ended ${sessions} session(s) of ${user.email}`)
+        await print(json, { sessions }, `ended ${sessions} session(s) of ${user.email}`)
       }),
 
     usersList: ({ after = '', limit, json }) =>
       withCore(async ({ users }) => {
         const page = await users.list({ after, limit })
-        print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
+        await print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
       }),
 
     usersImport: (file, { check, json }) =>
@@ -39,8 +39,8 @@ export function userCommands(
         ? importFrom(file, { users: null, json })
         : withCore(({ users }) => importFrom(file, { users, json })),
 
-    usersShow: (email, { json }) =>
-      withUser(email, async ({ sessions }, user) => {
+    usersShow: (name, { json }) =>
+      withUser(name, async ({ sessions }, user) => {
         const open = await sessions.list(user.id)
         const rows = open.map((s) => [
           s.id,
@@ -54,37 +54,41 @@ export function userCommands(
           '',
           table(['SESSION', 'LAST USED', 'EXPIRES', 'ADDRESS', 'CLIENT'], rows),
         ]
-        print(json, { ...user, sessions: open }, text.join('\n'))
+        await print(json, { ...user, sessions: open }, text.join('\n'))
       }),
 
-    usersDisable: (email, { json }) =>
-      withUser(email, async (core, user) => {
+    usersDisable: (name, { json }) =>
+      withUser(name, async (core, user) => {
         const sessions = await disable(core, user)
-        print(
+        await print(
           json,
           { sessions },
           `${user.email} may no longer log in; ${sessions} session(s) ended`,
         )
       }),
 
-    usersEnable: (email, { json }) =>
-      withUser(email, async (core, user) => {
+    usersEnable: (name, { json }) =>
+      withUser(name, async (core, user) => {
         await core.users.enable(user.id)
-        print(json, { enabled: true }, `${user.email} may log in again`)
+        await print(json, { enabled: true }, `${user.email} may log in again`)
       }),
 
-    usersSetPassword: (email, { json }) =>
-      withUser(email, async (core, user) => {
+    usersSetPassword: (name, { json }) =>
+      withUser(name, async (core, user) => {
         const password = await readPassword(`New password for ${user.email}: `)
         const sessions = await setPassword(core, user, password)
-        print(json, { sessions }, `${user.email} has a new password; ${sessions} session(s) ended`)
+        await print(
+          json,
+          { sessions },
+          `${user.email} has a new password; ${sessions} session(s) ended`,
+        )
       }),
 
-    usersDelete: (email, { yes, json }) =>
-      withUser(email, async (core, user) => {
+    usersDelete: (name, { yes, json }) =>
+      withUser(name, async (core, user) => {
         if (!yes) throw new NotDone(`this cannot be undone: add --yes to delete ${user.email}`)
         const sessions = await remove(core, user)
-        print(json, { sessions }, `deleted ${user.email}; ${sessions} session(s) ended`)
+        await print(json, { sessions }, `deleted ${user.email}; ${sessions} session(s) ended`)
       }),
   }
 
@@ -100,14 +104,15 @@ export function userCommands(
       now: clock.now(),
       tell: (sentence) => console.error(`munjigi: ${sentence}`),
     })
-    print(json, counts, sentenceOf(counts, users === null))
+    await print(json, counts, sentenceOf(counts, users === null))
     if (counts.refused > 0) throw new NotDone(`${counts.refused} line(s) were refused`)
   }
 
-  function withUser(email: string, use: (core: Core, user: User) => Promise<void>): Promise<void> {
+  /** By e-mail address, or by the id, which is all that a line of the log says. */
+  function withUser(name: string, use: (core: Core, user: User) => Promise<void>): Promise<void> {
     return withCore(async (core) => {
-      const user = await core.users.findByEmail(email)
-      if (!user) throw new NotDone(`there is no user ${JSON.stringify(email)}`)
+      const user = await core.users.find(name)
+      if (!user) throw new NotDone(`there is no user ${JSON.stringify(name)}`)
       await use(core, user)
     })
   }

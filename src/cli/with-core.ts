@@ -8,7 +8,9 @@ import type { Config, Settings } from '../config.ts'
 import { ConfigFaults } from '../config.ts'
 import type { KeyRing } from '../keys/keys.ts'
 import type { Database } from '../storage/database.ts'
-import { fileOf } from '../storage/database.ts'
+import { connect, fileOf } from '../storage/database.ts'
+import { allMigrations, missingMigrations } from '../storage/migrate.ts'
+import { refuseUnfinished } from '../storage/unfinished.ts'
 import { readKeptSecret } from './kept-secret.ts'
 import type { Parts } from './parts.ts'
 
@@ -17,16 +19,32 @@ export class NotDone extends Error {
   override readonly name = 'NotDone'
 }
 
-/** Throws `NotDone` where a file is to be the database and is not there. */
-export function requireDatabase({ databaseUrl }: Settings): void {
-  if (lacksFile(databaseUrl))
+/** Throws `NotDone` where a file is to be the database and is not there, or a file or server has none of our tables. */
+export async function requireDatabase(settings: Settings): Promise<void> {
+  const { databaseUrl: url } = settings
+  if ((await missingIn(settings)).length === allMigrations().length)
     throw new NotDone(
-      `there is no database at ${resolve(fileOf(databaseUrl))}: see to MUNJIGI_DATABASE_URL; munjigi migrate makes one`,
+      `there is no database at ${url.startsWith('file:') ? resolve(fileOf(url)) : url}: see to MUNJIGI_DATABASE_URL; munjigi migrate makes one`,
     )
 }
 
+/** The migrations that the database has not had. A file that is not there is not made by asking. Throws `UnfinishedRestore`. */
+export async function missingIn({
+  databaseUrl: url,
+  databaseAuthToken,
+}: Settings): Promise<readonly string[]> {
+  if (lacksFile(url)) return allMigrations()
+  const client = connect({ url, authToken: databaseAuthToken })
+  try {
+    await refuseUnfinished(client)
+    return await missingMigrations(client)
+  } finally {
+    client.close()
+  }
+}
+
 /** Whether a file is to be the database and is not there. Throws where it may not be looked at: it may be there. */
-export function lacksFile(databaseUrl: string): boolean {
+function lacksFile(databaseUrl: string): boolean {
   return (
     databaseUrl.startsWith('file:') && !statSync(fileOf(databaseUrl), { throwIfNoEntry: false })
   )
@@ -59,7 +77,7 @@ async function withDatabase(
   parts: Parts,
   use: (config: Config, database: Database) => Promise<void>,
 ): Promise<void> {
-  requireDatabase(settings)
+  await requireDatabase(settings)
   const secret = settings.secret ?? readKeptSecret(settings)?.secret
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required'])
   // No token is issued here, so the issuer does not matter.

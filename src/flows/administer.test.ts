@@ -11,7 +11,7 @@ async function setUp() {
   await app.run(SIGNUP, KIM)
   const { log } = createTestLog()
   const core = await createCore({ ...app, log, report: () => {}, hashingCost: CHEAP_HASH })
-  const user = await core.users.findByEmail(KIM.email)
+  const user = await core.users.find(KIM.email)
   if (!user) throw new Error('nobody has signed up')
   return { app, core, user }
 }
@@ -40,7 +40,7 @@ test('a user is disabled since the first time', async () => {
   expect(await disable(core, user)).toBe(1)
   app.clock.advance('1h')
   expect(await disable(core, user)).toBe(0)
-  expect((await core.users.findByEmail(KIM.email))?.disabledAt).toEqual(since)
+  expect((await core.users.find(KIM.email))?.disabledAt).toEqual(since)
   await core.users.enable(user.id)
   expect((await app.run(LOGIN, KIM)).data.login.__typename).toBe('LoggedIn')
 })

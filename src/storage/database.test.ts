@@ -561,6 +561,12 @@ describe('a failure tells neither statement nor parameters', () => {
   })
 })
 
+test.each([401, 500])('a server that answers %d is told of by that number', async (status) => {
+  using server = Bun.serve({ port: 0, fetch: () => new Response(SENTINEL, { status }) })
+  const error = await failure(open({ url: `http://127.0.0.1:${server.port}` }))
+  expect(error).toMatchObject({ code: 'unreachable', detail: `HTTP_${status}` })
+})
+
 describe('what is stored does not change what a failure is', () => {
   test.each([
     'UNIQUE constraint failed: users.email_key',

@@ -3,7 +3,7 @@
 /** What a failed statement means to us. `conflict`: a unique index said no. `busy`: not executed, may be repeated. */
 export type FaultCode = 'conflict' | 'busy' | 'unreachable' | 'full' | 'other'
 
-/** A database failure without its statement and parameters. `detail` is a code of SQLite or of the network. */
+/** A database failure without its statement and parameters. `detail` is a code of SQLite, of the network, or of HTTP. */
 export class StorageFault extends Error {
   override readonly name = 'StorageFault'
   readonly code: FaultCode
@@ -21,7 +21,10 @@ export function toFault(error: unknown): StorageFault {
   const causes = chainOf(error)
   const messages = causes.map((cause) => cause.message).join('\n')
   const detail =
-    causes.map(codeOf).find((code) => code !== '') ?? (isLate(causes) ? 'TIMEOUT' : 'unknown')
+    // A server's status says more than the driver's code for all of them: that it does not know our token, for one.
+    causes.map(statusOf).find((status) => status !== '') ??
+    causes.map(codeOf).find((code) => code !== '') ??
+    (isLate(causes) ? 'TIMEOUT' : 'unknown')
   if (/UNIQUE constraint failed/.test(messages)) return new StorageFault('conflict', 'unique')
   if (/database (?:table )?is locked|SQLITE_BUSY/.test(messages) || detail === 'SQLITE_BUSY')
     return new StorageFault('busy', detail)
@@ -46,6 +49,10 @@ function codeOf(error: Error): string {
   return /^[A-Z][A-Z0-9_]{1,60}$/.test(code) ? code : ''
 }
 
+function statusOf(error: Error): string {
+  return 'status' in error && Number.isInteger(error.status) ? `HTTP_${error.status}` : ''
+}
+
 function isLate(causes: readonly Error[]): boolean {
   return causes.some(({ name }) => name === 'TimeoutError' || name === 'AbortError')
 }
@@ -53,7 +60,7 @@ function isLate(causes: readonly Error[]): boolean {
 function isNetwork(causes: readonly Error[], detail: string): boolean {
   if (isLate(causes)) return true
   return (
-    /^(?:ECONN|EHOST|ENET|EADDR|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EACCES|CLIENT_CLOSED|HRANA_|SERVER_ERROR|SQLITE_CANTOPEN|SQLITE_IOERR|SQLITE_READONLY|PROXY_ERROR)|^Connection|CERT|UNABLE_TO_VERIFY/.test(
+    /^(?:ECONN|EHOST|ENET|EADDR|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EACCES|CLIENT_CLOSED|HRANA_|HTTP_|SQLITE_CANTOPEN|SQLITE_IOERR|SQLITE_READONLY|PROXY_ERROR)|^Connection|CERT|UNABLE_TO_VERIFY/.test(
       detail,
     ) ||
     causes.some((cause) =>

@@ -49,8 +49,8 @@ export interface Users {
    * `RATE_LIMITED`.
    */
   confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed>
-  /** The user of an e-mail address, however it is written, or null. */
-  findByEmail(email: string): Promise<User | null>
+  /** The user of an e-mail address, however it is written, or of an id; or null. */
+  find(name: string): Promise<User | null>
   /** Users by the order of their ids, which is that of their being added: those after one of them. */
   list(page: { after: string; limit: number }): Promise<User[]>
   /** Lets a disabled user log in again. Throws `NOT_FOUND`. */
@@ -136,10 +136,11 @@ export function createUsers(options: UsersOptions): Users {
       return confirmed
     },
 
-    async findByEmail(text) {
-      const email = readEmail(text)
-      if (typeof email === 'string') return null
-      const row = await database.read((db) => selectUser(db, userOfEmail(email.key)))
+    async find(name) {
+      const email = readEmail(name)
+      // No id is an address: it has no @.
+      const which = typeof email === 'string' ? userOfId(toUserId(name)) : userOfEmail(email.key)
+      const row = await database.read((db) => selectUser(db, which))
       return row ? toUser(row) : null
     },
 
