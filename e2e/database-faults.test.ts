@@ -7,7 +7,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
+import { createMetrics } from '../src/observability/metrics.ts'
+import { systemClock } from '../src/platform/clock.ts'
+import { systemRandom } from '../src/platform/random.ts'
+import { openDatabase } from '../src/storage/database.ts'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
+import { createTestLog } from '../src/testing/log.ts'
 import type { Answer } from './ask.ts'
 import { ask as askServer } from './ask.ts'
 import type { Sqld } from './database.ts'
@@ -210,7 +215,26 @@ describe.skipIf(!hasStack)('a file', () => {
   )
 })
 
-test.skipIf(!requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null))(
+const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+
+test.skipIf(!hasSqld)('what a libSQL server cannot read fails alone', async () => {
+  await using sqld = await startSqld()
+  const database = await openDatabase({
+    url: sqld.url,
+    clock: systemClock,
+    random: systemRandom,
+    log: createTestLog().log,
+    metrics: createMetrics({ version: 'test', bun: Bun.version }),
+  })
+  const beats = [1, 'half a character: \ud800', 2].map((id) =>
+    database.commit([{ sql: 'INSERT INTO heartbeats (id, at) VALUES (?, 0)', args: [id] }]),
+  )
+  const outcomes = await Promise.allSettled(beats)
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+  database.close()
+})
+
+test.skipIf(!hasSqld)(
   'a refresh that a libSQL server did at the end of a standstill longer than the grace is no theft',
   async () => {
     await using sqld = await startSqld()

@@ -134,9 +134,12 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   }
 }
 
-/** Whether an error says that nothing was executed: SQLite's do, all but that the disk failed; the network's do not. */
+/**
+ * Whether an error says that nothing was executed: SQLite's do, all but that the disk failed; the network's do not, but for a
+ * server that could not read what it was sent.
+ */
 function wasRefused(error: unknown): boolean {
   const { code, detail } = toFault(error)
-  if (code === 'busy' || code === 'conflict') return true
+  if (code === 'busy' || code === 'conflict' || detail === 'HTTP_400') return true
   return code !== 'unreachable' && detail.startsWith('SQLITE_')
 }
