@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { KIM } from '../src/testing/app.ts'
 import { lockFile } from './database.ts'
 import { startProgram } from './program.ts'
+import { requires } from './requirement.ts'
 import { TEST_SECRET } from './server.ts'
 
 setDefaultTimeout(60_000)
@@ -107,6 +108,39 @@ test.each([[['help']], [['keys', 'help']], [['users', 'help', 'list']], [['secre
     expect([exitCode, stdout, stderr]).toEqual([0, expect.stringContaining('Usage: munjigi'), ''])
   },
 )
+
+describe('a list', () => {
+  async function list<Out extends 'pipe' | Bun.BunFile>(stdout: Out) {
+    const path = join(newFolder(), 'munjigi.db')
+    await munjigi(path, 'migrate')
+    const command = [process.execPath, '--no-env-file', 'src/main.ts', 'users', 'list', '--json']
+    return Bun.spawn<'ignore', Out, 'pipe'>(command, {
+      cwd: join(import.meta.dir, '..'),
+      env: { MUNJIGI_DATABASE_URL: `file:${path}`, MUNJIGI_SECRET: TEST_SECRET },
+      stdin: 'ignore',
+      stdout,
+      stderr: 'pipe',
+    })
+  }
+  const endOf = async ({ exited, stderr }: { exited: Promise<number>; stderr: ReadableStream }) => [
+    await exited,
+    await new Response(stderr).text(),
+  ]
+
+  test.skipIf(!requires('/dev/full', existsSync('/dev/full')))(
+    'for which there is no room on the disk is a failure, not a short list',
+    async () => {
+      const child = await list(Bun.file('/dev/full'))
+      expect(await endOf(child)).toEqual([69, 'munjigi: cannot write (ENOSPC)\n'])
+    },
+  )
+
+  test('whose reader has gone is none', async () => {
+    const child = await list('pipe')
+    await child.stdout.cancel()
+    expect(await endOf(child)).toEqual([0, ''])
+  })
+})
 
 describe('set-password', () => {
   async function place() {

@@ -41,7 +41,7 @@ export async function backup(
       return backUp({ place, secret, version, clock, random, file, onProgress: progress.at })
     })
     progress.end()
-    print(json, manifest, `${describe(manifest)}\n\nwritten to ${path}`)
+    await print(json, manifest, `${describe(manifest)}\n\nwritten to ${path}`)
   } catch (error) {
     progress.end()
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST')

@@ -22,7 +22,7 @@ export function keyCommands(
           moment(createdAt),
           moment(signsFrom),
         ])
-        print(
+        await print(
           json,
           [...readable, ...unreadable.map((kid) => ({ kid, stage: UNREADABLE }))],
           table(
@@ -38,7 +38,11 @@ export function keyCommands(
         if (kid === null)
           throw new NotDone('a key is already waiting to sign: see munjigi keys list')
         const signsFrom = keys.list().find((key) => key.kid === kid)?.signsFrom ?? new Date(0)
-        print(json, { kid, signsFrom }, `published ${kid}; it signs from ${moment(signsFrom)}`)
+        await print(
+          json,
+          { kid, signsFrom },
+          `published ${kid}; it signs from ${moment(signsFrom)}`,
+        )
       }),
 
     keysDrop: (kid, { json }) =>
@@ -46,7 +50,7 @@ export function keyCommands(
         if (!(await keys.drop(kid)))
           throw new NotDone(`there is no key ${kid}: see munjigi keys list`)
         const signing = keys.current().kid
-        print(
+        await print(
           json,
           { dropped: kid, signing },
           `dropped ${kid}, and every token it signed; ${signing} signs now`,

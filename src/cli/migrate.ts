@@ -21,7 +21,7 @@ export async function migrateDatabase(
     await database.close()
     return print(json, { applied: missing }, sentence('applied', missing))
   }
-  print(json, { missing }, sentence('would apply', missing))
+  await print(json, { missing }, sentence('would apply', missing))
   if (missing.length > 0) throw new NotDone('the database is not at the newest schema')
 }
 

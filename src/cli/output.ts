@@ -1,8 +1,13 @@
 // What commands print: one JSON value for programs, aligned columns for people.
 
-/** Prints a result in the form that was asked for. */
-export function print(json: true | undefined, value: unknown, text: string): void {
-  console.log(json ? JSON.stringify(value) : text)
+/** Prints a result in the form that was asked for. Throws when that fails, as on a full disk: half a list must not pass for one. */
+export async function print(json: true | undefined, value: unknown, text: string): Promise<void> {
+  try {
+    await Bun.write(Bun.stdout, `${json ? JSON.stringify(value) : text}\n`)
+  } catch (error) {
+    // Who stops reading, as `head` does, has what they wanted.
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
+  }
 }
 
 /** Rows in aligned columns under their headings. Nothing a stranger named itself reaches the terminal as a command. */

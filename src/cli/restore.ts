@@ -49,7 +49,7 @@ export async function restore(
       .replace((client) => fill(client, backup, { clock, onProgress }))
       .catch(explainPlace)
   })
-  print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
+  await print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
 }
 
 function restored({ createdAt }: Manifest): string {

@@ -24,13 +24,13 @@ export function userCommands(
     sessionsEnd: ({ user: email, json }) =>
       withUser(email, async (core, user) => {
         const sessions = await core.sessions.endAll(user.id, 'ended')
-        print(json, { sessions }, `ended ${sessions} session(s) of ${user.email}`)
+        await print(json, { sessions }, `ended ${sessions} session(s) of ${user.email}`)
       }),
 
     usersList: ({ after = '', limit, json }) =>
       withCore(async ({ users }) => {
         const page = await users.list({ after, limit })
-        print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
+        await print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
       }),
 
     usersImport: (file, { check, json }) =>
@@ -54,13 +54,13 @@ export function userCommands(
           '',
           table(['SESSION', 'LAST USED', 'EXPIRES', 'ADDRESS', 'CLIENT'], rows),
         ]
-        print(json, { ...user, sessions: open }, text.join('\n'))
+        await print(json, { ...user, sessions: open }, text.join('\n'))
       }),
 
     usersDisable: (email, { json }) =>
       withUser(email, async (core, user) => {
         const sessions = await disable(core, user)
-        print(
+        await print(
           json,
           { sessions },
           `${user.email} may no longer log in; ${sessions} session(s) ended`,
@@ -70,21 +70,25 @@ export function userCommands(
     usersEnable: (email, { json }) =>
       withUser(email, async (core, user) => {
         await core.users.enable(user.id)
-        print(json, { enabled: true }, `${user.email} may log in again`)
+        await print(json, { enabled: true }, `${user.email} may log in again`)
       }),
 
     usersSetPassword: (email, { json }) =>
       withUser(email, async (core, user) => {
         const password = await readPassword(`New password for ${user.email}: `)
         const sessions = await setPassword(core, user, password)
-        print(json, { sessions }, `${user.email} has a new password; ${sessions} session(s) ended`)
+        await print(
+          json,
+          { sessions },
+          `${user.email} has a new password; ${sessions} session(s) ended`,
+        )
       }),
 
     usersDelete: (email, { yes, json }) =>
       withUser(email, async (core, user) => {
         if (!yes) throw new NotDone(`this cannot be undone: add --yes to delete ${user.email}`)
         const sessions = await remove(core, user)
-        print(json, { sessions }, `deleted ${user.email}; ${sessions} session(s) ended`)
+        await print(json, { sessions }, `deleted ${user.email}; ${sessions} session(s) ended`)
       }),
   }
 
@@ -100,7 +104,7 @@ export function userCommands(
       now: clock.now(),
       tell: (sentence) => console.error(`munjigi: ${sentence}`),
     })
-    print(json, counts, sentenceOf(counts, users === null))
+    await print(json, counts, sentenceOf(counts, users === null))
     if (counts.refused > 0) throw new NotDone(`${counts.refused} line(s) were refused`)
   }
 
