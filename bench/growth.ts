@@ -79,7 +79,7 @@ for (const operation of operations()) {
   const ratio = await compare(operation, sizes)
   if (operation.judged) worst = Math.max(worst, ratio)
 }
-for (const { database } of sizes) database.close()
+for (const { database } of sizes) await database.close()
 process.exitCode = worst <= LIMIT ? 0 : 1
 
 async function fill(users: number, keys: number): Promise<Size> {

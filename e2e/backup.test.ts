@@ -318,7 +318,7 @@ describe('a checkpoint in the middle of a backup of a server', () => {
       })
       finished = true
       await writing
-      database.close()
+      await database.close()
       expect(refused).toEqual([])
       expect(beginnings).toBe(2)
       expect(manifest.tables.find(({ name }) => name === 'users')?.rows).toBeGreaterThan(50)

@@ -231,7 +231,7 @@ test.skipIf(!hasSqld)('what a libSQL server cannot read fails alone', async () =
   )
   const outcomes = await Promise.allSettled(beats)
   expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-  database.close()
+  await database.close()
 })
 
 test.skipIf(!hasSqld)(

@@ -127,6 +127,8 @@ describe('values', () => {
     ['ISSUER_URL', 'https://auth.example.com/?a=b', /http\(s\) URL/],
     ['ISSUER_URL', 'https://auth.example.com ', /http\(s\) URL/],
     ['ISSUER_URL', 'https:auth.example.com', /http\(s\) URL/],
+    ['ISSUER_URL', 'https://Auth.example.com', /the host in lower case/],
+    ['ISSUER_URL', 'https://auth.example.com:443', /no default port/],
     ['ISSUER_URL', 'https://:pw@auth.example.com', /http\(s\) URL/],
     ['ISSUER_URL', 'https://auth.example.com?', /http\(s\) URL/],
     ['ISSUER_URL', 'https://auth.example.com,login.example.com', /one http\(s\) URL/],

@@ -43,7 +43,7 @@ export async function serveUntilSignal(running: Running): Promise<void> {
   app.stop()
   poolPriority.stop()
   await metricsListener.close(0)
-  database.close()
+  await database.close()
   log.info('server.stopped')
 }
 

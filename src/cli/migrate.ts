@@ -15,7 +15,7 @@ export async function migrateDatabase(
   const missing = await missingIn(settings)
   if (!check) {
     const database = await openDatabase(settings)
-    database.close()
+    await database.close()
     return print(json, { applied: missing }, sentence('applied', missing))
   }
   await print(json, { missing }, sentence('would apply', missing))

@@ -86,6 +86,6 @@ async function withDatabase(
   try {
     await use(config, database)
   } finally {
-    database.close()
+    await database.close()
   }
 }

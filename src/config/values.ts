@@ -113,7 +113,9 @@ export function webUrl(value: string): string {
     url.href.replace(/\/$/, '') !== plain ||
     /[?#@,]/.test(plain)
   )
-    throw new Fault(': must be one http(s) URL without query, fragment or user')
+    throw new Fault(
+      ': must be one http(s) URL without query, fragment or user, spelt as browsers do: the host in lower case, no default port',
+    )
   return plain
 }
 

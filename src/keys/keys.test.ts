@@ -159,14 +159,14 @@ describe('one key for all', () => {
     if (!first) throw new Error('no ring was opened')
     expect(others).toEqual(others.map(() => first))
     expect(new Set(rings.map((ring) => JSON.stringify(ring.jwks()))).size).toBe(1)
-    for (const database of databases) database.close()
+    for (const database of databases) await database.close()
   })
 
   test('of twenty that open at once one says that it made the key', async () => {
     const database = await open(`file:${join(folder, 'one.db')}`)
     const rings = await Promise.all(Array.from({ length: 20 }, () => ringOf(database)))
     expect(rings.filter((ring) => ring.isNew)).toHaveLength(1)
-    database.close()
+    await database.close()
   })
 
   test('a later start finds the key and makes none', async () => {

@@ -2,7 +2,7 @@
 // Other connections stand for other processes here, for SQLite's locks are the same; e2e/processes.test.ts has real ones.
 
 import { afterAll, describe, expect, test } from 'bun:test'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
@@ -20,7 +20,7 @@ import type { EmailKey } from '../users/email.ts'
 import { users } from '../users/table.ts'
 import { toUserId } from '../users/user.ts'
 import type { Db } from './database.ts'
-import { openDatabase } from './database.ts'
+import { fileOf, openDatabase } from './database.ts'
 import { StorageFault } from './faults.ts'
 import type { Statement } from './statement.ts'
 import { heartbeats } from './table.ts'
@@ -130,7 +130,20 @@ describe('every connection to a file', () => {
 
     const wanted = { journal_mode: 'wal', synchronous: 2, timeout: 50, foreign_keys: 1, marks: 1 }
     expect(settings).toEqual(Array.from({ length: 5 * POOL }, () => wanted))
-    database.close()
+    await database.close()
+  })
+
+  test('leaves the file whole when it is closed, and nothing written ahead beside it', async () => {
+    const { database, url } = await open({})
+    await database.write((db) => db.insert(users).values(user('kim@example.com')))
+    await database.close()
+    expect(statSync(`${fileOf(url)}-wal`).size).toBe(0)
+
+    const copy = newUrl()
+    copyFileSync(fileOf(url), fileOf(copy))
+    const { database: copied } = await open({ url: copy })
+    expect(await copied.read((db) => db.select().from(users))).toHaveLength(1)
+    await copied.close()
   })
 })
 
@@ -154,7 +167,7 @@ describe('writers of one process', () => {
     expect(most).toBe(1)
     const rows = await database.read((db) => db.select().from(heartbeats).orderBy(heartbeats.id))
     expect(rows).toEqual(Array.from({ length: 50 }, (_, i) => ({ id: i, at: i })))
-    database.close()
+    await database.close()
   })
 
   test('are refused at once when a thousand are in line', async () => {
@@ -191,7 +204,7 @@ describe('commits', () => {
     const ids = Array.from({ length: 20 }, (_, i) => i)
     await Promise.all(ids.map((id) => database.commit([statementOf(id)])))
     expect(await elsewhere.read((db) => db.$count(heartbeats))).toBe(20)
-    for (const opened of [database, elsewhere]) opened.close()
+    for (const opened of [database, elsewhere]) await opened.close()
   })
 
   test('do not fail with the one that a unique index refuses, which no operator is told of', async () => {
@@ -202,7 +215,7 @@ describe('commits', () => {
     expect(results.map(({ status }) => status[0])).toEqual(['f', 'r', 'f', 'r', 'f'])
     expect(results[1]).toMatchObject({ reason: { code: 'conflict' } })
     expect(lines).toEqual([])
-    database.close()
+    await database.close()
   })
 
   test('wait for a lock held by somebody else, and are committed when it is gone', async () => {
@@ -215,7 +228,7 @@ describe('commits', () => {
     await Promise.all(commits)
     const elsewhere = (await open({ url })).database
     expect(await elsewhere.read((db) => db.$count(heartbeats))).toBe(3)
-    for (const opened of [database, elsewhere]) opened.close()
+    for (const opened of [database, elsewhere]) await opened.close()
   })
 
   test('are refused together when the lock stays, each told so by itself', async () => {
@@ -228,7 +241,7 @@ describe('commits', () => {
     for (const error of await Promise.all(commits))
       expect(error).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
     expect(lines.map((line) => JSON.parse(line).fault)).toEqual(['busy', 'busy', 'busy'])
-    database.close()
+    await database.close()
   })
 
   test('are not disturbed by a write that met a lock', async () => {
@@ -240,7 +253,7 @@ describe('commits', () => {
     held[Symbol.dispose]()
     await Promise.all([blocked, ...commits])
     expect(await database.read((db) => db.$count(heartbeats))).toBe(4)
-    database.close()
+    await database.close()
   })
 
   test('of nothing are none', async () => {
@@ -271,7 +284,7 @@ describe('a lock held by somebody else', () => {
     // Timers ran between each try and the next: no wait was one that stops everything.
     expect(turnsAtTry).toEqual([...new Set(turnsAtTry)])
     expect(await database.read((db) => db.$count(heartbeats))).toBe(1)
-    database.close()
+    await database.close()
   })
 
   test('leaves no connection behind on which writes are acknowledged and not committed', async () => {
@@ -291,7 +304,7 @@ describe('a lock held by somebody else', () => {
       // Seen from another connection: only what was committed.
       expect(await elsewhere.read((db) => db.$count(heartbeats))).toBe(id)
     }
-    for (const opened of [database, elsewhere]) opened.close()
+    for (const opened of [database, elsewhere]) await opened.close()
   })
 
   test('after a refusal leaves none either, and reads that run meanwhile are not disturbed', async () => {
@@ -314,7 +327,7 @@ describe('a lock held by somebody else', () => {
     const elsewhere = (await open({ url })).database
     await database.write((db) => beat(db, 1))
     expect(await elsewhere.read((db) => db.$count(heartbeats))).toBe(1)
-    for (const opened of [database, elsewhere]) opened.close()
+    for (const opened of [database, elsewhere]) await opened.close()
   })
 
   test('does not hold up who reads', async () => {
@@ -396,7 +409,7 @@ describe('a lock held by somebody else', () => {
     // What was refused was not begun, and another request has a time of its own.
     expect(await database.forRequest(() => elsewhere.read((db) => db.$count(heartbeats)))).toBe(0)
     expect(await failure(database.forRequest(() => database.write((db) => beat(db, 1))))).toBe(DONE)
-    for (const opened of [database, elsewhere]) opened.close()
+    for (const opened of [database, elsewhere]) await opened.close()
   })
 
   test('is waited for by who opens the database, also before it is what we make of it', async () => {
@@ -486,12 +499,12 @@ describe('a failure tells neither statement nor parameters', () => {
     expect(error).toBeInstanceOf(detail || code === 'other' ? StorageFault : AuthError)
     expect(textOf(error)).not.toContain(SENTINEL)
     expect(lines.join()).not.toContain(SENTINEL)
-    database.close()
+    await database.close()
   })
 
   test('when the database was closed', async () => {
     const { database, lines } = await open({ memory: true })
-    database.close()
+    await database.close()
     const attempts = [
       database.read((db) => db.select().from(users).where(eq(users.email, SENTINEL))),
       database.write((db) => db.insert(users).values(user(SENTINEL))),
@@ -585,6 +598,6 @@ describe('what is stored does not change what a failure is', () => {
     )
     expect(error).toMatchObject({ code: 'other', detail: 'SQLITE_CONSTRAINT' })
     expect(tries.count()).toBe(1)
-    database.close()
+    await database.close()
   })
 })

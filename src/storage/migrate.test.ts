@@ -150,7 +150,7 @@ describe('four processes that open an empty database at once', () => {
     for await (const url of console) {
       const options = { url, clock: systemClock, random: systemRandom, log: createTestLog().log, metrics }
       const database = await openDatabase(options)
-      database.close()
+      await database.close()
       console.log('opened')
     }`
 
