@@ -168,26 +168,55 @@ const MANY = 150_000
 const settings = (url: string) => ({ MUNJIGI_DATABASE_URL: url, MUNJIGI_SECRET: TEST_SECRET })
 const munjigi = (url: string, ...args: string[]) => startProgram(args, settings(url))
 
-/** A file with many users, none of whom has a password. */
-async function manyUsers(): Promise<{ url: string; path: string }> {
-  const path = join(newFolder(), 'munjigi.db')
+/** A database and a backup of it. */
+interface Saved {
+  readonly url: string
+  readonly path: string
+  readonly file: string
+}
+
+async function backedUp(path: string): Promise<Saved> {
   const url = `file:${path}`
-  await munjigi(url, 'migrate').ended
+  const file = join(newFolder(), 'a.backup')
+  expect((await munjigi(url, 'backup', file).ended).exitCode).toBe(0)
+  return { url, path, file }
+}
+
+let many: Promise<Saved> | undefined
+/** A file with many users, none of whom has a password: nobody changes it. */
+function manyUsers(): Promise<Saved> {
+  many ??= makeMany().then(backedUp)
+  return many
+}
+
+async function makeMany(): Promise<string> {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(`file:${path}`, 'migrate').ended
   using database = new Database(path)
   database.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${MANY})
     INSERT INTO users SELECT 'usr_' || i, i || '@example.com', i || '@example.com', 'no hash', i, NULL FROM n`)
-  return { url, path }
+  return path
 }
 
-/** A backup of a database with one user. */
-async function smallBackup(): Promise<{ url: string; file: string }> {
-  const url = `file:${join(newFolder(), 'munjigi.db')}`
-  const server = await startServer({ mode: 'serve', database: url, env: UNTHROTTLED })
+let small: Promise<Saved> | undefined
+/** A backup of a database with one user, and that database, for whoever asks alone. */
+async function smallBackup(): Promise<Saved> {
+  small ??= makeSmall().then(backedUp)
+  const made = await small
+  const path = join(newFolder(), 'munjigi.db')
+  copyFileSync(made.path, path)
+  return { url: `file:${path}`, path, file: made.file }
+}
+
+async function makeSmall(): Promise<string> {
+  const path = join(newFolder(), 'munjigi.db')
+  const server = await startServer({ mode: 'serve', database: `file:${path}`, env: UNTHROTTLED })
   await createLedger('small').signUp(server.url)
   await server.stop()
-  const file = join(newFolder(), 'small.backup')
-  expect((await munjigi(url, 'backup', file).ended).exitCode).toBe(0)
-  return { url, file }
+  using database = new Database(path)
+  // All of it comes into the file, which is copied alone.
+  database.run('PRAGMA wal_checkpoint(TRUNCATE)')
+  return path
 }
 
 async function killWhen(program: ReturnType<typeof munjigi>, begun: () => boolean): Promise<void> {
@@ -212,9 +241,7 @@ describe('death in the middle', () => {
   })
 
   test('of a restore leaves a file as it was', async () => {
-    const { url } = await manyUsers()
-    const file = join(newFolder(), 'many.backup')
-    expect((await munjigi(url, 'backup', file).ended).exitCode).toBe(0)
+    const { file } = await manyUsers()
     const old = await smallBackup()
     const home = join(old.url.slice('file:'.length), '..')
     await killWhen(munjigi(old.url, 'restore', '--replace', file), () =>
@@ -231,9 +258,7 @@ describe('death in the middle', () => {
   test.skipIf(!hasSqld)(
     'of a restore leaves a server that no replica takes for whole',
     async () => {
-      const { url } = await manyUsers()
-      const file = join(newFolder(), 'many.backup')
-      expect((await munjigi(url, 'backup', file).ended).exitCode).toBe(0)
+      const { file } = await manyUsers()
       await using sqld = await startSqld()
       const restoring = munjigi(sqld.url, 'restore', file)
       const client = createClient({ url: sqld.url })
