@@ -422,6 +422,48 @@ describe('a server that is busy', () => {
     await own.stop()
     expect(eventsIn(own, 'throttle.refused')).toHaveLength(CLIENTS.length)
   })
+
+  test('replaces the access tokens of all clients when the database takes writes again', async () => {
+    await using stuck = await startStuckServer({ stuck: false })
+    const connections = await connectAll(stuck.server)
+    for (const connection of connections) {
+      await signupAs(connection)
+      expire(connection)
+    }
+    stuck.hold()
+    const asked = connections.map(({ me, send }) => me(send))
+    await until('each was told to wait', () => {
+      const told = eventsIn(stuck.server, 'http.request').filter(({ status }) => status === 503)
+      return told.length >= CLIENTS.length
+    })
+    stuck.release()
+    const emails = (await Promise.all(asked)).map(({ email }) => email)
+    expect(emails).toEqual(CLIENTS.map((name) => `${name}@example.com`))
+  })
+
+  test('shows every client why its access token could not be replaced, and leaves it the refresh token', async () => {
+    await using stuck = await startStuckServer({ stuck: false })
+    await using links = new AsyncDisposableStack()
+    const waiting = await Promise.all(
+      CLIENTS.map(async (name) => {
+        const link = links.use(await startLink(stuck.server.url))
+        const connection = await connect(name, link)
+        await signupAs(connection)
+        expire(connection)
+        return { link, connection }
+      }),
+    )
+    stuck.hold()
+    const busy = await failuresLate(waiting, (caught) => caught.letGo())
+    stuck.release()
+    const lost = await failuresLate(waiting, (caught) => caught.lose())
+    for (const [index, { connection }] of waiting.entries()) {
+      const { faultOf, me, send, name } = connection
+      expect(faultOf(busy[index])).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: 1 })
+      expect([name, faultOf(lost[index])]).toEqual([name, undefined])
+      expect((await me(send)).email).toBe(`${name}@example.com`)
+    }
+  })
 })
 
 describe.each(CLIENTS)('an access token of %s that has expired', (name) => {
@@ -472,33 +514,6 @@ describe.each(CLIENTS)('an access token of %s that has expired', (name) => {
     await own.stop()
     expect(refreshesIn(own)).toEqual(['rotated', 'repeated'])
     expect(eventsIn(own, 'session.reuse_detected')).toEqual([])
-  })
-
-  test('is replaced when the database takes writes again', async () => {
-    await using stuck = await startStuckServer({ stuck: false })
-    const connection = await connect(name, stuck.server)
-    await signupAs(connection)
-    expire(connection)
-    stuck.hold()
-    const asked = connection.me(connection.send)
-    await stuck.server.logged('http.request', ({ status }) => status === 503)
-    stuck.release()
-    expect((await asked).email).toBe(`${name}@example.com`)
-  })
-
-  test('shows why it could not be replaced, and leaves the refresh token for later', async () => {
-    await using stuck = await startStuckServer({ stuck: false })
-    await using link = await startLink(stuck.server.url)
-    const connection = await connect(name, link)
-    await signupAs(connection)
-    expire(connection)
-    stuck.hold()
-    const busy = await failureLate(connection, link, (caught) => caught.letGo())
-    expect(connection.faultOf(busy)).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: 1 })
-    stuck.release()
-    const lost = await failureLate(connection, link, (caught) => caught.lose())
-    expect(connection.faultOf(lost)).toBeUndefined()
-    expect((await connection.me(connection.send)).email).toBe(`${name}@example.com`)
   })
 })
 
@@ -747,7 +762,7 @@ describe('on a phone, a refresh', () => {
     const { link, connection, email } = at
     using _ = asInReactNative()
     expire(connection)
-    expect(await failureLate(connection, link, () => {})).toBeInstanceOf(TypeError)
+    expect(await failuresLate([{ link, connection }], () => {})).toEqual([expect.any(TypeError)])
     expect((await connection.me(connection.send)).email).toBe(email)
   })
 
@@ -1014,20 +1029,23 @@ function asInReactNative(): Disposable {
   }
 }
 
-/** How `me` fails when the first answer to its refresh comes, or gets lost, after all patience. */
-async function failureLate(
-  { me, send }: Connection,
-  link: Link,
+/** How `me` of each fails when the first answers to their refreshes come, or get lost, after all patience. */
+async function failuresLate(
+  waiting: ReadonlyArray<{ readonly connection: Connection; readonly link: Link }>,
   decide: (caught: Caught) => void,
-): Promise<ClientFailure> {
-  const caught = link.catch('Refresh')
-  const asked = failureOf(me(send))
-  const refresh = await caught
+): Promise<ClientFailure[]> {
+  const refreshes = await Promise.all(
+    waiting.map(async ({ connection: { me, send }, link }) => {
+      const caught = link.catch('Refresh')
+      const asked = failureOf(me(send))
+      return { caught: await caught, asked: { failure: asked } }
+    }),
+  )
   // The clock of this process; the server's goes on as it is.
   setSystemTime(new Date(Date.now() + 25_000))
   try {
-    decide(refresh)
-    return await asked
+    for (const { caught } of refreshes) decide(caught)
+    return await Promise.all(refreshes.map(({ asked }) => asked.failure))
   } finally {
     setSystemTime()
   }
