@@ -47,6 +47,11 @@ export async function isFree(port: number): Promise<boolean> {
   return true
 }
 
+const [FIRST, COUNT] = [20_000, 12_000]
+let next = Math.floor(Math.random() * COUNT)
+
+/** One after the other from anywhere on: of parts that run at once, none gets what another has, and does not listen on yet. */
 function anyPort(): number {
-  return 20_000 + Math.floor(Math.random() * 12_000)
+  next = (next + 1) % COUNT
+  return FIRST + next
 }
