@@ -357,9 +357,11 @@ describe('what is counted and logged of a request', () => {
     const app = await createTestApp({ config: { logLevel: 'info' } })
     const { status } = await send(app, { method }, path)
     const series = (await app.metrics.print()).match(/^http_requests_total\{(.*)\} 1$/m)?.[1]
-    const line = app.logLines.find((text) => text.includes('http.request')) ?? '{}'
-    return { status, series, level: JSON.parse(line).level, route: JSON.parse(line).route }
+    const { level, route } = lineOf(app)
+    return { status, series, level, route }
   }
+  const lineOf = ({ logLines }: TestApp) =>
+    JSON.parse(logLines.find((text) => text.includes('http.request')) ?? '{}')
   test.each([
     ['GET', '/livez', 200, '/livez', 'debug'],
     ['GET', '/.well-known/jwks.json', 200, '/.well-known/jwks.json', 'info'],
@@ -373,6 +375,24 @@ describe('what is counted and logged of a request', () => {
       ...{ status, route, level },
       series: `method="${method}",route="${route}",status="${status}",ok="${ok}"`,
     })
+  })
+
+  test('is how long it took: in milliseconds in the log, in seconds in the figures', async () => {
+    const app = await createTestApp()
+    const body = new ReadableStream(
+      {
+        pull(controller) {
+          app.clock.advance('2s')
+          controller.enqueue(new TextEncoder().encode(QUERY))
+          controller.close()
+        },
+      },
+      // Not asked for before the request is read.
+      { highWaterMark: 0 },
+    )
+    await send(app, { method: 'POST', headers: JSON_TYPE, body })
+    expect(lineOf(app).ms).toBe(2_000)
+    expect(await app.metrics.print()).toMatch(/^http_request_duration_seconds_sum\{.*\} 2$/m)
   })
 })
 
@@ -463,6 +483,13 @@ describe('the client of a request', () => {
       'edge-0123456789',
     ],
     [
+      'is an IPv4 address however the edge writes it',
+      '10.1.2.3',
+      { ...headers, 'x-envoy-external-address': '::ffff:198.51.100.7' },
+      '198.51.100.7',
+      'edge-0123456789',
+    ],
+    [
       'is the last of a list, the one that the edge has added',
       '10.1.2.3',
       { ...headers, 'x-envoy-external-address': '203.0.113.9, 198.51.100.7' },
@@ -473,6 +500,13 @@ describe('the client of a request', () => {
       'is the peer if the edge says nonsense',
       '10.1.2.3',
       { ...headers, 'x-envoy-external-address': 'a, b', 'x-request-id': 'x y' },
+      '10.1.2.3',
+      'req_1',
+    ],
+    [
+      'is the peer, and its id ours, if what the edge says is empty or short',
+      '10.1.2.3',
+      { ...headers, 'x-envoy-external-address': '', 'x-request-id': 'edge-01' },
       '10.1.2.3',
       'req_1',
     ],

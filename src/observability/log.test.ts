@@ -102,6 +102,12 @@ test('an unexpected error is described by its kind and its place, never by its m
   expect(describeError('hunter2')).toEqual({ error: 'string' })
 })
 
+test('of the place of an error a few frames are told, however deep it is', () => {
+  const from = (depth: number): Error[] =>
+    depth === 0 ? [new Error('deep')] : [...from(depth - 1)]
+  expect(describeError(from(20)[0])['at']?.split(' < ')).toHaveLength(6)
+})
+
 test('for people a line begins with the time of day and names its fields', () => {
   const record = {
     category: ['munjigi'],

@@ -42,6 +42,17 @@ test('who finds the queue full is refused at once, and work that was refused nev
   expect(await Promise.all(running)).toEqual(['1', '2'])
 })
 
+test('where nobody may wait, whoever finds all at work is refused', async () => {
+  const gate = createGate({ running: 1, waiting: 0, patience: 1_000 }, createTestClock())
+  const first = pending()
+  const running = gate.run(first.work)
+  expect(gate.hasRoom()).toBe(false)
+  await expect(gate.run(async () => 'second')).rejects.toBeInstanceOf(GateFull)
+  first.resolve('first')
+  expect(await running).toBe('first')
+  expect(gate.hasRoom()).toBe(true)
+})
+
 test('a place is given back by work that fails', async () => {
   const gate = createGate({ running: 1, waiting: 1, patience: 1_000 }, createTestClock())
   const first = pending()
@@ -83,6 +94,19 @@ test('who would wait too long at the pace of late is refused at once, before the
   expect(gate.waiting()).toBe(3)
   first.resolve('first')
   expect(await Promise.all(running)).toEqual(['first', 'in time', 'in time', 'in time'])
+})
+
+test('one piece of work that was slow does not make the pace', async () => {
+  const clock = createTestClock()
+  const limits = { running: 1, waiting: 100, patience: 60_000, foreseen: 2_000 }
+  const gate = createGate(limits, clock)
+  for (let i = 0; i < 50; i += 1) await gate.run(async () => clock.advance('1s'))
+  await gate.run(async () => clock.advance('5s'))
+  const first = pending()
+  const running = [gate.run(first.work), gate.run(async () => 'second')]
+  expect(gate.hasRoom()).toBe(true)
+  first.resolve('first')
+  expect(await Promise.all(running)).toEqual(['first', 'second'])
 })
 
 test('who leaves the queue is not served, and the others move up', async () => {

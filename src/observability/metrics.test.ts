@@ -1,0 +1,42 @@
+// What the registry prints of what it is told. The stories of app.test.ts see that it is told.
+
+import { expect, test } from 'bun:test'
+import { createMetrics } from './metrics.ts'
+
+const linesOf = async ({ print }: Pick<ReturnType<typeof createMetrics>, 'print'>) =>
+  (await print()).split('\n')
+
+test('what is asked at each scrape stands under its own name', async () => {
+  const metrics = createMetrics({ version: '1', bun: '2' })
+  metrics.declareEndedSessions({ known: () => 3, lagSeconds: () => 0.25 })
+  metrics.declareHashing('bun', { running: () => 4, waiting: () => 5 })
+  metrics.declareWriteAge(() => 0.5)
+  metrics.declareReadReplicaAge(() => 0.75)
+  metrics.declareKeyAge(() => 6)
+  const lines = await linesOf(metrics)
+  const told = [
+    'munjigi_ended_sessions_known 3',
+    'munjigi_ended_sessions_lag_seconds 0.25',
+    'munjigi_password_hash_running{engine="bun"} 4',
+    'munjigi_password_hash_waiting{engine="bun"} 5',
+    'munjigi_database_write_age_seconds 0.5',
+    'munjigi_database_read_replica_age_seconds 0.75',
+    'munjigi_signing_key_age_seconds 6',
+    'munjigi_build_info{version="1",bun="2"} 1',
+  ]
+  expect(told.filter((line) => !lines.includes(line))).toEqual([])
+})
+
+test.each([
+  [199, false],
+  [200, true],
+  [299, true],
+  [301, false],
+  [503, false],
+])('an answer with %d is ok: %p', async (status, ok) => {
+  const metrics = createMetrics({ version: '1', bun: '2' })
+  metrics.observeRequest('GET', '/readyz', { status, seconds: 0.1 })
+  expect(await linesOf(metrics)).toContain(
+    `http_requests_total{method="GET",route="/readyz",status="${status}",ok="${ok}"} 1`,
+  )
+})
