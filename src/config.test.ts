@@ -89,10 +89,15 @@ describe('defaults', () => {
   })
 })
 
+test('nobody changes what was read', () => {
+  expect(Object.isFrozen(read('dev', {}))).toBe(true)
+})
+
 describe('values', () => {
   test.each([
     ['ACCESS_TOKEN_TTL', '90s', 'accessTokenTtl', 90],
     ['ACCESS_TOKEN_TTL', '1h', 'accessTokenTtl', 3600],
+    ['REFRESH_GRACE', '0', 'refreshGrace', 0],
     ['ISSUER_URL', 'https://auth.example.com/', 'issuerUrl', 'https://auth.example.com'],
     [
       'CORS_ORIGINS',
@@ -118,6 +123,7 @@ describe('values', () => {
     ['ACCESS_TOKEN_TTL', '10M', /duration such as/],
     ['ACCESS_TOKEN_TTL', '2d', /duration such as/],
     ['ACCESS_TOKEN_TTL', '1s', /duration such as/],
+    ['ACCESS_TOKEN_TTL', '0', /duration such as/],
     ['SIGNING_ALGORITHM', 'HS256', /one of ES256, EdDSA, RS256/],
     ['MESSAGE_LANGUAGE', 'fr', /one of ko, en/],
     ['GRAPHIQL', 'yes', /true or false/],
@@ -150,9 +156,11 @@ describe('values', () => {
     ['CORS_ORIGINS', 'https://a.example/', /exact origins/],
     ['CORS_ORIGINS', 'null', /exact origins/],
     ['TRUSTED_PEERS', '10.0.0.0/33', /addresses or networks/],
+    ['TRUSTED_PEERS', '10.0.0.0/8/8', /addresses or networks/],
     ['TRUSTED_PEERS', 'edge', /addresses or networks/],
     ['SECRET', 'short', /at least 32 bytes/],
     ['SECRET', 'a'.repeat(64), /must be random/],
+    ['SECRET', 'letmein'.repeat(8), /must be random/],
     ['CLIENT_ADDRESS_HEADER', 'x-real-ip', /needs MUNJIGI_TRUSTED_PEERS/],
     ['THROTTLE_USER_LIMIT', '54', /a fifth of it/],
   ])('MUNJIGI_%s=%s is refused', (name, text, expected) => {
@@ -172,6 +180,13 @@ describe('a secret from a file', () => {
         { '/run/s': `${SECRET}\n` },
       ).secret,
     ).toBe(SECRET)
+  })
+  test('of the database is read to the byte but for that', () => {
+    const environment = { MUNJIGI_DATABASE_AUTH_TOKEN_FILE: '/run/t' }
+    for (const end of ['', '\n', '\r\n'])
+      expect(read('dev', environment, { '/run/t': ` a token\n ${end}` }).databaseAuthToken).toBe(
+        ' a token\n ',
+      )
   })
   test('that cannot be read is a fault that names the setting', () => {
     expect(faults('dev', { MUNJIGI_SECRET_FILE: '/nope' })).toEqual([

@@ -83,6 +83,17 @@ describe('an import', () => {
     expect(told.join()).not.toMatch(/hunter2|example|nonsense/)
   })
 
+  test('goes into the database by the few hundred, so that other writers have their turn', async () => {
+    const sizes: number[] = []
+    const importAll = async ({ length }: { readonly length: number }) => {
+      sizes.push(length)
+      return length
+    }
+    const source = bytes(crowd(1_001).join('\n'))
+    await importUsers({ users: { importAll }, source, now: 0, tell: () => {} })
+    expect(sizes).toEqual([200, 200, 200, 200, 200, 1])
+  })
+
   test('that only checks writes nothing', async () => {
     const app = await createTestApp()
     const { counts } = await run(app, [...crowd(3), '{}'].join('\n'), true)

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test'
 import { createPublicKey, verify } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { systemRandom } from '../platform/random.ts'
 import { makeSecrets } from './secrets.ts'
 
@@ -21,6 +21,7 @@ test('what is missing is made, readable by its owner only but for the public key
   expect(read(files.secret).trim()).toMatch(/^[\w-]{64}$/)
   const modes = made.map((path) => (statSync(path).mode & 0o777).toString(8))
   expect(modes).toEqual(['600', '600', '644', '600'])
+  expect(statSync(dirname(files.secret)).mode & 0o777).toBe(0o700)
 })
 
 test('the token is signed with the key whose public half the database gets', async () => {

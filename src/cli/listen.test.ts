@@ -1,0 +1,58 @@
+// Listening: which address is told, and what becomes of a port that is taken.
+
+import { afterEach, expect, test } from 'bun:test'
+import { networkInterfaces } from 'node:os'
+import { createTestLog } from '../testing/log.ts'
+import type { Listener } from './listen.ts'
+import { listen, listenNear, PortTaken } from './listen.ts'
+
+const open: Listener[] = []
+afterEach(async () => {
+  for (const listener of open.splice(0)) await listener.close(0)
+})
+
+const { log } = createTestLog()
+const kept = (listener: Listener) => {
+  open.push(listener)
+  return listener
+}
+
+/** Where a machine has none, nobody can listen there. */
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+)
+
+test.each([
+  ['127.0.0.1', '127.0.0.1'],
+  ['localhost', 'localhost'],
+  // What a browser cannot open.
+  ['0.0.0.0', 'localhost'],
+  ...(hasIpv6 ? [['::', 'localhost'] as const, ['::1', '[::1]'] as const] : []),
+])('on %s, its URL is that of %s', (hostname, name) => {
+  const listener = kept(listen(hostname, 0, log))
+  expect(listener.url).toBe(`http://${name}:${listener.port}`)
+})
+
+test('until it is told what answers, nobody is served', async () => {
+  const listener = kept(listen('127.0.0.1', 0, log))
+  expect((await fetch(listener.url)).status).toBe(503)
+  listener.answer((_, peer) => new Response(peer))
+  expect(await (await fetch(listener.url)).text()).toBe('127.0.0.1')
+})
+
+test('a port that is taken is refused, and where the next one will do, that is had', () => {
+  const { port } = kept(listen('127.0.0.1', 0, log))
+  expect(() => listen('127.0.0.1', port, log)).toThrow(PortTaken)
+  const next = kept(listenNear('127.0.0.1', port, log))
+  expect(next.port).toBeWithin(port + 1, port + 101)
+})
+
+test('behind the last port there is none', () => {
+  try {
+    kept(listen('127.0.0.1', 65_535, log))
+  } catch (error) {
+    // By somebody else is as good.
+    expect(error).toBeInstanceOf(PortTaken)
+  }
+  expect(() => listenNear('127.0.0.1', 65_535, log)).toThrow(PortTaken)
+})

@@ -1,0 +1,43 @@
+// What `munjigi dev` tells of what differs from start to start; the walk is run by e2e/readme.test.ts.
+
+import { expect, test } from 'bun:test'
+import { welcome } from './welcome.ts'
+
+const told = (facts: Partial<Parameters<typeof welcome>[0]> = {}) =>
+  welcome({
+    url: 'http://127.0.0.1:3000',
+    metricsUrl: 'http://127.0.0.1:9464',
+    wantedPort: 3_000,
+    port: 3_000,
+    database: 'file:./data/munjigi.db',
+    madeSecret: undefined,
+    madeSigningKey: false,
+    colour: false,
+    ...facts,
+  })
+
+test.each([
+  ['the port that was wanted needs no word', { wantedPort: 3_000, port: 3_000 }, null],
+  ['nor does one where any would do', { wantedPort: 0, port: 41_234 }, null],
+  [
+    'that it is another one is told',
+    { wantedPort: 3_000, port: 3_001 },
+    'port 3000 is taken, so this is 3001',
+  ],
+])('%s', (_, ports, note) => {
+  expect(/Note +(.*)$/m.exec(told(ports))?.[1] ?? null).toBe(note)
+})
+
+test('what was made is told, and nothing that was there', () => {
+  const made = (text: string) => text.split('\n').filter((line) => line.includes('Made'))
+  expect(made(told())).toEqual([])
+  expect(made(told({ madeSecret: 'data/secret', madeSigningKey: true }))).toEqual([
+    expect.stringContaining('data/secret'),
+    expect.stringContaining('a signing key'),
+  ])
+})
+
+test('colours are for terminals only', () => {
+  expect(told()).not.toContain('\u001b')
+  expect(told({ colour: true })).toContain('\u001b[1mMunjigi')
+})
