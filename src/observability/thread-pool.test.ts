@@ -1,9 +1,12 @@
-// The probe of the pool of threads.
+// The probe of the pool of threads. Time is moved by hand.
 
-import { expect, test } from 'bun:test'
+import { afterEach, beforeEach, expect, jest, test } from 'bun:test'
 import { createTestClock } from '../testing/clock.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { createThreadPoolProbe } from './thread-pool.ts'
+
+beforeEach(() => void jest.useFakeTimers())
+afterEach(() => void jest.useRealTimers())
 
 test('how long a task of the pool took is told in seconds', async () => {
   const clock = createTestClock()
@@ -19,6 +22,7 @@ test('how long a task of the pool took is told in seconds', async () => {
     metrics: { observeThreadPoolDelay: resolve },
   })
   probe.start()
+  jest.advanceTimersByTime(1_000)
   expect(await told).toBe(2)
   probe.stop()
 })
