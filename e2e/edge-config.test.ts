@@ -100,6 +100,21 @@ describe.skipIf(!hasTools)('envoy.yaml', () => {
     expect(own.every(({ message }) => /[가-힣]/.test(message) === (language === 'ko'))).toBe(true)
   })
 
+  test("has browsers keep to HTTPS at one's own names, and at no name of localhost", () => {
+    const hosts = ['auth.localhost', 'auth.example.com']
+    const { listeners } = render(yaml, { ...DEFAULTS, hosts }).static_resources
+    const strictAt = (strict: boolean) =>
+      listeners
+        .flatMap(({ filter_chains }) => filter_chains)
+        .flatMap(({ filters }) => filters)
+        .flatMap(({ typed_config }) => typed_config.route_config.virtual_hosts)
+        .filter((host) => JSON.stringify(host).includes('strict-transport-security') === strict)
+        .flatMap(({ domains }) => domains)
+    expect(strictAt(true)).toEqual(['auth.example.com'])
+    // To be served, and to be sent to HTTPS.
+    expect(strictAt(false).filter((name) => name === 'auth.localhost')).toHaveLength(2)
+  })
+
   test('asks for /readyz, or with the switch for a connect with its own threshold', () => {
     const [http] = checksOf(DEFAULTS)
     expect(http).toMatchObject({ unhealthy_threshold: 2, http_health_check: { path: '/readyz' } })
