@@ -14,7 +14,7 @@ import { settingsTable } from '../src/config/table.ts'
 import type { Compose, Container } from './compose.ts'
 import { createCompose, docker, hasDocker, imagesOfProject, rollOut } from './compose.ts'
 import type { Answer, Load, Target } from './edge-client.ts'
-import { connect, graphqlRequest, request, startLoad } from './edge-client.ts'
+import { connect, graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
 import { freePorts } from './ports.ts'
 import { requires } from './requirement.ts'
 import { until } from './until.ts'
@@ -96,16 +96,7 @@ function mutation(field: string, selection: string): { query: string } {
 }
 
 async function send(body: object, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  return await once(target, graphqlRequest(body, headers))
-}
-
-async function once(to: Target, bytes: string): Promise<Answer> {
-  const connection = await connect(to)
-  try {
-    return await connection.send(bytes)
-  } finally {
-    connection.close()
-  }
+  return await sendOnce(target, graphqlRequest(body, headers))
 }
 
 function dataOf({ status, body }: Answer) {
@@ -208,7 +199,7 @@ describeCompose('docker compose up', () => {
   })
 
   test('sends browsers that come by HTTP to the port that is published', async () => {
-    const answer = await once({ port: http }, request('GET', '/graphql'))
+    const answer = await sendOnce({ port: http }, request('GET', '/graphql'))
     expect(answer.status).toBe(301)
     expect(answer.headers['location']).toBe(`https://localhost:${https}/graphql`)
   })
@@ -714,7 +705,7 @@ describeCompose('what stays', () => {
       {},
       'auth.localhost',
     )
-    const { tokens } = dataOf(await once({ port: https, ca }, login)).login
+    const { tokens } = dataOf(await sendOnce({ port: https, ca }, login)).login
     const claims = JSON.parse(Buffer.from(tokens.accessToken.split('.')[1], 'base64url').toString())
     expect(claims).toMatchObject({ iss: 'https://auth.localhost', email: EMAIL })
   })

@@ -88,6 +88,16 @@ export async function connect(target: Target): Promise<Connection> {
   }
 }
 
+/** The answer to these bytes on a connection of their own. Rejects when it is refused, or ends before. */
+export async function sendOnce(target: Target, bytes: string): Promise<Answer> {
+  const connection = await connect(target)
+  try {
+    return await connection.send(bytes)
+  } finally {
+    connection.close()
+  }
+}
+
 function open({ port, host = '127.0.0.1', ca, from }: Target): Promise<Socket> {
   const where = { port, host, ...(from ? { localAddress: from } : {}) }
   return new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { quantile } from '../bench/statistics.ts'
 import type { Answer, Load, LoadResult, Target } from './edge-client.ts'
-import { connect, graphqlRequest, request, startLoad } from './edge-client.ts'
+import { graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
 import type { Replica, Stack } from './stack.ts'
 import { startStack } from './stack.ts'
 import { canRunStack } from './tools.ts'
@@ -43,21 +43,12 @@ async function start(options: Parameters<typeof startStack>[0] = {}) {
     ...options,
   })
   const target = { port: stack.ports.https, ca: stack.ca.text }
-  const signedUp = await once(target, graphqlRequest(SIGNUP(EMAIL)))
-  await once(target, graphqlRequest(SIGNUP(LOGIN_EMAIL)))
+  const signedUp = await sendOnce(target, graphqlRequest(SIGNUP(EMAIL)))
+  await sendOnce(target, graphqlRequest(SIGNUP(LOGIN_EMAIL)))
   return {
     stack,
     target,
     token: JSON.parse(signedUp.body).data.signup.tokens.accessToken as string,
-  }
-}
-
-async function once(target: Target, bytes: string): Promise<Answer> {
-  const connection = await connect(target)
-  try {
-    return await connection.send(bytes)
-  } finally {
-    connection.close()
   }
 }
 
@@ -193,7 +184,7 @@ describeStack('behind the edge', () => {
     for (const one of stack.replicas) one.kill('SIGKILL')
     for (const one of stack.replicas) await until('it is gone', () => one.state === 'ended')
     const asked = performance.now()
-    const { status, headers, body } = await once(target, me())
+    const { status, headers, body } = await sendOnce(target, me())
     note('all killed, answered', asked)
     expect(status).toBe(503)
     expect(headers['retry-after']).toBe('1')
@@ -207,7 +198,7 @@ describeStack('behind the edge', () => {
     expect(body).not.toContain('127.0.0.1')
     await Promise.all(stack.replicas.map((one) => one.start()))
     const started = performance.now()
-    await until('it serves', async () => (await once(target, me())).status === 200)
+    await until('it serves', async () => (await sendOnce(target, me())).status === 200)
     note('all killed, served again after their start', started)
     await allUp()
   })
@@ -216,11 +207,11 @@ describeStack('behind the edge', () => {
     await stack.database.stop()
     for (const one of stack.replicas) await stack.seen(one, 'down')
     // The login first: it takes as long as the edge could need to send nobody anything any more.
-    const login = JSON.parse((await once(target, graphqlRequest(LOGIN))).body)
+    const login = JSON.parse((await sendOnce(target, graphqlRequest(LOGIN))).body)
     expect(login.errors[0].extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryAfter: 1 })
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, index) =>
-        once(target, index % 2 === 0 ? me() : request('GET', '/.well-known/jwks.json')),
+        sendOnce(target, index % 2 === 0 ? me() : request('GET', '/.well-known/jwks.json')),
       ),
     )
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
@@ -229,7 +220,7 @@ describeStack('behind the edge', () => {
     const returned = performance.now()
     await allUp()
     note('database back, all replicas up', returned)
-    const again = await once(target, graphqlRequest(LOGIN))
+    const again = await sendOnce(target, graphqlRequest(LOGIN))
     expect(JSON.parse(again.body).data.login).toEqual({ __typename: 'LoggedIn' })
   })
 
@@ -237,7 +228,7 @@ describeStack('behind the edge', () => {
     expect(await stack.edge.stop()).toBe(0)
     await stack.edge.start()
     await allUp()
-    expect((await once(target, me())).body).toContain(EMAIL)
+    expect((await sendOnce(target, me())).body).toContain(EMAIL)
   })
 })
 
@@ -256,7 +247,7 @@ describeStack('with the check by TCP connect', () => {
     note('TCP check, excluded', killed)
     expect((await failedChecks(tcp)) - before).toBeGreaterThanOrEqual(3)
     const statuses = await Promise.all(
-      Array.from({ length: 20 }, async () => (await once(to, graphqlRequest(ME))).status),
+      Array.from({ length: 20 }, async () => (await sendOnce(to, graphqlRequest(ME))).status),
     )
     expect(new Set(statuses)).toEqual(new Set([200]))
     await until('the process is gone', () => first.state === 'ended')

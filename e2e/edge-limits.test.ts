@@ -6,7 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import { connect as connectTls } from 'node:tls'
 import { quantile } from '../bench/statistics.ts'
 import type { Answer, Target } from './edge-client.ts'
-import { connect, graphqlRequest, request } from './edge-client.ts'
+import { connect, graphqlRequest, request, sendOnce } from './edge-client.ts'
 import { LOOPBACK } from './ports.ts'
 import type { Stack } from './stack.ts'
 import { startStack } from './stack.ts'
@@ -53,15 +53,8 @@ async function drip(beginning: string, more: string): Promise<Answer | null> {
 }
 
 /** The answer to these bytes on a connection of their own; null if it was closed instead. */
-async function once(bytes: string, to: Target = target): Promise<Answer | null> {
-  const connection = await connect(to)
-  try {
-    return await connection.send(bytes)
-  } catch {
-    return null
-  } finally {
-    connection.close()
-  }
+function once(bytes: string, to: Target = target): Promise<Answer | null> {
+  return sendOnce(to, bytes).catch(() => null)
 }
 
 function codeOf(answer: Answer | null): unknown {

@@ -7,7 +7,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { createConnection } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Answer, Target } from './edge-client.ts'
-import { connect, graphqlRequest, request, startLoad } from './edge-client.ts'
+import { connect, graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
 import { LOOPBACK } from './ports.ts'
 import type { Stack } from './stack.ts'
 import { startStack } from './stack.ts'
@@ -47,13 +47,8 @@ afterAll(async () => {
   if (hasStack) await stack.stop()
 })
 
-async function once(bytes: string, to: Target = target): Promise<Answer> {
-  const connection = await connect(to)
-  try {
-    return await connection.send(bytes)
-  } finally {
-    connection.close()
-  }
+function once(bytes: string, to: Target = target): Promise<Answer> {
+  return sendOnce(to, bytes)
 }
 
 function ask(body: object, headers: Record<string, string> = {}): Promise<Answer> {
