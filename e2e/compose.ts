@@ -47,13 +47,18 @@ export function hasDocker(): boolean {
 /** The project with this environment; with none of its own, that of the shell. */
 export function createCompose(environment = process.env): Compose {
   const command = findCompose() ?? ['docker', 'compose']
+  let all = ['--all']
   return {
     run: (...args) => output([...command, ...args], environment),
     async containers(service) {
-      const ids = await output([...command, 'ps', '--all', '--quiet', service], environment).catch(
+      const list = (which: string[]) =>
+        output([...command, 'ps', ...which, '--quiet', service], environment)
+      const ids = await list(all).catch(async () => {
         // 1.29 shows all by itself, and does not know how to be asked.
-        () => output([...command, 'ps', '--quiet', service], environment),
-      )
+        const found = await list([])
+        all = []
+        return found
+      })
       return ids.trim() === '' ? [] : await inspect(ids.trim().split('\n'))
     },
   }
