@@ -58,8 +58,10 @@ export async function crashSqld(sqld: Sqld, options: CrashOptions): Promise<Cras
   return await crash(sqld.url, options, {
     url: () => server.url,
     server: () => server,
-    async killAndRestart() {
+    async killAndRestart({ unknown }) {
       await sqld.kill()
+      // By chance all could be hashing, and write when it is there again.
+      await until('somebody has been cut off or refused', () => unknown.length > 0)
       const started = performance.now()
       await sqld.restart()
       await until('a signup succeeds', async () =>
@@ -73,8 +75,8 @@ export async function crashSqld(sqld: Sqld, options: CrashOptions): Promise<Cras
 interface Victim {
   url(): string
   server(): Server
-  /** Gives the milliseconds until it serves again. */
-  killAndRestart(): Promise<number>
+  /** Kills it under those who write into the ledger. Gives the milliseconds until it serves again. */
+  killAndRestart(ledger: Ledger): Promise<number>
 }
 
 async function crash(
@@ -94,7 +96,7 @@ async function crash(
     await until('somebody has signed up', () => ledger.acknowledged.length >= enough, 30_000)
     // The moment is chance: before, in and behind a commit.
     await Bun.sleep(Math.random() * life)
-    recoveries.push(await victim.killAndRestart())
+    recoveries.push(await victim.killAndRestart(ledger))
     const said = await integrityOf(database)
     if (said !== 'ok') unsound.push(said)
     onKill?.(kill, ledger)
