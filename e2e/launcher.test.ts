@@ -109,6 +109,20 @@ withNode(
 )
 
 withNode(
+  'a word that every object knows is no command',
+  async () => {
+    const { machine } = await installed()
+
+    expect(await machine.run(['node', 'bin/munjigi.mjs', 'constructor'])).toMatchObject({
+      stdout: '',
+      stderr: expect.stringContaining("unknown command 'constructor'"),
+      exitCode: 64,
+    })
+  },
+  COLD,
+)
+
+withNode(
   'SIGTERM ends the server in order',
   async () => {
     const { machine } = await installed()
