@@ -16,8 +16,8 @@ const PATIENT = '--timeout=60000'
 const VERBOSE = '--verbose'
 /** The longest: it begins first. */
 const LONGEST = 'compose'
-/** Most parts wait for something most of the time: two run at once, unless what they print is to be read. */
-const LANES = 2
+/** Most parts wait for something most of the time: three run at once, unless what they print is to be read. */
+const LANES = 3
 const ENDING = '.test.ts'
 const names = process.argv.slice(2).filter((argument) => argument !== VERBOSE)
 const parts = findParts()
