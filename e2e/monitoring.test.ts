@@ -97,7 +97,8 @@ function rules(): readonly Rule[] {
 }
 
 /** Rules as they are run here. */
-const shorten = (text: string) => text.replaceAll('[5m]', '[30s]').replaceAll('30s\n', '1s\n')
+const shorten = (text: string) =>
+  text.replaceAll('[5m]', '[30s]').replaceAll(/ (?:15|30)s\n/g, ' 1s\n')
 
 /** A query of Grafana as Prometheus takes it. */
 const plain = (expr: string) => expr.replaceAll('$__rate_interval', '30s')
