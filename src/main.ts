@@ -121,6 +121,9 @@ function realParts(
     openReadableKeys: (config, database) =>
       openKeys(dependencies(config, database), { leaveUnreadable: true }),
     createCore: (config, database) => createCore(dependencies(config, database)),
-    createApp: (config, database) => createApp(dependencies(config, database)),
+    createApp(config, database) {
+      metrics.addProcess()
+      return createApp(dependencies(config, database))
+    },
   }
 }

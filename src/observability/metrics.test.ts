@@ -27,6 +27,19 @@ test('what is asked at each scrape stands under its own name', async () => {
   expect(told.filter((line) => !lines.includes(line))).toEqual([])
 })
 
+test('what the runtime tells of the process is there where it was asked for', async () => {
+  const metrics = createMetrics({ version: '1', bun: '2' })
+  // Of the dashboard.
+  const names = ['process_cpu_seconds_total', 'process_resident_memory_bytes']
+  const told = async () => {
+    const lines = await linesOf(metrics)
+    return names.filter((name) => lines.some((line) => line.startsWith(`${name} `)))
+  }
+  expect(await told()).toEqual([])
+  metrics.addProcess()
+  expect(await told()).toEqual(names)
+})
+
 test.each([
   [199, false],
   [200, true],

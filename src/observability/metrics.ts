@@ -58,8 +58,6 @@ export type Metrics = ReturnType<typeof createMetrics>
 /** A fresh registry with all our series. */
 export function createMetrics(build: { version: string; bun: string }) {
   const registry = new Registry()
-  // A timer each 10 ms, the default, would keep an idle server busy for a hundredth of a core.
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 })
   const registers = [registry]
   const histogram = (options: HistogramOptions) => {
     const made = createHistogram(options)
@@ -231,6 +229,11 @@ export function createMetrics(build: { version: string; bun: string }) {
         requestSeries.get(key) ?? requests.series(requestLabels(name, route, answer.status))
       requestSeries.set(key, known)
       known.observe(answer.seconds)
+    },
+    /** Adds what the runtime tells of the process. Once in a process: its timer never ends. */
+    addProcess() {
+      // A timer each 10 ms, the default, would keep an idle server busy for a hundredth of a core.
+      collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 })
     },
     /** The text that Prometheus scrapes. */
     print: () => registry.metrics(),
