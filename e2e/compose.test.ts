@@ -850,8 +850,8 @@ interface Answered {
 
 function expectShut(all: readonly Inspected[]): void {
   for (const { service, Config, HostConfig } of all) {
-    const { ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged } = HostConfig
-    const about = { service, ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged }
+    const { ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged, Ulimits } = HostConfig
+    const about = { service, ReadonlyRootfs, CapDrop, CapAdd, SecurityOpt, Privileged, Ulimits }
     expect(about).toEqual({
       service,
       ReadonlyRootfs: true,
@@ -859,6 +859,7 @@ function expectShut(all: readonly Inspected[]): void {
       CapAdd: null,
       SecurityOpt: ['no-new-privileges:true'],
       Privileged: false,
+      Ulimits: [{ Name: 'core', Hard: 0, Soft: 0 }],
     })
     // These read what belongs to root.
     if (!['cadvisor', 'otel-collector'].includes(service))
