@@ -102,7 +102,41 @@ describe('loss of power', async () => {
     }
     expect(await signupsAfterSync(server.url, sqld.pid, 20)).toBe(20)
   })
+
+  test.skipIf(!hasStrace).each([
+    ['a new file', 'link', (path: string) => `writeNewFile('${path}', systemRandom, fill)`],
+    [
+      'one in the place of another',
+      'rename',
+      (path: string) =>
+        `Bun.write('${path}-new', 'whole').then(() => putInPlace('${path}-new', '${path}'))`,
+    ],
+  ])('%s is on the disk before it has its name, and then its name is', (_, naming, write) => {
+    const home = mkdtempSync(join(folder, 'place-'))
+    const path = join(home, 'file')
+    const program = `
+      import { putInPlace, writeNewFile } from './src/platform/place-file.ts'
+      import { systemRandom } from './src/platform/random.ts'
+      const fill = (file) => file.write('whole')
+      await ${write(path)}`
+    const calls = callsOn(home, [process.execPath, '--no-env-file', '-e', program])
+    expect(readFileSync(path, 'utf8')).toBe('whole')
+    expect(calls).toEqual(['fsync', naming, 'fsync'])
+  })
 })
+
+/** What a command asks of the system that names lasting files in a folder, and in which order. */
+function callsOn(home: string, command: readonly string[]): string[] {
+  const output = `${home}.strace`
+  const calls = '--trace=fsync,fdatasync,link,linkat,rename,renameat,renameat2'
+  const tracer = ['strace', '-f', '--decode-fds=path', calls, '-o', output, ...command]
+  const { exitCode, stderr } = Bun.spawnSync(tracer, { cwd: join(import.meta.dir, '..') })
+  if (exitCode !== 0) throw new Error(stderr.toString())
+  const lines = readFileSync(output, 'utf8').split('\n')
+  return lines
+    .filter((line) => line.includes(home))
+    .map((line) => /(\w+?)(?:at2?)?\(/.exec(line)?.[1] ?? line)
+}
 
 describe('kill -9, five times at random moments under load', () => {
   test('of a replica on a file', async () => {
