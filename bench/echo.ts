@@ -3,6 +3,7 @@
 
 import { prometheus } from '@hono/prometheus'
 import { Hono } from 'hono'
+import { getConnInfo } from 'hono/bun'
 import { requestId } from 'hono/request-id'
 import { routePath } from 'hono/route'
 import { Registry } from 'prom-client'
@@ -17,7 +18,7 @@ const server = Bun.serve({ hostname: '127.0.0.1', port, development: false, fetc
 console.log(JSON.stringify({ event: 'server.started', url: `http://127.0.0.1:${server.port}` }))
 process.once('SIGTERM', () => process.exit())
 
-/** `headers`: those of a real answer, so that both carry the same. */
+/** `headers`: those of a real answer, so that both carry the same; its line has what the line of a real one has. */
 function dressed(headers: Record<string, string>): Hono {
   const hono = new Hono()
   const { registerMetrics } = prometheus({ registry: new Registry() })
@@ -35,6 +36,8 @@ function dressed(headers: Record<string, string>): Hono {
         route: routePath(c, -1),
         status: c.res.status,
         ms: Math.round((performance.now() - started) * 10) / 10,
+        clientAddress: getConnInfo(c).remote.address,
+        userAgent: c.req.header('user-agent'),
       }),
     )
   })

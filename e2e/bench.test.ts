@@ -22,6 +22,7 @@ import {
 } from '../bench/statistics.ts'
 import { readSettings } from '../src/config.ts'
 import { ask } from './ask.ts'
+import { seen } from './output.ts'
 import { startServer, TEST_SECRET } from './server.ts'
 
 setDefaultTimeout(30_000)
@@ -147,6 +148,24 @@ test('no throttle is off while figures are taken', () => {
     config.throttleSignupAttempts,
   ]
   expect(attempts).toEqual([10, 1_000_000, 1_000_000])
+})
+
+// What is around an answer costs as much as what is in it: a ceiling with less of it would be out of reach.
+test('the line of the dressed echo has the fields of a real one', async () => {
+  await using server = await startServer({ mode: 'serve' })
+  await ask(server.url, '{ __typename }')
+  const line = await server.logged('http.request', ({ route }) => route === '/graphql')
+  const echo = Bun.spawn([process.execPath, 'bench/echo.ts', 'dressed'], {
+    cwd: join(import.meta.dir, '..'),
+    stdin: 'ignore',
+    stdout: 'pipe',
+  })
+  const { url } = JSON.parse(await seen(echo.stdout, '\n'))
+  await ask(url, '{ __typename }')
+  const like = JSON.parse(await seen(echo.stdout, '\n'))
+  echo.kill()
+  await echo.exited
+  expect(Object.keys(like)).toEqual(Object.keys(line))
 })
 
 test('a token that the benchmark makes is one that the server accepts, and each is another', async () => {
