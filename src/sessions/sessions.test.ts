@@ -124,6 +124,22 @@ describe('refresh', () => {
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
+  test('of the parent again has it also when the database stood still once more since', async () => {
+    const app = await createTestApp()
+    const { refreshToken } = await signup(app)
+    await look(app)
+    app.clock.advance('1s')
+    const child = await refreshed(app, refreshToken)
+    app.clock.advance('45s')
+    await look(app)
+    app.clock.advance('4s')
+    await look(app)
+    app.clock.advance('26s')
+    expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
+    app.clock.advance('1s')
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
   test('of the parent again has no more than the grace when the database stood still only later', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
