@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -436,6 +437,16 @@ describe('a restore to', () => {
       expect(JSON.parse(stdout)).toHaveLength(1)
     },
   )
+
+  test('where a database was closed and moved away: what that left there is empty', async () => {
+    const { url, file } = await smallBackup()
+    const path = url.slice('file:'.length)
+    renameSync(path, `${path}.old`)
+    expect(statSync(`${path}-wal`).size).toBe(0)
+    expect((await munjigi(url, 'restore', file).ended).exitCode).toBe(0)
+    const { stdout } = await munjigi(url, 'users', 'list', '--json').ended
+    expect(JSON.parse(stdout)).toHaveLength(1)
+  })
 
   test('a link that leads to itself is refused', async () => {
     const { file } = await smallBackup()

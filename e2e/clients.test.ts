@@ -782,7 +782,8 @@ describe("an access token that has expired, at a service of one's own", () => {
     expire(connection)
     const answer: Response = await authorized(service.url.href)
     expect([answer.status, await answer.json()]).toEqual([200, null])
-    expect((await authorized(`${service.url}endless`)).status).toBe(200)
+    for (const type of ['text/event-stream', 'application/x-ndjson'])
+      expect((await authorized(`${service.url}${type}`)).status).toBe(200)
   }, 20_000)
 
   /** Lets in whom Munjigi's keys speak for, as the examples of docs/verify.md do. */
@@ -794,16 +795,17 @@ describe("an access token that has expired, at a service of one's own", () => {
         const token = headers.get('authorization')?.replace('Bearer ', '') ?? ''
         const known = await jwtVerify(token, keys).catch(() => null)
         if (!known) return new Response(null, { status: 401 })
-        return url.endsWith('/endless') ? endless() : Response.json(null)
+        const type = new URL(url).pathname.slice(1)
+        return type === '' ? Response.json(null) : endless(type)
       },
     })
   }
 
-  /** A stream of events after whose begin nothing comes. */
-  function endless(): Response {
+  /** A stream after whose begin nothing comes. */
+  function endless(type: string): Response {
     const begin = new TextEncoder().encode(': begin\n\n')
     const body = new ReadableStream({ start: (stream) => stream.enqueue(begin) })
-    return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+    return new Response(body, { headers: { 'content-type': type } })
   }
 })
 

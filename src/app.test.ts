@@ -379,6 +379,15 @@ describe('what operators see', () => {
     expect(expected.filter((series) => !text.includes(`${series}\n`))).toEqual([])
   })
 
+  test('the age of what has not been done yet is a number, and the greatest', async () => {
+    const text = await (await createTestApp()).metrics.print()
+    for (const series of [
+      'munjigi_database_write_age_seconds',
+      'munjigi_ended_sessions_lag_seconds',
+    ])
+      expect(text).toContain(`${series} ${Number.MAX_SAFE_INTEGER}\n`)
+  })
+
   test('each story is counted once, by its result', async () => {
     const app = await createTestApp()
     const { data } = await app.run(SIGNUP, KIM)

@@ -13,9 +13,9 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-const settings = () =>
+const settings = (secrets = {}) =>
   readSettings('dev', {
-    environment: { MUNJIGI_DATABASE_URL: `file:${join(folder, 'munjigi.db')}` },
+    environment: { MUNJIGI_DATABASE_URL: `file:${join(folder, 'munjigi.db')}`, ...secrets },
     readFile: () => '',
     onTerminal: false,
   })
@@ -35,6 +35,12 @@ test('a key of bytes is refused, as all such would be one key', () => {
 test('a key is as long as its bytes', () => {
   expect(read('key', `${'가'.repeat(11)}\n`)).toEqual(['가'.repeat(11)])
   expect(() => read('key', '가'.repeat(10))).toThrow('--key-file: must hold at least 32 bytes')
+})
+
+test('the secret of before opens as well, and does not seal', () => {
+  const [secret, previous] = ['abcdefgh'.repeat(4), '12345678'.repeat(4)]
+  const both = settings({ MUNJIGI_SECRET: secret, MUNJIGI_SECRET_PREVIOUS: previous })
+  expect(readBackupSecrets(both, undefined)).toEqual([secret, previous])
 })
 
 test('a copy of the file of the secret, made while it is being replaced, opens what either of them sealed', () => {

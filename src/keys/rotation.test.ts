@@ -174,11 +174,12 @@ describe('a key', () => {
   test('that is dropped is gone also where nothing can be written while a new one is due', async () => {
     const { app, open } = await setUp()
     const keys = await open()
+    const { kid } = keys.current()
+    await keys.rotate()
     const readOnly = new StorageFault('other', 'SQLITE_READONLY')
     const unwritable = await open({
       database: { ...app.database, write: () => Promise.reject(readOnly) },
     })
-    const { kid } = keys.current()
     app.clock.advance('25h')
     await keys.drop(kid)
     await unwritable.tend()

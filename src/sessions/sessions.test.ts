@@ -124,6 +124,22 @@ describe('refresh', () => {
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
+  test('of the parent again has it also when the database stood still once more since', async () => {
+    const app = await createTestApp()
+    const { refreshToken } = await signup(app)
+    await look(app)
+    app.clock.advance('1s')
+    const child = await refreshed(app, refreshToken)
+    app.clock.advance('45s')
+    await look(app)
+    app.clock.advance('4s')
+    await look(app)
+    app.clock.advance('26s')
+    expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
+    app.clock.advance('1s')
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
   test('of the parent again has no more than the grace when the database stood still only later', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
@@ -133,6 +149,17 @@ describe('refresh', () => {
     app.clock.advance('45s')
     await look(app)
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
+  test('of the parent again ten times at once, too late, is told of once, by the one that ended the session', async () => {
+    const app = await createTestApp()
+    const { refreshToken } = await signup(app)
+    await refreshed(app, refreshToken)
+    app.clock.advance('31s')
+    await Promise.all(Array.from({ length: 10 }, () => refresh(app, refreshToken)))
+    const told = app.events.map(({ type }) => type).slice(-2)
+    expect(told).toEqual(['session.ended', 'session.reuse_detected'])
+    expect(app.events.filter(({ type }) => told.includes(type))).toHaveLength(2)
   })
 
   test('of the grandparent ends the session at once, grace or not', async () => {
@@ -783,6 +810,21 @@ describe('another replica', () => {
       for (const tokens of ended) expect(await works(replica, tokens)).toBe(false)
     },
   )
+
+  test('learns of thousands that ended since it looked by looking once', async () => {
+    const app = await createTestApp()
+    const replica = await createTestApp({ database: app.database, clock: app.clock })
+    await app.run(LOGOUT, {}, (await signup(app)).accessToken)
+    await look(replica)
+    const many = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+      INSERT INTO ended_sessions (session_id, reason, ended_at) SELECT 'other ' || i, 'logout', ? FROM n`
+    const args = [app.clock.now()]
+    await app.database.write(({ $client }) => $client.execute({ sql: many, args }))
+    const tokens = await login(app)
+    await app.run(LOGOUT, {}, tokens.accessToken)
+    await look(replica)
+    expect(await works(replica, tokens)).toBe(false)
+  })
 
   test('rotates the tokens of this one', async () => {
     const app = await createTestApp()

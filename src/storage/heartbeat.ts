@@ -25,6 +25,8 @@ export interface Heartbeat {
 
 const INTERVAL_MS = 1_000
 const FRESH_MS = 3_000
+/** So many standstills are remembered: of those within the longest grace, five minutes, all. */
+const KEPT = 100
 
 /** Makes a heartbeat on a database; it has not beaten yet. */
 export function createHeartbeat(
@@ -32,9 +34,9 @@ export function createHeartbeat(
   { clock, random, metrics }: { clock: Clock; random: Random; metrics: Metrics },
 ): Heartbeat {
   let lastSuccess = Number.NEGATIVE_INFINITY
-  // By the clock: when the last write that succeeded began, and the last standstill. There was none before the first write.
+  // By the clock: when the last write that succeeded began, and the last standstills. There was none before the first write.
   let written = Number.POSITIVE_INFINITY
-  let standstill = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY }
+  let standstills: ReadonlyArray<{ readonly from: number; readonly to: number }> = []
   metrics.declareWriteAge(() => (clock.elapsed() - lastSuccess) / 1_000)
   const loop = createLoop(INTERVAL_MS, random, beat)
 
@@ -43,7 +45,7 @@ export function createHeartbeat(
     alive,
     resumedAfter(moment) {
       if (!alive() && moment >= written) return clock.now()
-      return moment >= standstill.from && moment < standstill.to ? standstill.to : moment
+      return standstills.find(({ from, to }) => moment >= from && moment < to)?.to ?? moment
     },
     start: loop.start,
     stop: loop.stop,
@@ -62,7 +64,8 @@ export function createHeartbeat(
           .values({ id: 1, at })
           .onConflictDoUpdate({ target: heartbeats.id, set: { at } }),
       )
-      if (!alive()) standstill = { from: written, to: clock.now() }
+      if (!alive())
+        standstills = [...standstills.slice(1 - KEPT), { from: written, to: clock.now() }]
       written = at
       lastSuccess = clock.elapsed()
     } catch {

@@ -1,6 +1,6 @@
 // The two kinds of place that a backup can be restored to, and how each keeps what is half done from looking whole.
 
-import { existsSync, lstatSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Client } from '@libsql/client'
@@ -90,8 +90,11 @@ function endOf(path: string): string {
   return isLink ? endOf(resolve(realpathSync(dirname(path)), readlinkSync(path))) : path
 }
 
+/** What a database left that was closed before it went is empty, and does no harm. */
 function requireNothingLeft(path: string): void {
-  const left = [`${path}-wal`, `${path}-journal`].find((file) => existsSync(file))
+  const left = [`${path}-wal`, `${path}-journal`].find(
+    (file) => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0,
+  )
   if (left) throw new LeftBehind(left)
 }
 

@@ -40,7 +40,7 @@ export async function checkBackup(backup: OpenBackup, onProgress: OnProgress): P
   for await (const _ of counted(backup, onProgress));
 }
 
-/** How many rows of what a backup holds are in a database, by table. Empty: there is none, or nobody has signed up. */
+/** How many rows of what a backup holds are in a database, by table. Empty: there is none, or nobody has come yet. */
 export async function rowsIn(client: Client): Promise<Readonly<Record<string, number>>> {
   const tables = await tablesOf(client)
   return Object.fromEntries(tables.filter(({ rows }) => rows > 0).map((t) => [t.name, t.rows]))
