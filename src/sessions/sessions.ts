@@ -91,7 +91,7 @@ export interface SessionsOptions {
   readonly database: Database
   readonly tokens: RefreshTokens
   readonly ended: EndedSessions
-  readonly heartbeat: Pick<Heartbeat, 'resumedAfter'>
+  readonly heartbeat: Pick<Heartbeat, 'stoodStill'>
   readonly clock: Clock
   readonly random: Random
   readonly metrics: Metrics
@@ -216,10 +216,9 @@ export function createSessions(options: SessionsOptions): Sessions {
       .successors(token)
       .find((successor) => secretHash(successor) === row.secretHash)
     const isParent = row.generation === token.generation + 1 && child !== undefined
-    // While the database stood still nobody could come again.
-    const answeredAt = heartbeat.resumedAfter(row.lastUsedAt)
-    if (isParent && clock.now() - answeredAt <= grace * 1_000)
-      return rotated('repeated', row, child)
+    // While the database stands still nobody can come again.
+    const age = clock.now() - row.lastUsedAt - heartbeat.stoodStill(row.lastUsedAt)
+    if (isParent && age <= grace * 1_000) return rotated('repeated', row, child)
     const { sessionId, generation } = token
     const count = await end(pastGeneration(sessionId, generation), 'reuse')
     // Another has ended it meanwhile.

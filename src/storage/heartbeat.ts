@@ -14,10 +14,10 @@ export interface Heartbeat {
   /** True if a write succeeded in the last three seconds. */
   alive(): boolean
   /**
-   * Where no write succeeded at `moment`, the end of that standstill, or now while it lasts; else `moment` itself. What was
-   * begun in a standstill may have been done at its end, after whoever had asked for it was refused. Milliseconds since 1970.
+   * For how long since a moment no write succeeded, in standstills of three seconds and more. What was begun in one may have
+   * been done at its end, after whoever had asked for it was refused. Milliseconds; the moment since 1970.
    */
-  resumedAfter(moment: number): number
+  stoodStill(since: number): number
   /** Beats every second until stopped. */
   start(): void
   stop(): void
@@ -43,9 +43,9 @@ export function createHeartbeat(
   return {
     beat,
     alive,
-    resumedAfter(moment) {
-      if (!alive() && moment >= written) return clock.now()
-      return standstills.find(({ from, to }) => moment >= from && moment < to)?.to ?? moment
+    stoodStill(since) {
+      const all = alive() ? standstills : [...standstills, { from: written, to: clock.now() }]
+      return all.reduce((sum, { from, to }) => sum + Math.max(0, to - Math.max(from, since)), 0)
     },
     start: loop.start,
     stop: loop.stop,
