@@ -21,9 +21,11 @@ const BCRYPT_BYTES = 72
 const BCRYPT = /^(?:(bcrypt|bcrypt_sha256)\$)?(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53})$/
 const SCRYPT =
   /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{1,172})\$([A-Za-z0-9+/]{22,172})$/
+// What is not ASCII in a salt was damaged on the way: its hash would never match, and not every database can keep it.
 const DJANGO_SCRYPT =
-  /^scrypt\$(\d{1,9})\$([^$]{1,128})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/]{22,172}={0,2})$/
-const DJANGO_PBKDF2 = /^pbkdf2_(sha256|sha1)\$(\d{1,9})\$([^$]{1,128})\$([A-Za-z0-9+/]{27,43}=)$/
+  /^scrypt\$(\d{1,9})\$([!-#%-~]{1,128})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/]{22,172}={0,2})$/
+const DJANGO_PBKDF2 =
+  /^pbkdf2_(sha256|sha1)\$(\d{1,9})\$([!-#%-~]{1,128})\$([A-Za-z0-9+/]{27,43}=)$/
 
 const scryptOf = promisify<Buffer, Buffer, number, object, Buffer>(scrypt)
 const pbkdf2Of = promisify(pbkdf2)
