@@ -45,6 +45,8 @@ describe('common', () => {
     'aaaaaaaaaaaaaaaaaaaa',
     '123123123',
     '12345678901234567890',
+    '123456789012345678901234567890123',
+    'zyxwvutsrqponmlkjihgfedcba'.repeat(3),
     'abcabcabcab',
     '문지문지문지문지',
     'hijklmnop',
