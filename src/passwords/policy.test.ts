@@ -87,6 +87,8 @@ describe('made from the e-mail address or the name of the service (ASVS 6.2.11)'
     'Munjigi!!!!!!!!',
     'munjigimunjigi2',
     '문지기1234567',
+    'answlrl1234567',
+    'ANSWLRL!!!!!!!',
     'webshop-2026',
     'gildong99',
     'hanbokpassword1',
