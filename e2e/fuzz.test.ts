@@ -156,7 +156,10 @@ test('a body that nobody meant is BAD_USER_INPUT, whatever it is', async () => {
 })
 
 test('10,000 operations: none is a fault of ours, none repeats a password, none creates a user from less than valid input', async () => {
-  const { operations, users, codes, slowest } = await fuzzOperations({ runs: 10_000, seed: SEED })
+  const { operations, users, codes, events, slowest } = await fuzzOperations({
+    runs: 10_000,
+    seed: SEED,
+  })
   console.log(
     `${operations} operations, ${users} users, slowest ${slowest.ms.toFixed(1)} ms of CPU`,
   )
@@ -176,4 +179,11 @@ test('10,000 operations: none is a fault of ours, none repeats a password, none 
     'INVALID_REFRESH_TOKEN',
   ])
     expect([code, (codes[code] ?? 0) >= 20]).toEqual([code, true])
+  for (const type of [
+    'login.succeeded',
+    'login.already_logged_in',
+    'session.refreshed',
+    'session.ended',
+  ])
+    expect([type, (events[type] ?? 0) >= 10]).toEqual([type, true])
 })

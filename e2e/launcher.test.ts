@@ -241,6 +241,14 @@ test.skipIf(!(hasNode && hasGit))('without npm and without Bun, it says what to 
   })
 })
 
+test.skipIf(!hasGit)('Git for Windows leaves the line ends alone: sh knows no others', () => {
+  const git = ['git', '-c', 'core.autocrlf=true', 'cat-file', '--filters']
+  for (const file of ['envoy/certs.sh', 'src/schema.graphql', 'README.md']) {
+    const { stdout } = Bun.spawnSync([...git, `HEAD:${file}`], { cwd: root })
+    expect([file, stdout.includes('\n'), stdout.includes('\r')]).toEqual([file, true, false])
+  }
+})
+
 type Environment = Readonly<Record<string, string | undefined>>
 
 interface Outcome {

@@ -462,6 +462,22 @@ function rawConnection({ url }: Server) {
   }
 }
 
+describe('the health check of the image', () => {
+  const dockerfile = readFileSync(join(import.meta.dir, '..', 'Dockerfile'), 'utf8')
+  const [, command = ''] = /HEALTHCHECK .*\\\n +CMD (.+)/.exec(dockerfile) ?? []
+  const [, ...args] = JSON.parse(command) as string[]
+  const check = (env: Record<string, string>) =>
+    Bun.spawn([process.execPath, ...args], { env, stderr: 'ignore' }).exited
+
+  test.each(['MUNJIGI_PORT', 'PORT'])('asks at the port of %s', async (name) => {
+    const env = { [name]: String(freePort()) }
+    await using server = await startServer({ mode: 'serve', env: { MUNJIGI_PORT: '', ...env } })
+    expect(await check(env)).toBe(0)
+    await server.stop()
+    expect(await check(env)).toBe(1)
+  })
+})
+
 describe('a start that fails', () => {
   const settings = (): Record<string, string> => ({
     MUNJIGI_PORT: '0',

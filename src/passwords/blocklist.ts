@@ -7,7 +7,7 @@ import { KOREAN_WORDS } from './korean.ts'
 /** Says whether a text is among the passwords tried first. */
 export type Blocklist = (text: string) => boolean
 
-/** What `12345678`, `hgfedcba` and `qwertyuiop` are cut from; each also backwards, and round its end. */
+/** What `12345678`, `hgfedcba` and `qwertyuiop` are cut from; each also backwards, and round its end, again and again. */
 const RUNS = ['1234567890', '0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl']
 /** No password is shorter, whatever the setting. */
 const SHORTEST = 8
@@ -20,14 +20,14 @@ export async function loadBlocklist(): Promise<Blocklist> {
     with: { type: 'json' },
   })
   const entries = new Set(list.default.filter((entry) => entry.length >= SHORTEST))
-  const runs = RUNS.flatMap((run) => [run, [...run].reverse().join('')]).map((run) => run + run)
+  const runs = RUNS.flatMap((run) => [run, [...run].reverse().join('')])
   return (text) => {
     const folded = fold(text)
     return (
       entries.has(folded) ||
       isKoreanWord(folded) ||
       repeats([...folded]) ||
-      runs.some((run) => run.includes(folded))
+      runs.some((run) => run.repeat(1 + Math.ceil(folded.length / run.length)).includes(folded))
     )
   }
 }

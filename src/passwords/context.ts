@@ -1,6 +1,8 @@
 // Passwords made from what everybody knows about an account: its e-mail address, the name of the service (NIST SP 800-63B-4
 // §3.1.1.2, ASVS 6.2.11). What is left without such words must be a password of its own.
 
+import { keysOf } from './korean.ts'
+
 /** Compares as people read: one normal form, no case. */
 export function fold(text: string): string {
   return text.normalize('NFC').toLowerCase()
@@ -31,6 +33,10 @@ function labelsOf(domain: string): string[] {
   return domain.split('.').slice(0, -1)
 }
 
+/** Those that are long enough, in Hangul also as their keys. */
 function long(words: readonly string[]): string[] {
-  return words.map(fold).filter((word) => [...word].length >= SHORTEST_WORD)
+  return words
+    .map(fold)
+    .filter((word) => [...word].length >= SHORTEST_WORD)
+    .flatMap((word) => [word, fold(keysOf(word))])
 }

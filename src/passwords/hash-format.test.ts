@@ -110,6 +110,11 @@ describe('what cannot be checked is refused before any work', () => {
     `$scrypt$${parameters}$t7YWIsR4TylFiNF6D8HYmw$dGerBZmRlyoDSoFjEGfDGiIw0zIUp5CoAYdrX4ohUsw`
   const pbkdf2 = (iterations: number) =>
     `pbkdf2_sha256$${iterations}$saltsaltsalt$gEH49FNBBqFmhxphsXNDI6GFVPw+eaTStjJO3D6hzis=`
+  const long = (digest: string, bytes: number) =>
+    `pbkdf2_${digest}$1000$saltsaltsalt$${Buffer.alloc(bytes, 7).toString('base64')}`
+  const salted = (salt: string) => pbkdf2(1_000).replace('saltsaltsalt', salt)
+  const djangoScrypt = (salt: string) =>
+    `scrypt$1024$${salt}$8$1$${Buffer.alloc(64, 7).toString('base64')}`
   test.each([
     ['argon2 that wants 10 GiB', argon2('m=10485760,t=1,p=1'), 'too_costly'],
     ['argon2 that wants 1,000 passes', argon2('m=64,t=1000,p=1'), 'too_costly'],
@@ -125,6 +130,11 @@ describe('what cannot be checked is refused before any work', () => {
     ['scrypt of no block', scrypt('ln=14,r=0,p=1'), 'unknown_format'],
     ['PBKDF2 of a hundred million rounds', pbkdf2(100_000_000), 'too_costly'],
     ['PBKDF2 of no round', pbkdf2(0), 'unknown_format'],
+    ['PBKDF2 of a digest that takes all rounds seven times', long('sha1', 129), 'unknown_format'],
+    ['PBKDF2 of a digest that was cut off', long('sha256', 31), 'unknown_format'],
+    ['PBKDF2 with a salt of two bytes that became one sign', salted('s\uFFFDlt'), 'unknown_format'],
+    ['PBKDF2 with half a character in its salt', salted('s\uD800lt'), 'unknown_format'],
+    ['scrypt with a NUL in its salt', djangoScrypt('s\0lt'), 'unknown_format'],
     ['MD5', 'md5$salt$5f4dcc3b5aa765d61d8327deb882cf99', 'unknown_format'],
     ['a password', 'correct horse battery staple', 'unknown_format'],
     ['nothing', '', 'unknown_format'],

@@ -12,6 +12,8 @@ const MOST = {
   scryptWork: 2 ** 21,
   pbkdf2: 5_000_000,
 }
+/** A longer digest would take all rounds again for each part of it; Django writes none. */
+const PBKDF2_BYTES: Readonly<Record<string, number>> = { sha256: 32, sha1: 20 }
 
 /** What bcrypt looks at. Bun would hash longer passwords first, which nobody else does. */
 const BCRYPT_BYTES = 72
@@ -19,10 +21,11 @@ const BCRYPT_BYTES = 72
 const BCRYPT = /^(?:(bcrypt|bcrypt_sha256)\$)?(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53})$/
 const SCRYPT =
   /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{1,172})\$([A-Za-z0-9+/]{22,172})$/
+// What is not ASCII in a salt was damaged on the way: its hash would never match, and not every database can keep it.
 const DJANGO_SCRYPT =
-  /^scrypt\$(\d{1,9})\$([^$]{1,128})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/]{22,172}={0,2})$/
+  /^scrypt\$(\d{1,9})\$([!-#%-~]{1,128})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/]{22,172}={0,2})$/
 const DJANGO_PBKDF2 =
-  /^pbkdf2_(sha256|sha1)\$(\d{1,9})\$([^$]{1,128})\$([A-Za-z0-9+/]{27,172}={0,2})$/
+  /^pbkdf2_(sha256|sha1)\$(\d{1,9})\$([!-#%-~]{1,128})\$([A-Za-z0-9+/]{27,43}=)$/
 
 const scryptOf = promisify<Buffer, Buffer, number, object, Buffer>(scrypt)
 const pbkdf2Of = promisify(pbkdf2)
@@ -77,9 +80,10 @@ function scryptHash(
 export function readPbkdf2(text: string): ReadableHash | HashFault | null {
   const [, digest, iterations, salt, stored] = DJANGO_PBKDF2.exec(text) ?? []
   if (!digest || !salt || !stored) return null
-  if (Number(iterations) < 1) return 'unknown_format'
-  if (Number(iterations) > MOST.pbkdf2) return 'too_costly'
   const expected = base64(stored)
+  if (Number(iterations) < 1 || expected.byteLength !== PBKDF2_BYTES[digest])
+    return 'unknown_format'
+  if (Number(iterations) > MOST.pbkdf2) return 'too_costly'
   return {
     verify: async (password) =>
       timingSafeEqual(
