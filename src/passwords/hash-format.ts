@@ -22,6 +22,12 @@ export function readHash(text: string): ReadableHash | HashFault {
   )
 }
 
+/** KiB of memory that checking a stored hash takes. */
+export function memoryOf(hash: string): number {
+  const readable = readHash(hash)
+  return typeof readable === 'string' ? 0 : readable.kib
+}
+
 /** Checks a password against a stored hash. Null: the hash cannot be read, or asks for too much. */
 export async function verifyHash(
   argon2: Pick<Hasher, 'verify'>,
@@ -45,5 +51,5 @@ function readArgon2(text: string): ReadableHash | HashFault | null {
   const tooCostly =
     kib > ARGON2.memoryKib || t > ARGON2.passes || p > ARGON2.lanes || kib * t > ARGON2.kibPasses
   if (tooCostly) return 'too_costly'
-  return { verify: (password, argon2) => argon2.verify(password, phc) }
+  return { kib, verify: (password, argon2) => argon2.verify(password, phc) }
 }

@@ -37,6 +37,7 @@ export function readBcrypt(text: string): ReadableHash | HashFault | null {
   if (Number(cost) < 4) return 'unknown_format'
   if (Number(cost) > MOST.bcryptCost) return 'too_costly'
   return {
+    kib: 4,
     async verify(password) {
       const bytes = Buffer.from(wrapping === 'bcrypt_sha256' ? sha256Hex(password) : password)
       const matches = await Bun.password.verify(bytes.subarray(0, BCRYPT_BYTES), hash, 'bcrypt')
@@ -68,6 +69,7 @@ function scryptHash(
   const expected = base64(digest)
   const options = { N: n, r, p, maxmem: 2 * memory + 1024 * 1024 }
   return {
+    kib: memory / 1024,
     verify: async (password) =>
       timingSafeEqual(
         await scryptOf(Buffer.from(password), salt, expected.byteLength, options),
@@ -85,6 +87,7 @@ export function readPbkdf2(text: string): ReadableHash | HashFault | null {
     return 'unknown_format'
   if (Number(iterations) > MOST.pbkdf2) return 'too_costly'
   return {
+    kib: 0,
     verify: async (password) =>
       timingSafeEqual(
         await pbkdf2Of(password, salt, Number(iterations), expected.byteLength, digest),

@@ -5,6 +5,7 @@ import { AuthError } from '../errors.ts'
 import { createTestApp } from '../testing/app.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { FREE_ATTEMPT } from '../testing/throttle.ts'
+import type { PasswordHash } from './hasher.ts'
 import { createBunHasher, decoyOf } from './hasher.ts'
 import type { Password } from './password.ts'
 import { parsePassword, readPassword } from './password.ts'
@@ -157,4 +158,47 @@ describe('the hash', () => {
     expect(checked).toEqual(Array.from({ length: 3 }, () => expect.stringMatching(/^\$argon2id/)))
     expect(new Set(checked).size).toBe(1)
   })
+
+  test.each([
+    [32 * 1_024 + 1, 8, 2],
+    [32 * 1_024, 8, 8],
+    // Of ours, as it is set.
+    [65_536, 65_536, 8],
+  ])(
+    'of %d KiB, where ours take %d, is checked %d at a time on eight cores: memory has an end',
+    async (kib, memoryKib, atOnce) => {
+      const { metrics, clock, random } = await createTestApp()
+      const waiting: Array<() => void> = []
+      const passwords = createPasswords({
+        hasher: {
+          ...createBunHasher({ memoryKib, passes: 1 }),
+          verify: () => new Promise((resolve) => waiting.push(() => resolve(true))),
+        },
+        limits: { running: 8, waiting: 0, patience: 0 },
+        clock,
+        random,
+        metrics,
+        report: () => {},
+      })
+      const hash = `$argon2id$v=19$m=${kib},t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`
+      const find = () => Promise.resolve(hash as PasswordHash)
+      const terms = { attempt: FREE_ATTEMPT, signal: undefined }
+      const checks = Array.from({ length: 8 }, () =>
+        passwords.check('correct horse' as Password, find, terms),
+      )
+      const sizes: number[] = []
+      for (let done = 0; done < 8; ) {
+        await turn()
+        const now = waiting.splice(0)
+        sizes.push(now.length)
+        for (const finish of now) finish()
+        done += now.length
+      }
+      expect(sizes).toEqual(Array.from({ length: 8 / atOnce }, () => atOnce))
+      expect(await Promise.all(checks)).toEqual(Array.from({ length: 8 }, () => true))
+    },
+  )
 })
+
+/** What can go on without anybody's help has gone on. */
+const turn = () => new Promise((resolve) => setImmediate(resolve))

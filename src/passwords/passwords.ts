@@ -10,7 +10,7 @@ import type { GateLimits, GateTerms } from '../platform/gate.ts'
 import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import type { Attempt } from '../throttle/throttle.ts'
-import { verifyHash } from './hash-format.ts'
+import { memoryOf, verifyHash } from './hash-format.ts'
 import type { Hasher, PasswordHash } from './hasher.ts'
 import { decoyOf, isCurrent } from './hasher.ts'
 import type { Password } from './password.ts'
@@ -62,10 +62,16 @@ export interface PasswordsOptions {
  */
 const REFUSED_EVERY_MS = 65
 
+/** KiB that an imported hash may take as one of many. Those that take more, and more than ours, go two at a time. */
+const USUAL_KIB = 32 * 1_024
+const LARGE_AT_ONCE = { running: 2, waiting: Infinity, patience: Infinity }
+
 /** Makes the service. */
 export function createPasswords(options: PasswordsOptions): Passwords {
   const { hasher, limits, clock, random, metrics, report } = options
   const gate = createGate(limits, clock)
+  // All who wait here have passed the first one: on sixteen cores as many hashes of 256 MiB would take what no replica has.
+  const large = createGate(LARGE_AT_ONCE, clock)
   const refusing = createBeat(REFUSED_EVERY_MS)
   const decoy = decoyOf(hasher.cost, random)
   metrics.declareHashing(hasher.engine, gate)
@@ -77,7 +83,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
 
     hash: (password, { attempt, signal } = {}) =>
       gated({ attempt, signal, before: attempt && (() => attempt.charge()) }, () =>
-        hasher.hash(password),
+        timed(() => hasher.hash(password)),
       ),
 
     async check(password, find, { attempt, signal }) {
@@ -92,9 +98,13 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   }
 
   /** What cannot be checked takes its time as well: time must not tell that there is a row. */
-  async function verify(password: Password, hash: PasswordHash): Promise<boolean> {
-    const matches = await verifyHash(hasher, password, hash)
-    return matches ?? (await hasher.verify(password, decoy))
+  function verify(password: Password, hash: PasswordHash): Promise<boolean> {
+    const work = () =>
+      timed(async () => {
+        const matches = await verifyHash(hasher, password, hash)
+        return matches ?? (await hasher.verify(password, decoy))
+      })
+    return memoryOf(hash) > Math.max(USUAL_KIB, hasher.cost.memoryKib) ? large.run(work) : work()
   }
 
   /** The order keeps floods off the disk: what is refused in memory, then what finds no room any more, then what is not paid for. */
@@ -104,7 +114,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   ): Promise<T> {
     attempt?.recall()
     try {
-      return await gate.run(() => timed(work), terms)
+      return await gate.run(work, terms)
     } catch (error) {
       if (error instanceof GateLeft) throw new ClientLeft()
       if (error instanceof GateFull) return await refuse()
