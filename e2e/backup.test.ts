@@ -21,16 +21,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { createClient } from '@libsql/client'
-import { createMetrics } from '../src/observability/metrics.ts'
 import { systemClock } from '../src/platform/clock.ts'
 import { systemRandom } from '../src/platform/random.ts'
 import { createSealer } from '../src/storage/archive.ts'
 import { backUp } from '../src/storage/backup.ts'
-import { openDatabase } from '../src/storage/database.ts'
-import { createTestLog } from '../src/testing/log.ts'
 import { users } from '../src/users/table.ts'
 import { ask } from './ask.ts'
-import { findSqld, startSqld } from './database.ts'
+import { findSqld, openAlone, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
@@ -294,13 +291,7 @@ describe('a checkpoint in the middle of a backup of a server', () => {
     'makes the backup let go and begin again, so that no writer is refused',
     async () => {
       await using sqld = await startSqld({ checkpointSeconds: 2 })
-      const database = await openDatabase({
-        url: sqld.url,
-        clock: systemClock,
-        random: systemRandom,
-        log: createTestLog().log,
-        metrics: createMetrics({ version: 'test', bun: Bun.version }),
-      })
+      const database = await openAlone(sqld.url)
       const refused: unknown[] = []
       let lastWritten = performance.now()
       let beginnings = 0

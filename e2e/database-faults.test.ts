@@ -7,16 +7,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
-import { createMetrics } from '../src/observability/metrics.ts'
-import { systemClock } from '../src/platform/clock.ts'
-import { systemRandom } from '../src/platform/random.ts'
-import { openDatabase } from '../src/storage/database.ts'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
-import { createTestLog } from '../src/testing/log.ts'
 import type { Answer } from './ask.ts'
 import { ask as askServer } from './ask.ts'
 import type { Sqld } from './database.ts'
-import { findSqld, lockFile, startSqld } from './database.ts'
+import { findSqld, lockFile, openAlone, startSqld } from './database.ts'
 import { createLedger, keepSigningUp } from './ledger.ts'
 import { requires } from './requirement.ts'
 import { startServer, UNTHROTTLED } from './server.ts'
@@ -219,13 +214,7 @@ const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
 
 test.skipIf(!hasSqld)('what a libSQL server cannot read fails alone', async () => {
   await using sqld = await startSqld()
-  const database = await openDatabase({
-    url: sqld.url,
-    clock: systemClock,
-    random: systemRandom,
-    log: createTestLog().log,
-    metrics: createMetrics({ version: 'test', bun: Bun.version }),
-  })
+  const database = await openAlone(sqld.url)
   const beats = [1, 'half a character: \ud800', 2].map((id) =>
     database.commit([{ sql: 'INSERT INTO heartbeats (id, at) VALUES (?, 0)', args: [id] }]),
   )

@@ -5,8 +5,21 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createMetrics } from '../src/observability/metrics.ts'
+import { systemClock } from '../src/platform/clock.ts'
+import { systemRandom } from '../src/platform/random.ts'
+import type { Database } from '../src/storage/database.ts'
+import { openDatabase } from '../src/storage/database.ts'
+import { createTestLog } from '../src/testing/log.ts'
 import { freePort } from './ports.ts'
 import { until } from './until.ts'
+
+/** A database as a replica has it, without the replica. */
+export function openAlone(url: string): Promise<Database> {
+  const metrics = createMetrics({ version: 'test', bun: Bun.version })
+  const { log } = createTestLog()
+  return openDatabase({ url, clock: systemClock, random: systemRandom, log, metrics })
+}
 
 /** The lock that a writer needs, held by another process until this is disposed of. */
 export async function lockFile(path: string): Promise<AsyncDisposable> {
