@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'bun:test'
 import { ConfigFaults } from '../config.ts'
 import { createTestRandom } from '../testing/random.ts'
-import { readHash, verifyHash } from './hash-format.ts'
+import { memoryOf, readHash, verifyHash } from './hash-format.ts'
 import { createBunHasher } from './hasher.ts'
 import { loadNativeHasher } from './native-hasher.ts'
 import type { Password } from './password.ts'
@@ -156,4 +156,17 @@ describe('what cannot be checked is refused before any work', () => {
     ])
       expect(readHash(hash)).toHaveProperty('verify')
   })
+})
+
+test.each([
+  ['argon2', '$argon2id$v=19$m=65536,t=3,p=4$', 65_536],
+  ["Django's argon2", 'argon2$argon2id$v=19$m=102400,t=2,p=8$', 102_400],
+  ['scrypt', '$scrypt$ln=18,r=8,p=1$', 262_144],
+  ["Django's scrypt", 'scrypt$16384$saltsaltsalt$8$1$', 16_384],
+  ['PBKDF2', 'pbkdf2_sha256$1000$saltsaltsalt$', 0],
+  ['what is no hash', 'nonsense$', 0],
+])('of %s it is known how much memory it takes', (_, head, kib) => {
+  const [salt, digest] = ['A'.repeat(22), `${'A'.repeat(43)}=`]
+  const isPhc = head.includes('argon2') || head.startsWith('$scrypt')
+  expect(memoryOf(isPhc ? `${head}${salt}$${digest.slice(0, -1)}` : `${head}${digest}`)).toBe(kib)
 })

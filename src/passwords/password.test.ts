@@ -1,7 +1,7 @@
 // Passwords: what may be one, what stays different, what becomes the same.
 
 import { describe, expect, test } from 'bun:test'
-import { AuthError } from '../errors.ts'
+import { AuthError, ClientLeft } from '../errors.ts'
 import { createTestApp } from '../testing/app.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { FREE_ATTEMPT } from '../testing/throttle.ts'
@@ -159,46 +159,76 @@ describe('the hash', () => {
     expect(new Set(checked).size).toBe(1)
   })
 
-  test.each([
-    [32 * 1_024 + 1, 8, 2],
-    [32 * 1_024, 8, 8],
-    // Of ours, as it is set.
-    [65_536, 65_536, 8],
-  ])(
-    'of %d KiB, where ours take %d, is checked %d at a time on eight cores: memory has an end',
-    async (kib, memoryKib, atOnce) => {
-      const { metrics, clock, random } = await createTestApp()
-      const waiting: Array<() => void> = []
+  describe('that takes much memory', async () => {
+    const { metrics, clock, random } = await createTestApp()
+    const hashOf = (kib: number) =>
+      `$argon2id$v=19$m=${kib},t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}` as PasswordHash
+
+    /** On eight cores. `finish` lets all that are at work match, and gives their number. */
+    function onEightCores(memoryKib: number) {
+      const working: Array<() => void> = []
       const passwords = createPasswords({
         hasher: {
           ...createBunHasher({ memoryKib, passes: 1 }),
-          verify: () => new Promise((resolve) => waiting.push(() => resolve(true))),
+          verify: () => new Promise((resolve) => working.push(() => resolve(true))),
         },
-        limits: { running: 8, waiting: 0, patience: 0 },
+        limits: { running: 8, waiting: 32, patience: 2_000 },
         clock,
         random,
         metrics,
         report: () => {},
       })
-      const hash = `$argon2id$v=19$m=${kib},t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`
-      const find = () => Promise.resolve(hash as PasswordHash)
-      const terms = { attempt: FREE_ATTEMPT, signal: undefined }
-      const checks = Array.from({ length: 8 }, () =>
-        passwords.check('correct horse' as Password, find, terms),
-      )
-      const sizes: number[] = []
-      for (let done = 0; done < 8; ) {
+      const check = (kib: number, signal?: AbortSignal) =>
+        passwords
+          .check('correct horse' as Password, async () => hashOf(kib), {
+            attempt: FREE_ATTEMPT,
+            signal,
+          })
+          .catch((error) => (error instanceof ClientLeft ? 'left' : error.code))
+      const finish = async () => {
         await turn()
-        const now = waiting.splice(0)
-        sizes.push(now.length)
-        for (const finish of now) finish()
-        done += now.length
+        const all = working.splice(0)
+        for (const end of all) end()
+        return all.length
       }
-      expect(sizes).toEqual(Array.from({ length: 8 / atOnce }, () => atOnce))
-      expect(await Promise.all(checks)).toEqual(Array.from({ length: 8 }, () => true))
-    },
-  )
-})
+      return { check, finish }
+    }
+    /** What can go on without anybody's help has gone on. */
+    const turn = () => new Promise((resolve) => setImmediate(resolve))
+    const times = <T>(count: number, make: () => T) => Array.from({ length: count }, make)
 
-/** What can go on without anybody's help has gone on. */
-const turn = () => new Promise((resolve) => setImmediate(resolve))
+    test.each([
+      [32 * 1_024, 8],
+      // Of ours, as it is set.
+      [65_536, 65_536],
+    ])('is not one of %d KiB where ours take %d', async (kib, memoryKib) => {
+      const { check, finish } = onEightCores(memoryKib)
+      const checks = times(8, () => check(kib))
+      expect(await finish()).toBe(8)
+      expect(await Promise.all(checks)).toEqual(times(8, () => true))
+    })
+
+    test('is one of two that are checked at a time; two wait, and the other places are for those that take less', async () => {
+      const { check, finish } = onEightCores(8)
+      const large = times(8, () => check(32 * 1_024 + 1))
+      await turn()
+      const usual = times(4, () => check(8))
+      expect([await finish(), await finish(), await finish()]).toEqual([6, 2, 0])
+      expect(await Promise.all(usual)).toEqual(times(4, () => true))
+      const outcomes = await Promise.all(large)
+      expect(outcomes.filter((outcome) => outcome === true)).toHaveLength(4)
+      expect(outcomes.filter((outcome) => outcome === 'OVERLOADED')).toHaveLength(4)
+    })
+
+    test('is not checked for who has left', async () => {
+      const { check, finish } = onEightCores(8)
+      const first = times(2, () => check(65_536))
+      const leaving = new AbortController()
+      const left = check(65_536, leaving.signal)
+      await turn()
+      leaving.abort()
+      expect([await finish(), await finish()]).toEqual([2, 0])
+      expect([...(await Promise.all(first)), await left]).toEqual([true, true, 'left'])
+    })
+  })
+})

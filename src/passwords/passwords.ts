@@ -62,16 +62,15 @@ export interface PasswordsOptions {
  */
 const REFUSED_EVERY_MS = 65
 
-/** KiB that an imported hash may take as one of many. Those that take more, and more than ours, go two at a time. */
+/** KiB that a hash may take as one of many. Those that take more, and more than is set, imported ones, go two at a time. */
 const USUAL_KIB = 32 * 1_024
-const LARGE_AT_ONCE = { running: 2, waiting: Infinity, patience: Infinity }
+const LARGE_AT_ONCE = 2
 
 /** Makes the service. */
 export function createPasswords(options: PasswordsOptions): Passwords {
   const { hasher, limits, clock, random, metrics, report } = options
   const gate = createGate(limits, clock)
-  // All who wait here have passed the first one: on sixteen cores as many hashes of 256 MiB would take what no replica has.
-  const large = createGate(LARGE_AT_ONCE, clock)
+  const large = createGate(largeLimits(limits), clock)
   const refusing = createBeat(REFUSED_EVERY_MS)
   const decoy = decoyOf(hasher.cost, random)
   metrics.declareHashing(hasher.engine, gate)
@@ -91,20 +90,25 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       const before = async () => {
         hash = await find()
       }
-      return await gated({ attempt, signal, before }, () => verify(password, hash ?? decoy))
+      return await gated({ attempt, signal, before }, () => verify(password, hash ?? decoy, signal))
     },
 
     isCurrent: (hash) => isCurrent(hash, hasher.cost),
   }
 
   /** What cannot be checked takes its time as well: time must not tell that there is a row. */
-  function verify(password: Password, hash: PasswordHash): Promise<boolean> {
+  function verify(
+    password: Password,
+    hash: PasswordHash,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
     const work = () =>
       timed(async () => {
         const matches = await verifyHash(hasher, password, hash)
         return matches ?? (await hasher.verify(password, decoy))
       })
-    return memoryOf(hash) > Math.max(USUAL_KIB, hasher.cost.memoryKib) ? large.run(work) : work()
+    const isLarge = memoryOf(hash) > Math.max(USUAL_KIB, hasher.cost.memoryKib)
+    return isLarge ? large.run(work, { signal }) : work()
   }
 
   /** The order keeps floods off the disk: what is refused in memory, then what finds no room any more, then what is not paid for. */
@@ -137,4 +141,10 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       metrics.observeHash((clock.elapsed() - started) / 1_000)
     }
   }
+}
+
+/** Whoever waits here keeps a place of the first gate: half of them at most, the others are for hashes that take less. */
+function largeLimits({ running }: GateLimits): GateLimits {
+  const waiting = Math.max(0, Math.floor(running / 2) - LARGE_AT_ONCE)
+  return { running: LARGE_AT_ONCE, waiting, patience: Number.POSITIVE_INFINITY }
 }

@@ -25,7 +25,7 @@ export interface Heartbeat {
 
 const INTERVAL_MS = 1_000
 const FRESH_MS = 3_000
-/** So many standstills are remembered: of those within the longest grace, five minutes, all. */
+/** So many standstills are remembered. What an older one took counts again. */
 const KEPT = 100
 
 /** Makes a heartbeat on a database; it has not beaten yet. */
@@ -64,9 +64,11 @@ export function createHeartbeat(
           .values({ id: 1, at })
           .onConflictDoUpdate({ target: heartbeats.id, set: { at } }),
       )
-      if (!alive())
-        standstills = [...standstills.slice(1 - KEPT), { from: written, to: clock.now() }]
-      written = at
+      const now = clock.now()
+      const stoodStill = !alive()
+      if (stoodStill) standstills = [...standstills.slice(1 - KEPT), { from: written, to: now }]
+      // The next one may begin where this one ended, not before.
+      written = stoodStill ? now : at
       lastSuccess = clock.elapsed()
     } catch {
       // Reported where it happened; here only the absence of success counts.

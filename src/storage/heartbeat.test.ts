@@ -1,0 +1,67 @@
+// The heartbeat: how long the database stood still, as a replica that serves has seen it.
+
+import { expect, test } from 'bun:test'
+import { createTestApp } from '../testing/app.ts'
+import type { Database } from './database.ts'
+import { StorageFault } from './faults.ts'
+import { createHeartbeat } from './heartbeat.ts'
+
+/** A heartbeat on a database whose writes take as long as they are told to, and succeed or fail. */
+async function open() {
+  const { database, clock, random, metrics } = await createTestApp()
+  let next: { seconds: number; succeeds: boolean } = { seconds: 0, succeeds: true }
+  const slow: Database = {
+    ...database,
+    async write(statement) {
+      clock.advance(`${next.seconds}s`)
+      if (!next.succeeds) throw new StorageFault('busy', 'SQLITE_BUSY')
+      return await database.write(statement)
+    },
+  }
+  const heartbeat = createHeartbeat(slow, { clock, random, metrics })
+  const began = clock.now()
+  const beat = async (seconds: number, succeeds = true) => {
+    next = { seconds, succeeds }
+    await heartbeat.beat()
+  }
+  return { clock, heartbeat, began, beat }
+}
+
+test('of a standstill that began before, what lies behind a moment counts', async () => {
+  const { clock, heartbeat, began, beat } = await open()
+  await beat(0)
+  await beat(40, false)
+  await beat(0)
+  expect(heartbeat.stoodStill(began)).toBe(40_000)
+  expect(heartbeat.stoodStill(began + 30_000)).toBe(10_000)
+  expect(heartbeat.stoodStill(clock.now())).toBe(0)
+})
+
+test('while it lasts it counts until now, and three seconds are none', async () => {
+  const { clock, heartbeat, began, beat } = await open()
+  await beat(0)
+  clock.advance('3s')
+  expect(heartbeat.stoodStill(began)).toBe(0)
+  clock.advance('1s')
+  expect(heartbeat.stoodStill(began)).toBe(4_000)
+})
+
+test('no second counts twice, however slow the writes are that succeed', async () => {
+  const { clock, heartbeat, began, beat } = await open()
+  await beat(0)
+  for (let round = 0; round < 20; round += 1) {
+    await beat(2, false)
+    await beat(2)
+  }
+  expect(heartbeat.stoodStill(began)).toBe(clock.now() - began)
+})
+
+test('before the first write nobody knows of any', async () => {
+  const { clock, heartbeat, began, beat } = await open()
+  await beat(40, false)
+  expect(heartbeat.stoodStill(began)).toBe(0)
+  await beat(0)
+  expect(heartbeat.stoodStill(began)).toBe(0)
+  clock.advance('1s')
+  expect(heartbeat.stoodStill(began)).toBe(0)
+})
