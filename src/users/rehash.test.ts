@@ -135,6 +135,22 @@ describe('a login behind whose back the hash becomes', () => {
     expect(await loginBeside(OLD, replaced)).toEqual(['LoggedIn', replaced])
   })
 
+  test('another one of the same password each time is a wrong login after the second try', async () => {
+    const { app } = await appWith(await hash(KIM.password, CHEAP_HASH.passes))
+    const database: Database = {
+      ...app.database,
+      async commit(statements) {
+        const outcomes = await app.database.commit(statements)
+        const next = await hash(KIM.password, CHEAP_HASH.passes)
+        await app.database.write((db) => db.run(`UPDATE users SET password_hash = '${next}'`))
+        return outcomes
+      },
+    }
+    const replica = await createTestApp({ database, clock: app.clock })
+    expect(await login(replica, KIM.password)).toBe('INVALID_CREDENTIALS')
+    expect(await hashCount(replica)).toBe(2)
+  })
+
   test('that of another password is a wrong login, and stays', async () => {
     const [today, changed] = [
       await hash(KIM.password, CHEAP_HASH.passes),
