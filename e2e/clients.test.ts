@@ -16,6 +16,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client'
+import { PersistedQueryLink } from '@apollo/client/link/persisted-queries'
 import { fetchExchange, Client as UrqlClient } from '@urql/core'
 import { parse, print } from 'graphql'
 import { GraphQLClient } from 'graphql-request'
@@ -983,6 +984,17 @@ describe('docs/clients.md', () => {
     const { LOGIN } = await connect('urql', server)
     const { error } = await client.mutation(LOGIN, { email: NOBODY, password: PASSWORD })
     expect(error?.graphQLErrors[0]?.extensions['code']).toBe('INVALID_CREDENTIALS')
+  })
+
+  test('is right that a hash in the place of the text is refused for good', async () => {
+    const sha256 = (text: string) => new Bun.CryptoHasher('sha256').update(text).digest('hex')
+    const hashed = new PersistedQueryLink({ sha256 })
+    const client = new ApolloClient({
+      cache: new InMemoryCache(),
+      link: hashed.concat(new HttpLink({ uri: `${server.url}/graphql` })),
+    })
+    const error = await failureOf(client.query({ query: gql`query Me { me { id } }` }))
+    expect(errorsOf(error)[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', field: 'query' })
   })
 
   test('is right that the error text of graphql-request contains the password', async () => {

@@ -135,11 +135,18 @@ function list(value: string): string[] {
 /** Exact origins, by commas. */
 export function origins(value: string): readonly string[] {
   for (const origin of list(value))
-    if (origin !== ANY_LOCALHOST && (!URL.canParse(origin) || new URL(origin).origin !== origin))
+    if (origin !== ANY_LOCALHOST && !isOrigin(origin))
       throw new Fault(
         ': must be exact origins such as https://app.example.com, separated by commas',
       )
   return list(value)
+}
+
+/** As browsers write it. `URL.origin` is `null` for the schemes of applications: `capacitor://localhost`. */
+function isOrigin(value: string): boolean {
+  if (!URL.canParse(value)) return false
+  const { protocol, host } = new URL(value)
+  return host !== '' && !host.includes('*') && value === `${protocol}//${host}`
 }
 
 /** Addresses and networks, by commas. */

@@ -1,4 +1,5 @@
-// Hashes of other systems, made by their own libraries (Django 5.2, bcrypt 5.0 and argon2-cffi 25.1 for Python, passlib 1.7):
+// Hashes of other systems, made by their own libraries (Django 5.2, bcrypt 5.0 and argon2-cffi 25.1 for Python, passlib 1.7,
+// better-auth 1.7):
 // each verifies, nothing else does, and none may ask for more than we give.
 
 import { describe, expect, test } from 'bun:test'
@@ -42,6 +43,10 @@ const VECTORS: ReadonlyArray<readonly [string, string]> = [
   [
     'scrypt as PHC string',
     '$scrypt$ln=10,r=8,p=1$t7YWIsR4TylFiNF6D8HYmw$dGerBZmRlyoDSoFjEGfDGiIw0zIUp5CoAYdrX4ohUsw',
+  ],
+  [
+    'better-auth, as docs/passwords.md writes it',
+    '$scrypt$ln=14,r=16,p=1$MjExMmM1MWZiOGFiOWI5NDU0M2ZiOWU3MzJiOGM1Yjc$HpJoSnyNd1j7an8ilNElvmeBHKnvr1nTDAEDWVz+06bbxXa6TNJJGm3FVDzrKvyHHTFh0fgMLMgG+BaGd8uftQ',
   ],
 ]
 

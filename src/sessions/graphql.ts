@@ -60,10 +60,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
         refreshToken: t.arg.string({ description: 'Any refresh token of the session.' }),
       },
       resolve: async (_, { refreshToken }, context) => ({
-        sessions:
-          typeof refreshToken === 'string'
-            ? await sessions.endByToken(refreshToken)
-            : await endOwn(context),
+        sessions: refreshToken ? await sessions.endByToken(refreshToken) : await endOwn(context),
       }),
     }),
   )

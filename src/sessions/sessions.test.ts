@@ -256,6 +256,9 @@ describe('logout', () => {
     expect((await refresh(app, tokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
     expect(await works(app, other)).toBe(true)
     expect((await app.run(LOGOUT, {}, tokens.accessToken)).data.logout.sessions).toBe(0)
+    // What a client in Go sends for none.
+    expect((await app.run(LOGOUT, { t: '' }, other.accessToken)).data.logout.sessions).toBe(1)
+    expect(await works(app, other)).toBe(false)
   })
   test('ends the session of a refresh token, also of an older one, also without an access token', async () => {
     const app = await createTestApp()
