@@ -14,6 +14,7 @@ import type {
   StaleReadResult,
   StatementKind,
 } from './observability/metrics.ts'
+import { decoyOf } from './passwords/hasher.ts'
 import { createSchema } from './schema.ts'
 import type { TestApp } from './testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, ME, SIGNUP } from './testing/app.ts'
@@ -237,8 +238,7 @@ test('who finds no room is told so before anything else is looked at', async () 
     config: { passwordHashConcurrency: 1, throttleUserAttempts: 0, throttleAddressAttempts: 0 },
   })
   const { accessToken } = (await app.run(SIGNUP, KIM)).data.signup.tokens
-  const cost = { algorithm: 'argon2id', memoryCost: 65_536, timeCost: 10 } as const
-  const slow = await Bun.password.hash(KIM.password, cost)
+  const slow = decoyOf({ memoryKib: 32_768, passes: 20 }, app.random)
   await app.database.write((db) => db.run(`UPDATE users SET password_hash = '${slow}'`))
   const nothingRight = async () => {
     const answers = [

@@ -1,7 +1,7 @@
-// What commands print for people.
+// What commands print, for people and for programs.
 
 import { expect, test } from 'bun:test'
-import { moment, table } from './output.ts'
+import { jsonOf, moment, table } from './output.ts'
 
 test('columns are aligned under their headings', () => {
   expect(
@@ -17,6 +17,14 @@ test('columns are aligned under their headings', () => {
 
 test('what a stranger named itself cannot move the cursor or break a line', () => {
   expect(table(['CLIENT'], [['\u001b[2Jevil\nusr_1\u202e']])).toBe('CLIENT\n·[2Jevil·usr_1·')
+})
+
+test('nor does it in JSON, which says the same', () => {
+  // The bytes of a `User-Agent` are read as Latin-1: a terminal takes the first of these for ESC [.
+  const sessions = [{ client: 'evil\u009b2J\u009d0;name\u007f' }]
+  const json = jsonOf({ sessions })
+  expect(json).toBe('{"sessions":[{"client":"evil\\u009b2J\\u009d0;name\\u007f"}]}')
+  expect(JSON.parse(json)).toEqual({ sessions })
 })
 
 test('moments are in UTC, to the second', () => {

@@ -1,16 +1,24 @@
-// What commands print: one JSON value for programs, aligned columns for people.
+// What commands print: one JSON value for programs, aligned columns for people. Nothing a stranger named itself reaches the
+// terminal as a command.
+
+import { escapeLineBreaks } from '../observability/lines.ts'
 
 /** Prints a result in the form that was asked for. Throws where it cannot be written, as on a full disk: `console` would not say. */
 export async function print(json: true | undefined, value: unknown, text: string): Promise<void> {
   try {
-    await Bun.write(Bun.stdout, `${json ? JSON.stringify(value) : text}\n`)
+    await Bun.write(Bun.stdout, `${json ? jsonOf(value) : text}\n`)
   } catch (error) {
     // A reader that has seen enough, such as `head`.
     if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
   }
 }
 
-/** Rows in aligned columns under their headings. Nothing a stranger named itself reaches the terminal as a command. */
+/** JSON that a terminal may show: some take U+009B and its like, which JSON leaves raw, for commands. */
+export function jsonOf(value: unknown): string {
+  return escapeLineBreaks(JSON.stringify(value))
+}
+
+/** Rows in aligned columns under their headings. */
 export function table(headings: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   const all = [headings, ...rows].map((row) => row.map(withoutControls))
   const widths = headings.map((_, at) => Math.max(...all.map((row) => row[at]?.length ?? 0)))

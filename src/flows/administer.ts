@@ -11,7 +11,9 @@ import { deleteUser, disableUser, forcePassword } from './store.ts'
 /** Gives a user a new password. Returns how many sessions ended. Throws `WEAK_PASSWORD`, `NOT_FOUND`. */
 export async function setPassword(services: Services, user: User, text: string): Promise<number> {
   const { policy, clock, database, passwords, sessions, throttle } = services
-  const chosen = await policy.choose(text, { field: 'password', email: user.email })
+  const field = 'password'
+  const chosen = policy.choose(text, { field, email: user.email })
+  await policy.requireUnbreached(chosen, { field })
   const to = await passwords.hash(chosen)
   const also = throttle.forgetting(emailKeyOf(user))
   const ended = await forcePassword(database, { userId: user.id, to, now: clock.now(), also })

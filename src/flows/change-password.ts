@@ -19,14 +19,16 @@ export async function changePassword(
   const userId = toUserId(input.viewer.userId)
   tokens.requireKey()
   await passwords.requireRoom()
-  const chosen = await policy.choose(input.newPassword, {
-    field: 'newPassword',
-    email: input.viewer.email,
-  })
+  const field = 'newPassword'
+  const chosen = policy.choose(input.newPassword, { field, email: input.viewer.email })
   const who = { viewer: input.viewer, password: input.currentPassword, field: 'currentPassword' }
   const { user, passwordHash: from, success } = await reauthenticate(services, who, client)
-  const to = await passwords.hash(chosen, { signal: client.signal }).catch(async (error) => {
-    // The password was right: it must not count as a wrong one when there is no room for the next.
+  const hashChosen = async () => {
+    await policy.requireUnbreached(chosen, { field })
+    return await passwords.hash(chosen, { signal: client.signal })
+  }
+  const to = await hashChosen().catch(async (error) => {
+    // The password was right: it must not count as a wrong one when the next is refused, or there is no room for it.
     await settleAttempt(database, success).catch(() => {})
     throw error
   })

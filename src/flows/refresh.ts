@@ -17,7 +17,7 @@ export async function refresh(
   let result: RefreshResult = 'error'
   try {
     tokens.requireKey()
-    const rotation = await sessions.rotate(refreshToken)
+    const rotation = await sessions.rotate(refreshToken, client)
     if (rotation.kind === 'refused') {
       result = rotation.reason
       throw new AuthError('INVALID_REFRESH_TOKEN')

@@ -36,16 +36,14 @@ export function signup(
       await passwords.requireRoom()
       const email = parseEmail(input.email, { field: 'email' })
       const attempt = throttle.signup({ emailKey: email.key, clientAddress: client.address })
-      // Before somebody else is asked whether the password is known from a breach.
-      attempt.recall()
-      const password = await policy.choose(input.password, {
-        field: 'password',
-        email: email.address,
-      })
+      const field = 'password'
+      const password = policy.choose(input.password, { field, email: email.address })
       const { user, row, passwordHash, success } = await users.prepare(
         { email, password, attempt },
         client,
       )
+      // Not before the attempt is paid for: each one is a question to somebody else.
+      await policy.requireUnbreached(password, { field })
       const { row: session, opened } = sessions.prepare(user.id, client)
       await addUser(database, { user: row, passwordHash, session, also: success }).catch(explain)
       report({ type: 'user.signed_up', userId: user.id, clientAddress: client.address })

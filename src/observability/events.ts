@@ -21,7 +21,13 @@ interface Fields {
     repeated: boolean
     clientAddress: string
   }
-  'session.reuse_detected': { userId: string; sessionId: string; generation: number }
+  'session.reuse_detected': {
+    userId: string
+    sessionId: string
+    generation: number
+    /** From where it came: of a thief, or of whom a thief was faster than. */
+    clientAddress: string
+  }
   'session.ended': { userId: string; sessionId: string; reason: EndReason }
   'key.rotated': { stage: 'published' | 'retired' | 'dropped'; kid: string }
   /** A key in the database that does not open, or is of no algorithm that is known. */

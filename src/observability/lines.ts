@@ -92,7 +92,7 @@ function shorten(text: string): string {
 }
 
 /** JSON leaves these raw, but some terminals and log collectors break or act on them. */
-function escapeLineBreaks(json: string): string {
+export function escapeLineBreaks(json: string): string {
   return json.replace(
     /[\u007f-\u009f\u2028\u2029\ufeff]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,

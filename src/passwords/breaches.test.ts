@@ -54,16 +54,42 @@ test('a password from a breach is refused, and only five digits of its digest we
   expect(asked).toEqual([{ path: `/range/${PREFIX}`, padding: 'true' }])
 })
 
-test('who has just been refused a signup makes nobody be asked', async () => {
-  answer = () => new Response(OTHERS)
-  const app = await createTestApp({
-    config: { passwordBreachUrl: url, throttleSignupAttempts: 1 },
-  })
-  const codes: unknown[] = []
-  for (let i = 0; i < 4; i += 1)
-    codes.push((await app.run(SIGNUP, { ...KIM, email: `${i}@example.com` })).code)
-  expect(codes).toEqual([undefined, 'RATE_LIMITED', 'RATE_LIMITED', 'RATE_LIMITED'])
-  expect(asked).toHaveLength(2)
+test.each([
+  ['well chosen', OTHERS, undefined],
+  ['breached', `${OTHERS}${REST}:42\r\n`, 'WEAK_PASSWORD'],
+])(
+  'about the %s password of a signup nobody is asked before the attempt is paid for',
+  async (_, body, code) => {
+    answer = () => new Response(body)
+    const app = await createTestApp({
+      config: { passwordBreachUrl: url, throttleSignupAttempts: 2 },
+    })
+    const codes: unknown[] = []
+    for (let i = 0; i < 5; i += 1)
+      codes.push((await app.run(SIGNUP, { ...KIM, email: `${i}@example.com` })).code)
+    expect(codes).toEqual([code, code, 'RATE_LIMITED', 'RATE_LIMITED', 'RATE_LIMITED'])
+    expect(asked).toHaveLength(2)
+  },
+)
+
+test('about a new password nobody is asked before the old one was right, which then costs nothing', async () => {
+  const change =
+    'mutation($from: String!, $to: String!) { changePassword(currentPassword: $from, newPassword: $to) { accessToken } }'
+  const to = 'another horse, another battery'
+  const rest = createHash('sha1').update(to).digest('hex').toUpperCase().slice(5)
+  const { app } = await signup(() => new Response(`${rest}:7\r\n`))
+  asked.length = 0
+  const { accessToken } = (await app.run(LOGIN, KIM)).data.login.tokens
+  const run = (from: string) => app.run(change, { from, to }, accessToken)
+  expect((await run('wrong horse battery')).code).toBe('INVALID_CREDENTIALS')
+  expect(asked).toEqual([])
+  for (let i = 0; i < 12; i += 1)
+    expect((await run(KIM.password)).errors?.[0]?.extensions).toMatchObject({
+      code: 'WEAK_PASSWORD',
+      field: 'newPassword',
+      reason: 'breached',
+    })
+  expect(asked).toHaveLength(12)
 })
 
 test.each([

@@ -164,15 +164,15 @@ describe('the hash', () => {
     const hashOf = (kib: number) =>
       `$argon2id$v=19$m=${kib},t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}` as PasswordHash
 
-    /** On eight cores. `finish` lets all that are at work match, and gives their number. */
-    function onEightCores(memoryKib: number) {
+    /** Ours take 8 KiB, or as much as is set. `finish` lets all that are at work match, and gives their number. */
+    function onCores(running: number, memoryKib = 8) {
       const working: Array<() => void> = []
       const passwords = createPasswords({
         hasher: {
           ...createBunHasher({ memoryKib, passes: 1 }),
           verify: () => new Promise((resolve) => working.push(() => resolve(true))),
         },
-        limits: { running: 8, waiting: 32, patience: 2_000 },
+        limits: { running, waiting: 32, patience: 2_000 },
         clock,
         random,
         metrics,
@@ -202,26 +202,41 @@ describe('the hash', () => {
       // Of ours, as it is set.
       [65_536, 65_536],
     ])('is not one of %d KiB where ours take %d', async (kib, memoryKib) => {
-      const { check, finish } = onEightCores(memoryKib)
+      const { check, finish } = onCores(8, memoryKib)
       const checks = times(8, () => check(kib))
       expect(await finish()).toBe(8)
       expect(await Promise.all(checks)).toEqual(times(8, () => true))
     })
 
-    test('is one of two that are checked at a time; two wait, and the other places are for those that take less', async () => {
-      const { check, finish } = onEightCores(8)
-      const large = times(8, () => check(32 * 1_024 + 1))
-      await turn()
-      const usual = times(4, () => check(8))
-      expect([await finish(), await finish(), await finish()]).toEqual([6, 2, 0])
-      expect(await Promise.all(usual)).toEqual(times(4, () => true))
+    test.each([
+      [1, 1],
+      [2, 2],
+      [8, 2],
+    ])(
+      'on %d cores is one of %d that are checked at a time, and hinders none that takes less',
+      async (cores, atOnce) => {
+        const { check, finish } = onCores(cores)
+        const large = times(8, () => check(32 * 1_024 + 1))
+        await turn()
+        const usual = times(cores, () => check(8))
+        expect(await finish()).toBe(cores + atOnce)
+        for (let done = atOnce; done < large.length; done += atOnce)
+          expect(await finish()).toBe(atOnce)
+        expect(await Promise.all([...usual, ...large])).toEqual(times(cores + 8, () => true))
+      },
+    )
+
+    test('is refused when the line of its kind is full', async () => {
+      const { check, finish } = onCores(4)
+      const large = times(40, () => check(65_536))
+      while ((await finish()) > 0);
       const outcomes = await Promise.all(large)
-      expect(outcomes.filter((outcome) => outcome === true)).toHaveLength(4)
-      expect(outcomes.filter((outcome) => outcome === 'OVERLOADED')).toHaveLength(4)
+      expect(outcomes.filter((outcome) => outcome === true)).toHaveLength(34)
+      expect(outcomes.filter((outcome) => outcome === 'OVERLOADED')).toHaveLength(6)
     })
 
     test('is not checked for who has left', async () => {
-      const { check, finish } = onEightCores(8)
+      const { check, finish } = onCores(8)
       const first = times(2, () => check(65_536))
       const leaving = new AbortController()
       const left = check(65_536, leaving.signal)

@@ -6,7 +6,7 @@ import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createBeat } from '../platform/beat.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { GateLimits, GateTerms } from '../platform/gate.ts'
+import type { Gate, GateLimits, GateTerms } from '../platform/gate.ts'
 import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import type { Attempt } from '../throttle/throttle.ts'
@@ -62,63 +62,67 @@ export interface PasswordsOptions {
  */
 const REFUSED_EVERY_MS = 65
 
-/** KiB that a hash may take as one of many. Those that take more, and more than is set, imported ones, go two at a time. */
+/** KiB that a hash may take as one of many. Those that take more, and more than is set, imported ones, go by a gate of their own. */
 const USUAL_KIB = 32 * 1_024
+/** Of those, whatever the number of cores: memory has an end. */
 const LARGE_AT_ONCE = 2
 
 /** Makes the service. */
 export function createPasswords(options: PasswordsOptions): Passwords {
   const { hasher, limits, clock, random, metrics, report } = options
   const gate = createGate(limits, clock)
-  const large = createGate(largeLimits(limits), clock)
+  const large = createGate({ ...limits, running: Math.min(LARGE_AT_ONCE, limits.running) }, clock)
+  const running = () => gate.running() + large.running()
+  const waiting = () => gate.waiting() + large.waiting()
   const refusing = createBeat(REFUSED_EVERY_MS)
   const decoy = decoyOf(hasher.cost, random)
-  metrics.declareHashing(hasher.engine, gate)
+  metrics.declareHashing(hasher.engine, { running, waiting })
 
   return {
     async requireRoom() {
       if (!gate.hasRoom()) await refuse()
     },
 
-    hash: (password, { attempt, signal } = {}) =>
-      gated({ attempt, signal, before: attempt && (() => attempt.charge()) }, () =>
-        timed(() => hasher.hash(password)),
-      ),
+    async hash(password, { attempt, signal } = {}) {
+      attempt?.recall()
+      const before = attempt && (() => attempt.charge())
+      return await pass(gate, { signal, before }, () => timed(() => hasher.hash(password)))
+    },
 
     async check(password, find, { attempt, signal }) {
-      let hash: PasswordHash | undefined
+      attempt.recall()
+      let hash = decoy
       const before = async () => {
-        hash = await find()
+        hash = (await find()) ?? decoy
       }
-      return await gated({ attempt, signal, before }, () => verify(password, hash ?? decoy, signal))
+      const work = () => timed(() => verify(password, hash))
+      // Who stands in the other line keeps no place in this one: there would soon be none left for usual hashes.
+      const matches = await pass(gate, { signal, before }, async () =>
+        isLarge(hash) ? null : await work(),
+      )
+      return matches ?? (await pass(large, { signal }, work))
     },
 
     isCurrent: (hash) => isCurrent(hash, hasher.cost),
   }
 
-  /** What cannot be checked takes its time as well: time must not tell that there is a row. */
-  function verify(
-    password: Password,
-    hash: PasswordHash,
-    signal: AbortSignal | undefined,
-  ): Promise<boolean> {
-    const work = () =>
-      timed(async () => {
-        const matches = await verifyHash(hasher, password, hash)
-        return matches ?? (await hasher.verify(password, decoy))
-      })
-    const isLarge = memoryOf(hash) > Math.max(USUAL_KIB, hasher.cost.memoryKib)
-    return isLarge ? large.run(work, { signal }) : work()
+  function isLarge(hash: PasswordHash): boolean {
+    return memoryOf(hash) > Math.max(USUAL_KIB, hasher.cost.memoryKib)
   }
 
-  /** The order keeps floods off the disk: what is refused in memory, then what finds no room any more, then what is not paid for. */
-  async function gated<T>(
-    { attempt, ...terms }: GateTerms & { readonly attempt: Attempt | undefined },
-    work: () => Promise<T>,
-  ): Promise<T> {
-    attempt?.recall()
+  /** What cannot be checked takes its time as well: time must not tell that there is a row. */
+  async function verify(password: Password, hash: PasswordHash): Promise<boolean> {
+    const matches = await verifyHash(hasher, password, hash)
+    return matches ?? (await hasher.verify(password, decoy))
+  }
+
+  /**
+   * Behind `recall`, and with the charge as `before`, the order keeps floods off the disk: what is refused in memory, then what finds no
+   * room any more, then what is not paid for.
+   */
+  async function pass<T>(through: Gate, terms: GateTerms, work: () => Promise<T>): Promise<T> {
     try {
-      return await gate.run(work, terms)
+      return await through.run(work, terms)
     } catch (error) {
       if (error instanceof GateLeft) throw new ClientLeft()
       if (error instanceof GateFull) return await refuse()
@@ -128,7 +132,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
 
   async function refuse(): Promise<never> {
     metrics.countHashRefused(hasher.engine)
-    report({ type: 'hash.refused', running: gate.running(), waiting: gate.waiting() })
+    report({ type: 'hash.refused', running: running(), waiting: waiting() })
     await refusing.next()
     throw new AuthError('OVERLOADED', { retryAfter: 1 })
   }
@@ -141,10 +145,4 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       metrics.observeHash((clock.elapsed() - started) / 1_000)
     }
   }
-}
-
-/** Whoever waits here keeps a place of the first gate: half of them at most, the others are for hashes that take less. */
-function largeLimits({ running }: GateLimits): GateLimits {
-  const waiting = Math.max(0, Math.floor(running / 2) - LARGE_AT_ONCE)
-  return { running: LARGE_AT_ONCE, waiting, patience: Number.POSITIVE_INFINITY }
 }

@@ -1,5 +1,5 @@
-// What may be chosen as a password, wherever one is set: cheap rules first, then the question to others, never the hash.
-// What may be tried at a login is another matter: rules may be newer than a password.
+// What may be chosen as a password, wherever one is set: first the rules, which ask nobody; then, of who has paid for it, the
+// question to others. What may be tried at a login is another matter: rules may be newer than a password.
 
 import type { InputFault } from '../errors.ts'
 import { AuthError } from '../errors.ts'
@@ -12,7 +12,9 @@ import { parsePassword } from './password.ts'
 /** The rules for a new password. */
 export interface PasswordPolicy {
   /** Reads a password chosen for an e-mail address. Throws `WEAK_PASSWORD` with the reason; `field` names the argument. */
-  choose(text: string, about: { field: string; email: string }): Promise<Password>
+  choose(text: string, about: { field: string; email: string }): Password
+  /** Asks others, where that is wanted, about one that was chosen. Throws as the above: it is known from a breach. */
+  requireUnbreached(password: Password, about: { field: string }): Promise<void>
 }
 
 /** What the rules depend on. */
@@ -32,11 +34,16 @@ const OWN_CHARACTERS = 8
 export function createPasswordPolicy(options: PasswordPolicyOptions): PasswordPolicy {
   const { minLength, blocklist, serviceWords, breaches } = options
   return {
-    async choose(text, { field, email }) {
+    choose(text, { field, email }) {
       const password = parsePassword(text, { field, minLength })
-      const reason = weakness(password, email) ?? ((await breaches?.(password)) ? 'breached' : null)
+      const reason = weakness(password, email)
       if (reason) throw new AuthError('WEAK_PASSWORD', { field, reason })
       return password
+    },
+
+    async requireUnbreached(password, { field }) {
+      if (await breaches?.(password))
+        throw new AuthError('WEAK_PASSWORD', { field, reason: 'breached' })
     },
   }
 

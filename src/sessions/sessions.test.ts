@@ -153,10 +153,12 @@ describe('refresh', () => {
     const { refreshToken } = await signup(app)
     await refreshed(app, refreshToken)
     app.clock.advance('31s')
-    await Promise.all(Array.from({ length: 10 }, () => refresh(app, refreshToken)))
+    const thief = app.from('203.0.113.9')
+    await Promise.all(Array.from({ length: 10 }, () => thief.run(REFRESH, { t: refreshToken })))
     const told = app.events.map(({ type }) => type).slice(-2)
     expect(told).toEqual(['session.ended', 'session.reuse_detected'])
     expect(app.events.filter(({ type }) => told.includes(type))).toHaveLength(2)
+    expect(app.events.at(-1)).toMatchObject({ generation: 0, clientAddress: '203.0.113.9' })
   })
 
   test('of the grandparent ends the session at once, grace or not', async () => {

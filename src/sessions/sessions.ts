@@ -43,7 +43,7 @@ export interface Sessions {
    */
   open(confirmed: Confirmed, client: Client): Promise<OpenedSession | null>
   /** The successor of a refresh token, once; within the grace the same one again. A reused one ends its session. */
-  rotate(refreshToken: string): Promise<Rotation | RotationRefused>
+  rotate(refreshToken: string, client: Client): Promise<Rotation | RotationRefused>
   /** The sessions of a user that are in force, for who acts on them. */
   list(userId: UserId): Promise<Session[]>
   /** The same for the viewer, who only looks: what happened on other clients may show some seconds later. */
@@ -128,7 +128,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       return opened
     },
 
-    async rotate(text) {
+    async rotate(text, client) {
       const token = tokens.read(text)
       if (!token) return { kind: 'refused', reason: 'invalid' }
       const [next] = tokens.successors(token)
@@ -143,7 +143,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       }
       const [{ rows }] = await database.commit([rotating(rotation)])
       const [row] = rows
-      return row ? rotated('rotated', row, next) : await judgeReplaced(token)
+      return row ? rotated('rotated', row, next) : await judgeReplaced(token, client)
     },
 
     async list(userId) {
@@ -209,7 +209,10 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 
   /** The token no longer rotates: it was replaced, or the session is gone. Only a replaced one can mean theft. */
-  async function judgeReplaced(token: RefreshToken): Promise<Rotation | RotationRefused> {
+  async function judgeReplaced(
+    token: RefreshToken,
+    { address: clientAddress }: Client,
+  ): Promise<Rotation | RotationRefused> {
     const row = await database.read((db) => selectSession(db, token.sessionId, clock.now()))
     if (!row || row.generation <= token.generation) return { kind: 'refused', reason: 'invalid' }
     const child = tokens
@@ -223,7 +226,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     const count = await end(pastGeneration(sessionId, generation), 'reuse')
     // Another has ended it meanwhile.
     if (count === 0) return { kind: 'refused', reason: 'invalid' }
-    report({ type: 'session.reuse_detected', userId: row.userId, sessionId, generation })
+    const { userId } = row
+    report({ type: 'session.reuse_detected', userId, sessionId, generation, clientAddress })
     return { kind: 'refused', reason: 'reused' }
   }
 
