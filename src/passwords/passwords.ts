@@ -6,7 +6,7 @@ import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createBeat } from '../platform/beat.ts'
 import type { Clock } from '../platform/clock.ts'
-import type { Gate, GateLimits, GateTerms } from '../platform/gate.ts'
+import type { GateLimits, GateTerms } from '../platform/gate.ts'
 import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import type { Attempt } from '../throttle/throttle.ts'
@@ -83,24 +83,18 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       if (!gate.hasRoom()) await refuse()
     },
 
-    async hash(password, { attempt, signal } = {}) {
-      attempt?.recall()
-      const before = attempt && (() => attempt.charge())
-      return await pass(gate, { signal, before }, () => timed(() => hasher.hash(password)))
-    },
+    hash: (password, { attempt, signal } = {}) =>
+      gated({ attempt, signal, before: attempt && (() => attempt.charge()) }, () =>
+        hasher.hash(password),
+      ),
 
     async check(password, find, { attempt, signal }) {
-      attempt.recall()
       let hash = decoy
       const before = async () => {
         hash = (await find()) ?? decoy
       }
-      const work = () => timed(() => verify(password, hash))
-      // Who stands in the other line keeps no place in this one: there would soon be none left for usual hashes.
-      const matches = await pass(gate, { signal, before }, async () =>
-        isLarge(hash) ? null : await work(),
-      )
-      return matches ?? (await pass(large, { signal }, work))
+      const instead = () => (isLarge(hash) ? large : null)
+      return await gated({ attempt, signal, before, instead }, () => verify(password, hash))
     },
 
     isCurrent: (hash) => isCurrent(hash, hasher.cost),
@@ -116,13 +110,14 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     return matches ?? (await hasher.verify(password, decoy))
   }
 
-  /**
-   * Behind `recall`, and with the charge as `before`, the order keeps floods off the disk: what is refused in memory, then what finds no
-   * room any more, then what is not paid for.
-   */
-  async function pass<T>(through: Gate, terms: GateTerms, work: () => Promise<T>): Promise<T> {
+  /** The order keeps floods off the disk: what is refused in memory, then what finds no room any more, then what is not paid for. */
+  async function gated<T>(
+    { attempt, ...terms }: GateTerms & { readonly attempt: Attempt | undefined },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    attempt?.recall()
     try {
-      return await through.run(work, terms)
+      return await gate.run(() => timed(work), terms)
     } catch (error) {
       if (error instanceof GateLeft) throw new ClientLeft()
       if (error instanceof GateFull) return await refuse()

@@ -170,4 +170,17 @@ describe('what is done before the turn', () => {
     await expect(gate.run(work, { before })).rejects.toThrow('no')
     expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
   })
+  test('may show that another gate is to be passed: this one is free for others then', async () => {
+    const [gate, other] = [
+      createGate(limits, createTestClock()),
+      createGate(limits, createTestClock()),
+    ]
+    const elsewhere = pending()
+    const large = gate.run(elsewhere.work, { before: async () => {}, instead: () => other })
+    expect(await gate.run(async () => 'here', { instead: () => null })).toBe('here')
+    expect([gate.running(), gate.waiting(), other.running()]).toEqual([0, 0, 1])
+    elsewhere.resolve('there')
+    expect(await large).toBe('there')
+    expect([gate.running(), gate.waiting(), other.running()]).toEqual([0, 0, 0])
+  })
 })

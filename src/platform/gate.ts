@@ -39,6 +39,8 @@ export interface Gate {
 export interface GateTerms {
   /** Done once admitted, ahead of the turn: who is refused does not cause it, and nobody waits behind it. */
   readonly before?: (() => Promise<unknown>) | undefined
+  /** Asked after that: another gate, to be passed in the place of this one. */
+  readonly instead?: (() => Gate | null) | undefined
   /** Aborted by who no longer wants to wait. */
   readonly signal?: AbortSignal | undefined
 }
@@ -62,9 +64,11 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
   const waiting = () => preparing + queue.length
 
   return {
-    async run(work, { before, signal } = {}) {
+    async run(work, { before, instead, signal } = {}) {
       if (!hasRoom()) throw new GateFull()
       if (before) await prepare(before)
+      const other = instead?.()
+      if (other) return await other.run(work, { signal })
       await turn(signal)
       const started = clock.elapsed()
       try {
