@@ -57,7 +57,8 @@ export interface Users {
 }
 
 /** A user who is not written yet. */
-export interface PreparedUser extends Confirmed {
+export interface PreparedUser {
+  readonly user: User
   readonly row: UserRow
 }
 
@@ -93,7 +94,7 @@ export function createUsers(options: UsersOptions): Users {
         createdAt: clock.now(),
         disabledAt: null,
       }
-      return { row, user: toUser(row), passwordHash, success: attempt.succeed() }
+      return { user: toUser(row), row }
     },
 
     importAll(imported) {
