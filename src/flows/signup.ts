@@ -34,7 +34,7 @@ export function signup(
     async () => {
       tokens.requireKey()
       await passwords.requireRoom()
-      const email = parseEmail(input.email, { field: 'email' })
+      const email = parseEmail(input.email)
       const attempt = throttle.signup({ emailKey: email.key, clientAddress: client.address })
       const field = 'password'
       const password = policy.choose(input.password, { field, email: email.address })
