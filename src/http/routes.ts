@@ -10,7 +10,7 @@ import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import { AuthError } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
 import { readGraphQLRequest } from '../graphql/request.ts'
-import { answerType, refuse, wireError } from '../graphql/response.ts'
+import { answerType, refuse } from '../graphql/response.ts'
 import type { GraphQLServer } from '../graphql/yoga.ts'
 import type { KeyRing } from '../keys/keys.ts'
 import { keyRoutes } from '../keys/routes.ts'
@@ -104,7 +104,7 @@ export function createRoutes(options: RouteOptions): Routes {
 
   function refusal(c: Context, code: ErrorCode, details: ErrorDetails = {}): Response {
     const { requestId } = c.env.client
-    return refuse(wireError(code, details, { language: config.messageLanguage, requestId }))
+    return refuse(code, details, { language: config.messageLanguage, requestId })
   }
 }
 
