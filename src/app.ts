@@ -270,7 +270,7 @@ export async function createApp(
       withLogContext({ requestId: operation.client.requestId }, () =>
         database.forRequest(() => serveGraphQL(operation)),
       ),
-    health: { failing },
+    failing,
     draining: () => draining,
     graphiql,
   })
