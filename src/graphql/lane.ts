@@ -49,7 +49,7 @@ export function createLane({ schema, accepted, time }: LaneOptions): Lane {
 
 async function execute(
   args: Parameters<typeof normalizedExecutor>[0],
-  end: (result: unknown) => void,
+  end: (result: ExecutionResult) => void,
 ): Promise<ExecutionResult> {
   try {
     // Neither streams nor deferred parts exist here.

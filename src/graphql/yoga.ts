@@ -2,7 +2,7 @@
 // parses, validates and executes, with our limits, and every error passes our gate. What Yoga has accepted once, the
 // short lane (lane.ts) executes from then on.
 
-import type { GraphQLError, GraphQLSchema } from 'graphql'
+import type { ExecutionResult, GraphQLSchema } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { createYoga } from 'graphql-yoga'
 import type { Language } from '../errors.ts'
@@ -84,13 +84,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
 /** Yoga answers this path itself; ours are in http/. */
 const HEALTH_CHECK_NOWHERE = '/-'
 
-/** A result as GraphQL has it. Neither batches nor streams exist here. */
-interface Result {
-  readonly data?: unknown
-  readonly errors?: readonly GraphQLError[] | undefined
-}
-
-type AnswerWith = (result: Result, operation: Operation) => Response
+type AnswerWith = (result: ExecutionResult, operation: Operation) => Response
 
 /** Turns results into answers, whichever way they came; every error passes the gate. Notes down who floods. */
 function createAnswer(
@@ -117,7 +111,8 @@ function useAnswer(answerWith: AnswerWith): Plugin<object, Operation> {
   return {
     onResultProcess({ result, setResultProcessor, serverContext }) {
       setResultProcessor(
-        () => answerWith(result as Result, serverContext),
+        // Neither batches nor streams exist here.
+        () => answerWith(result as ExecutionResult, serverContext),
         serverContext.answerTo.type,
       )
     },
