@@ -1,12 +1,13 @@
 // The process: environment, settings and the real parts; hands them to a command. The only reader of the environment.
 
 import { readFileSync } from 'node:fs'
+import { version } from '../package.json' with { type: 'json' }
 import type { Core, Dependencies } from './app.ts'
 import { createApp, createCore, openKeys } from './app.ts'
 import type { BackupParts } from './cli/backup.ts'
 import { backup } from './cli/backup.ts'
 import { dev } from './cli/dev.ts'
-import { explain, VERSION } from './cli/explain.ts'
+import { explain } from './cli/explain.ts'
 import { keyCommands } from './cli/keys.ts'
 import { migrateDatabase } from './cli/migrate.ts'
 import type { Parts } from './cli/parts.ts'
@@ -63,7 +64,7 @@ const actions: Actions = {
 }
 
 try {
-  await createProgram(actions, VERSION).parseAsync()
+  await createProgram(actions, version).parseAsync()
 } catch (error) {
   const { message, exitCode } = explain(error)
   if (message) process.stderr.write(`${message}\n`)
@@ -90,7 +91,7 @@ function forOperator(): { settings: Settings; parts: Parts } {
 /** For commands on the database itself, without services. */
 function onDatabase(): BackupParts {
   const settings = readSettings('dev', source)
-  return { settings, clock: systemClock, random: systemRandom, version: VERSION }
+  return { settings, clock: systemClock, random: systemRandom, version }
 }
 
 function realParts(
@@ -98,10 +99,7 @@ function realParts(
   output: 'stdout' | 'stderr' = 'stdout',
 ): Parts {
   const [clock, random, log] = [systemClock, systemRandom, startLog({ level, format, output })]
-  const metrics = createMetrics({
-    version: VERSION,
-    bun: Bun.version,
-  })
+  const metrics = createMetrics({ version, bun: Bun.version })
   const shared = { clock, random, log, metrics }
   const dependencies = (config: Config, database: Database): Dependencies => ({
     config,
