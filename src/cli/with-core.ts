@@ -78,7 +78,7 @@ async function withDatabase(
   use: (config: Config, database: Database) => Promise<void>,
 ): Promise<void> {
   await requireDatabase(settings)
-  const secret = settings.secret ?? readKeptSecret(settings)?.secret
+  const secret = settings.secret ?? readKeptSecret(settings)
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required'])
   // No token is issued here, so the issuer does not matter.
   const config: Config = { ...settings, mode: 'serve', secret, issuerUrl: settings.issuerUrl ?? '' }
