@@ -8,7 +8,8 @@ const linesOf = async ({ print }: Pick<ReturnType<typeof createMetrics>, 'print'
 
 test('what is asked at each scrape stands under its own name', async () => {
   const metrics = createMetrics({ version: '1', bun: '2' })
-  metrics.declareEndedSessions({ known: () => 3, lagSeconds: () => 0.25 })
+  metrics.declareEndedKnown(() => 3)
+  metrics.declareEndedLag(() => 0.25)
   metrics.declareHashing('bun', { running: () => 4, waiting: () => 5 })
   metrics.declareWriteAge(() => 0.5)
   metrics.declareReadReplicaAge(() => 0.75)

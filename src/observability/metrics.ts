@@ -192,10 +192,8 @@ export function createMetrics(build: { version: string; bun: string }) {
     countLogin,
     countRefresh,
     countSessionEnded,
-    declareEndedSessions({ known, lagSeconds }: { known: Reading; lagSeconds: Reading }) {
-      declareEndedKnown(known)
-      declareEndedLag(lagSeconds)
-    },
+    declareEndedKnown,
+    declareEndedLag,
     countSecurityEvent,
     /** Gives every root field of the schema its series. */
     declareOperations(fields: ReadonlyArray<{ type: string; field: string }>) {

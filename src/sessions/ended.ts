@@ -56,10 +56,8 @@ export function createEndedSessions({
   let last: { readonly sequence: number; readonly sessionId: SessionId } | undefined
   let lastSuccess = Number.NEGATIVE_INFINITY
   const loop = createLoop(INTERVAL_MS, random, follow)
-  metrics.declareEndedSessions({
-    known: () => young.size + old.size,
-    lagSeconds: () => (clock.elapsed() - lastSuccess) / 1_000,
-  })
+  metrics.declareEndedKnown(() => young.size + old.size)
+  metrics.declareEndedLag(() => (clock.elapsed() - lastSuccess) / 1_000)
 
   return {
     has: (id) => young.has(id) || old.has(id),
