@@ -65,15 +65,10 @@ export function createValidate(options: {
 /** The rule about literal values, without repeating them: an unquoted password would be one. */
 const quietValuesRule: ValidationRule = (context) =>
   ValuesOfCorrectTypeRule(
-    new Proxy(context, {
-      get(target, property) {
-        if (property === 'reportError')
-          return (error: GraphQLError) =>
-            target.reportError(
-              new GraphQLError('A value has the wrong type.', { nodes: error.nodes }),
-            )
-        const value: unknown = Reflect.get(target, property, target)
-        return typeof value === 'function' ? value.bind(target) : value
+    Object.create(context, {
+      reportError: {
+        value: ({ nodes }: GraphQLError) =>
+          context.reportError(new GraphQLError('A value has the wrong type.', { nodes })),
       },
     }),
   )
