@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { version } from '../package.json' with { type: 'json' }
-import type { Core, Dependencies } from './app.ts'
+import type { Dependencies } from './app.ts'
 import { createApp, createCore, openKeys } from './app.ts'
 import type { BackupParts } from './cli/backup.ts'
 import { backup } from './cli/backup.ts'
@@ -10,7 +10,7 @@ import { dev } from './cli/dev.ts'
 import { explain } from './cli/explain.ts'
 import { keyCommands } from './cli/keys.ts'
 import { migrateDatabase } from './cli/migrate.ts'
-import type { Parts } from './cli/parts.ts'
+import type { OperatorParts, Parts } from './cli/parts.ts'
 import type { Actions } from './cli/program.ts'
 import { createProgram } from './cli/program.ts'
 import { restore } from './cli/restore.ts'
@@ -21,7 +21,6 @@ import { userCommands } from './cli/users.ts'
 import { withCore, withKeys } from './cli/with-core.ts'
 import type { Config, ConfigSource, Settings } from './config.ts'
 import { readSettings } from './config.ts'
-import type { KeyRing } from './keys/keys.ts'
 import { createReport } from './observability/events.ts'
 import { startLog } from './observability/log.ts'
 import { createMetrics } from './observability/metrics.ts'
@@ -53,13 +52,15 @@ const actions: Actions = {
   async secretsRotate(step) {
     await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], forOperator())
   },
-  ...keyCommands(withServices, withSigningKeys),
-  ...userCommands(withServices, systemClock),
+  ...keyCommands(
+    async (use) => withCore(forOperator(), use),
+    async (use) => withKeys(forOperator(), use),
+  ),
+  ...userCommands(async (use) => withCore(forOperator(), use), systemClock),
   backup: (file, options) => backup(file, options, onDatabase()),
   restore: (file, options) => restore(file, options, onDatabase()),
   async migrate(options) {
-    const { settings, parts } = forOperator()
-    await migrateDatabase(options, settings, parts)
+    await migrateDatabase(options, forOperator())
   },
 }
 
@@ -72,18 +73,8 @@ try {
   process.exit(exitCode)
 }
 
-async function withServices(use: (core: Core) => Promise<void>): Promise<void> {
-  const { settings, parts } = forOperator()
-  await withCore(settings, parts, use)
-}
-
-async function withSigningKeys(use: (keys: KeyRing) => Promise<void>): Promise<void> {
-  const { settings, parts } = forOperator()
-  await withKeys(settings, parts, use)
-}
-
 /** For an operator's command: its result is what is printed, so the log keeps to errors, and to standard error. */
-function forOperator(): { settings: Settings; parts: Parts } {
+function forOperator(): OperatorParts {
   const settings = readSettings('dev', source)
   return { settings, parts: realParts({ ...settings, logLevel: 'error' }, 'stderr') }
 }
