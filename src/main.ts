@@ -90,7 +90,7 @@ function realParts(
   output: 'stdout' | 'stderr' = 'stdout',
 ): Parts {
   const [clock, random, log] = [systemClock, systemRandom, startLog({ level, format, output })]
-  const metrics = createMetrics({ version, bun: Bun.version })
+  const metrics = createMetrics(version)
   const shared = { clock, random, log, metrics }
   const dependencies = (config: Config, database: Database): Dependencies => ({
     config,

@@ -55,8 +55,8 @@ export type StaleReadResult = (typeof STALE_READ_RESULTS)[number]
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** A fresh registry with all our series. */
-export function createMetrics(build: { version: string; bun: string }) {
+/** A fresh registry with all our series, for this version of ours. */
+export function createMetrics(version: string) {
   const registry = new Registry()
   const registers = [registry]
   const histogram = (options: HistogramOptions) => {
@@ -185,7 +185,7 @@ export function createMetrics(build: { version: string; bun: string }) {
     help: 'Always 1; the labels say what runs.',
     labelNames: ['version', 'bun'],
     registers,
-  }).set(build, 1)
+  }).set({ version, bun: Bun.version }, 1)
 
   return {
     countSignup,

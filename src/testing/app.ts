@@ -91,10 +91,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   // A second app on the same database must not use the ids of the first.
   const random = createTestRandom(options.database ? 1_001 : 1)
   const { log, lines } = createTestLog()
-  const metrics = createMetrics({
-    version: 'test',
-    bun: Bun.version,
-  })
+  const metrics = createMetrics('test')
   const database =
     options.database ??
     (await openDatabase({
