@@ -57,13 +57,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     maskedErrors: false,
     // What is valid is remembered by the lane. What is not may be anything, a password included: it is not kept.
     parserAndValidationCache: false,
-    plugins: [
-      useRead(),
-      useDocuments(options),
-      useAccepted(accepted),
-      useOperationTimer(time),
-      useAnswer(answerWith),
-    ],
+    plugins: [useOurs(options, answerWith), useAccepted(accepted), useOperationTimer(time)],
   })
   const lane = createLane({ schema, accepted, time })
 
@@ -107,31 +101,23 @@ function isCredentialFlood({ extensions }: WireError): boolean {
   return extensions.limit === ('credentialFields' satisfies LimitName)
 }
 
-function useAnswer(answerWith: AnswerWith): Plugin<object, Operation> {
+/** What we do of a request that Yoga executes, in the order of its life. */
+function useOurs(
+  { introspection }: GraphQLServerOptions,
+  answerWith: AnswerWith,
+): Plugin<object, Operation> {
+  const validate = createValidate({ introspection })
   return {
-    onResultProcess({ result, setResultProcessor, serverContext }) {
+    // The envelope was read before.
+    onRequestParse: ({ serverContext, setRequestParser }) =>
+      setRequestParser(() => ({ ...serverContext.params })),
+    onParse: ({ setParseFn }) => setParseFn(parseDocument),
+    onValidate: ({ setValidationFn }) => setValidationFn(validate),
+    onResultProcess: ({ result, setResultProcessor, serverContext }) =>
       setResultProcessor(
         // Neither batches nor streams exist here.
         () => answerWith(result as ExecutionResult, serverContext),
         serverContext.answerTo.type,
-      )
-    },
-  }
-}
-
-/** Hands Yoga the envelope that was read before. */
-function useRead(): Plugin<object, Operation> {
-  return {
-    onRequestParse({ serverContext, setRequestParser }) {
-      setRequestParser(() => ({ ...serverContext.params }))
-    },
-  }
-}
-
-function useDocuments({ introspection }: GraphQLServerOptions): Plugin<object, Operation> {
-  const validate = createValidate({ introspection })
-  return {
-    onParse: ({ setParseFn }) => setParseFn(parseDocument),
-    onValidate: ({ setValidationFn }) => setValidationFn(validate),
+      ),
   }
 }
