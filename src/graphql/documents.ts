@@ -52,12 +52,10 @@ export function createValidate(options: {
     if (!first) return []
     if (first.message === TOO_MANY_PAIRS) return [tooComplex('tokens')]
     return [
-      first.originalError
-        ? first
-        : new GraphQLError(first.message, {
-            nodes: first.nodes,
-            extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
-          }),
+      new GraphQLError(first.message, {
+        nodes: first.nodes,
+        extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+      }),
     ]
   }
 }
