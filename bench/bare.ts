@@ -19,7 +19,7 @@ import { openDatabase } from '../src/storage/database.ts'
 const source = { environment: process.env, readFile: () => '', onTerminal: false }
 const config = readSettings('serve', source)
 const log = startLog({ level: 'info', format: 'json' })
-const metrics = createMetrics({ version: 'bench', bun: Bun.version })
+const metrics = createMetrics('bench')
 const shared = { clock, random, log, metrics }
 const core = await createCore({
   ...shared,

@@ -84,7 +84,7 @@ process.exitCode = worst <= LIMIT ? 0 : 1
 
 async function fill(users: number, keys: number): Promise<Size> {
   const url = `file:${stage.path(`${users}.db`)}`
-  const metrics = createMetrics({ version: 'bench', bun: Bun.version })
+  const metrics = createMetrics('bench')
   const { log } = createTestLog()
   const shared = { clock: systemClock, random: systemRandom, log, metrics }
   const database = await openDatabase({ url, ...shared })

@@ -16,7 +16,7 @@ import { until } from './until.ts'
 
 /** A database as a replica has it, without the replica. */
 export function openAlone(url: string): Promise<Database> {
-  const metrics = createMetrics({ version: 'test', bun: Bun.version })
+  const metrics = createMetrics('test')
   const { log } = createTestLog()
   return openDatabase({ url, clock: systemClock, random: systemRandom, log, metrics })
 }

@@ -263,7 +263,7 @@ test('who finds no room is told so before anything else is looked at', async () 
   expect(new Set(codes)).toEqual(new Set(['INVALID_CREDENTIALS']))
   const known = ['INVALID_CREDENTIALS', 'INVALID_EMAIL', 'WEAK_PASSWORD', 'INVALID_CREDENTIALS']
   expect(await nothingRight()).toEqual(known)
-})
+}, 30_000)
 
 /** Resolves when what operators see matches; throws when it does not within ten thousand looks. */
 async function untilMetric(app: TestApp, expected: RegExp): Promise<void> {

@@ -28,6 +28,7 @@ import { createPasswordPolicy } from './passwords/policy.ts'
 import type { Clock } from './platform/clock.ts'
 import { deriveKey, shortDigest } from './platform/digest.ts'
 import type { GateLimits } from './platform/gate.ts'
+import type { Loop } from './platform/loop.ts'
 import { createLoop } from './platform/loop.ts'
 import type { Random } from './platform/random.ts'
 import { createSchema } from './schema.ts'
@@ -243,9 +244,13 @@ export async function createApp(
     await sessions.sweep()
     await throttle.sweep()
   }
-  const sweeping = createLoop(SWEEP_MS, random, sweep)
-  const tending = createLoop(keys.interval, random, keys.tend)
-  const probing = createThreadPoolProbe({ clock, random, metrics })
+  const background: readonly Loop[] = [
+    heartbeat,
+    ended,
+    createLoop(SWEEP_MS, random, sweep),
+    createLoop(keys.interval, random, keys.tend),
+    createThreadPoolProbe({ clock, random, metrics }),
+  ]
   let draining = false
   const failing = () => [
     ...(draining ? ['draining'] : []),
@@ -270,7 +275,7 @@ export async function createApp(
       withLogContext({ requestId: operation.client.requestId }, () =>
         database.forRequest(() => serveGraphQL(operation)),
       ),
-    health: { failing },
+    failing,
     draining: () => draining,
     graphiql,
   })
@@ -285,22 +290,14 @@ export async function createApp(
     },
     async start() {
       await Promise.all([heartbeat.beat(), ended.follow()])
-      heartbeat.start()
-      ended.start()
-      sweeping.start()
-      tending.start()
-      probing.start()
+      for (const loop of background) loop.start()
     },
     drain() {
       draining = true
     },
     sweep,
     stop() {
-      heartbeat.stop()
-      ended.stop()
-      sweeping.stop()
-      tending.stop()
-      probing.stop()
+      for (const loop of background) loop.stop()
     },
     madeSigningKey: keys.isNew,
   }

@@ -182,6 +182,16 @@ describe('values', () => {
     expect(found[0]).toMatch(expected)
     expect(found[0]).toStartWith(`MUNJIGI_${name}:`)
   })
+
+  test('networks that cannot be read are not missing as well', () => {
+    const environment = {
+      MUNJIGI_TRUSTED_PEERS: 'edge',
+      MUNJIGI_CLIENT_ADDRESS_HEADER: 'x-real-ip',
+    }
+    expect(faults('dev', environment)).toEqual([
+      expect.stringMatching(/^MUNJIGI_TRUSTED_PEERS: must be addresses/),
+    ])
+  })
 })
 
 describe('a secret from a file', () => {

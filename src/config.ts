@@ -1,7 +1,7 @@
 // The settings: one table, read once into one frozen Config. Every fault is reported at once, by name, without values.
 // Knows neither process nor file system: the environment and a file reader are handed in.
 
-import { BlockList } from 'node:net'
+import type { BlockList } from 'node:net'
 import { unknownNames } from './config/names.ts'
 import { withSecretFile } from './config/secret-file.ts'
 import type { Name, Setting } from './config/table.ts'
@@ -141,8 +141,8 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
     throttleSignupAttempts: read('THROTTLE_SIGNUP_ATTEMPTS'),
     throttleSignupInterval: read('THROTTLE_SIGNUP_INTERVAL'),
     clientAddressHeader: read('CLIENT_ADDRESS_HEADER'),
-    trustedPeers: read('TRUSTED_PEERS') ?? new BlockList(),
-    corsOrigins: read('CORS_ORIGINS') ?? [],
+    trustedPeers: read('TRUSTED_PEERS'),
+    corsOrigins: read('CORS_ORIGINS'),
     graphiql: read('GRAPHIQL'),
     introspection: read('INTROSPECTION'),
     logLevel: read('LOG_LEVEL'),
@@ -150,7 +150,7 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
     drainSeconds: read('DRAIN_SECONDS'),
   }
   if (mode === 'serve') faults.push(...missingForServe(source.environment))
-  if (values.clientAddressHeader && values.trustedPeers.rules.length === 0)
+  if (values.clientAddressHeader && values.trustedPeers?.rules.length === 0)
     faults.push(
       `${PREFIX}CLIENT_ADDRESS_HEADER: needs ${PREFIX}TRUSTED_PEERS, else anybody could choose an address`,
     )

@@ -1,15 +1,16 @@
 // The process: environment, settings and the real parts; hands them to a command. The only reader of the environment.
 
 import { readFileSync } from 'node:fs'
-import type { Core, Dependencies } from './app.ts'
+import { version } from '../package.json' with { type: 'json' }
+import type { Dependencies } from './app.ts'
 import { createApp, createCore, openKeys } from './app.ts'
 import type { BackupParts } from './cli/backup.ts'
 import { backup } from './cli/backup.ts'
 import { dev } from './cli/dev.ts'
-import { explain, VERSION } from './cli/explain.ts'
+import { explain } from './cli/explain.ts'
 import { keyCommands } from './cli/keys.ts'
 import { migrateDatabase } from './cli/migrate.ts'
-import type { Parts } from './cli/parts.ts'
+import type { OperatorParts, Parts } from './cli/parts.ts'
 import type { Actions } from './cli/program.ts'
 import { createProgram } from './cli/program.ts'
 import { restore } from './cli/restore.ts'
@@ -20,7 +21,6 @@ import { userCommands } from './cli/users.ts'
 import { withCore, withKeys } from './cli/with-core.ts'
 import type { Config, ConfigSource, Settings } from './config.ts'
 import { readSettings } from './config.ts'
-import type { KeyRing } from './keys/keys.ts'
 import { createReport } from './observability/events.ts'
 import { startLog } from './observability/log.ts'
 import { createMetrics } from './observability/metrics.ts'
@@ -52,18 +52,20 @@ const actions: Actions = {
   async secretsRotate(step) {
     await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], forOperator())
   },
-  ...keyCommands(withServices, withSigningKeys),
-  ...userCommands(withServices, systemClock),
+  ...keyCommands(
+    async (use) => withCore(forOperator(), use),
+    async (use) => withKeys(forOperator(), use),
+  ),
+  ...userCommands(async (use) => withCore(forOperator(), use), systemClock),
   backup: (file, options) => backup(file, options, onDatabase()),
   restore: (file, options) => restore(file, options, onDatabase()),
   async migrate(options) {
-    const { settings, parts } = forOperator()
-    await migrateDatabase(options, settings, parts)
+    await migrateDatabase(options, forOperator())
   },
 }
 
 try {
-  await createProgram(actions, VERSION).parseAsync()
+  await createProgram(actions, version).parseAsync()
 } catch (error) {
   const { message, exitCode } = explain(error)
   if (message) process.stderr.write(`${message}\n`)
@@ -71,18 +73,8 @@ try {
   process.exit(exitCode)
 }
 
-async function withServices(use: (core: Core) => Promise<void>): Promise<void> {
-  const { settings, parts } = forOperator()
-  await withCore(settings, parts, use)
-}
-
-async function withSigningKeys(use: (keys: KeyRing) => Promise<void>): Promise<void> {
-  const { settings, parts } = forOperator()
-  await withKeys(settings, parts, use)
-}
-
 /** For an operator's command: its result is what is printed, so the log keeps to errors, and to standard error. */
-function forOperator(): { settings: Settings; parts: Parts } {
+function forOperator(): OperatorParts {
   const settings = readSettings('dev', source)
   return { settings, parts: realParts({ ...settings, logLevel: 'error' }, 'stderr') }
 }
@@ -90,7 +82,7 @@ function forOperator(): { settings: Settings; parts: Parts } {
 /** For commands on the database itself, without services. */
 function onDatabase(): BackupParts {
   const settings = readSettings('dev', source)
-  return { settings, clock: systemClock, random: systemRandom, version: VERSION }
+  return { settings, clock: systemClock, random: systemRandom, version }
 }
 
 function realParts(
@@ -98,10 +90,7 @@ function realParts(
   output: 'stdout' | 'stderr' = 'stdout',
 ): Parts {
   const [clock, random, log] = [systemClock, systemRandom, startLog({ level, format, output })]
-  const metrics = createMetrics({
-    version: VERSION,
-    bun: Bun.version,
-  })
+  const metrics = createMetrics(version)
   const shared = { clock, random, log, metrics }
   const dependencies = (config: Config, database: Database): Dependencies => ({
     config,

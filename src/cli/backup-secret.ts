@@ -15,7 +15,7 @@ export function readBackupSecrets(
   keyFile: string | undefined,
 ): readonly [string, ...string[]] {
   if (keyFile !== undefined) return readKeyFile(keyFile)
-  const secret = settings.secret ?? readKeptSecret(settings)?.secret
+  const secret = settings.secret ?? readKeptSecret(settings)
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required, or --key-file'])
   return secretsOf({ ...settings, secret })
 }

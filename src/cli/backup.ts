@@ -8,7 +8,7 @@ import { backUp } from '../storage/backup.ts'
 import type { Manifest } from '../storage/snapshot.ts'
 import { readBackupSecrets } from './backup-secret.ts'
 import { print, table } from './output.ts'
-import type { Output } from './program.ts'
+import type { BackupOptions } from './program.ts'
 import { createProgress } from './progress.ts'
 import { NotDone, requireDatabase } from './with-core.ts'
 
@@ -18,11 +18,6 @@ export interface BackupParts {
   readonly clock: Clock
   readonly random: Random
   readonly version: string
-}
-
-/** How `munjigi backup` was called. */
-export interface BackupOptions extends Output {
-  readonly keyFile?: string
 }
 
 /** Writes the backup. Throws `NotDone` where there is a file of that name, or no database, and the errors of database and disk. */

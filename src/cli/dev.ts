@@ -31,7 +31,7 @@ export async function dev(settings: Settings, parts: Parts): Promise<void> {
       wantedPort: settings.port,
       port: publicListener.port,
       database: settings.databaseUrl,
-      madeSecret: kept?.isNew ? relative('.', kept.path) || kept.path : undefined,
+      madeSecret: kept?.isNew ? relative('.', kept.path) : undefined,
       madeSigningKey: app.madeSigningKey,
       colour: process.stdout.isTTY === true,
     }),

@@ -1,6 +1,5 @@
-// The version, and what a failed command means to a person.
+// What a failed command means to a person.
 
-import manifest from '../../package.json' with { type: 'json' }
 import { ConfigFaults } from '../config.ts'
 import { AuthError, messageOf } from '../errors.ts'
 import { WrongSecret } from '../keys/keys.ts'
@@ -13,8 +12,6 @@ import { CannotListen, PortTaken } from './listen.ts'
 import { isUsageError, USAGE } from './program.ts'
 import { Stopped } from './secret-input.ts'
 import { NotDone } from './with-core.ts'
-
-export const VERSION = manifest.version
 
 /** BSD's sysexits: 78 for configuration, 65 for a backup that is none, 69 for a part that cannot be used, 70 for a fault of ours; 1: nothing done; 130: Ctrl-C. */
 export function explain(error: unknown): { message: string; exitCode: number } {

@@ -16,11 +16,11 @@ export interface KeptSecret {
   readonly isNew: boolean
 }
 
-/** The secret that is there, or null. Throws `ConfigFaults` if it would not do as the setting. */
-export function readKeptSecret(settings: Settings): KeptSecret | null {
+/** The secret that is there, or undefined. Throws `ConfigFaults` if it would not do as the setting. */
+export function readKeptSecret(settings: Settings): string | undefined {
   const path = pathOf(settings)
   const secret = readKept(path)
-  return secret === null ? null : { secret: checked(secret, path), path, isNew: false }
+  return secret === null ? undefined : checked(secret, path)
 }
 
 /** The secret that is there, or a new one. Two processes at once agree on one. Throws as the above. */

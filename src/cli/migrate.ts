@@ -1,20 +1,18 @@
 // munjigi migrate: brings the schema forward apart from a start; with --check it only says what would run.
 
-import type { Settings } from '../config.ts'
 import { print } from './output.ts'
-import type { Parts } from './parts.ts'
+import type { OperatorParts } from './parts.ts'
 import type { Output } from './program.ts'
 import { missingIn, NotDone } from './with-core.ts'
 
 /** Migrates, or says what is missing: with `check` that is exit code 1, so that a script can ask. */
 export async function migrateDatabase(
   { check, json }: Output & { check?: true },
-  settings: Settings,
-  { openDatabase }: Parts,
+  { settings, parts }: OperatorParts,
 ): Promise<void> {
   const missing = await missingIn(settings)
   if (!check) {
-    const database = await openDatabase(settings)
+    const database = await parts.openDatabase(settings)
     await database.close()
     return print(json, { applied: missing }, sentence('applied', missing))
   }

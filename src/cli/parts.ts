@@ -17,3 +17,9 @@ export interface Parts {
   readonly createCore: (config: Config, database: Database) => Promise<Core>
   readonly createApp: (config: Config, database: Database) => Promise<App>
 }
+
+/** What a command of an operator is given: the settings, as far as they are set, and the parts. */
+export interface OperatorParts {
+  readonly settings: Settings
+  readonly parts: Parts
+}

@@ -21,17 +21,25 @@ export interface Actions {
   usersEnable(name: string, options: Output): Promise<void>
   usersSetPassword(name: string, options: Output): Promise<void>
   usersDelete(name: string, options: Output & { yes?: true }): Promise<void>
-  backup(file: string, options: Output & { keyFile?: string }): Promise<void>
-  restore(
-    file: string,
-    options: Output & { keyFile?: string; dryRun?: true; replace?: true },
-  ): Promise<void>
+  backup(file: string, options: BackupOptions): Promise<void>
+  restore(file: string, options: RestoreOptions): Promise<void>
   migrate(options: Output & { check?: true }): Promise<void>
 }
 
 /** How results are printed: for people, or for programs. */
 export interface Output {
   readonly json?: true
+}
+
+/** How `munjigi backup` was called. */
+export interface BackupOptions extends Output {
+  readonly keyFile?: string
+}
+
+/** How `munjigi restore` was called. */
+export interface RestoreOptions extends BackupOptions {
+  readonly dryRun?: true
+  readonly replace?: true
 }
 
 /** The exit code of a call that nobody can understand (BSD's EX_USAGE). */

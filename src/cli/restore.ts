@@ -9,16 +9,9 @@ import type { BackupParts } from './backup.ts'
 import { describe } from './backup.ts'
 import { readBackupSecrets } from './backup-secret.ts'
 import { print } from './output.ts'
-import type { Output } from './program.ts'
+import type { RestoreOptions } from './program.ts'
 import { createProgress } from './progress.ts'
 import { NotDone } from './with-core.ts'
-
-/** How `munjigi restore` was called. */
-export interface RestoreOptions extends Output {
-  readonly keyFile?: string
-  readonly dryRun?: true
-  readonly replace?: true
-}
 
 /** Restores. Throws `BrokenBackup`, `NotDone` where it may not be done, and the errors of database and disk. */
 export async function restore(

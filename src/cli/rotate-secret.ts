@@ -7,13 +7,12 @@ import { chmod, chown, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { SecretFile } from '../config/secret-file.ts'
 import { parseSecretFile, printSecretFile } from '../config/secret-file.ts'
-import type { Settings } from '../config.ts'
 import { ConfigFaults } from '../config.ts'
 import { WrongSecret } from '../keys/keys.ts'
 import { besideOf, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { newSecret } from './kept-secret.ts'
-import type { Parts } from './parts.ts'
+import type { OperatorParts } from './parts.ts'
 import { NotDone, withCore } from './with-core.ts'
 
 /** Which step; the first when it is neither of these. */
@@ -26,13 +25,14 @@ export interface Step {
 export async function rotateSecret(
   step: Step,
   path: string | undefined,
-  { settings, parts }: { settings: Settings; parts: Parts },
+  operator: OperatorParts,
 ): Promise<void> {
   if (!path) throw new ConfigFaults(['MUNJIGI_SECRET_FILE: is required: it is what is replaced'])
+  const { random } = operator.parts
   const before = parseSecretFile(readFileSync(path, 'utf8'))
-  const after = nextStep(step, before, parts.random)
-  if (step.dropPrevious) await sealAnew(before, settings, parts)
-  await replaceFile(realpathSync(path), printSecretFile(after), parts.random)
+  const after = nextStep(step, before, random)
+  if (step.dropPrevious) await sealAnew(before, operator)
+  await replaceFile(realpathSync(path), printSecretFile(after), random)
   console.log(DONE[after.other?.word ?? 'dropped'])
 }
 
@@ -63,11 +63,11 @@ const DUE = {
 } as const
 
 /** Opening the signing keys seals them under the first secret. That nothing needs the other one is then seen, not supposed. */
-async function sealAnew(file: SecretFile, settings: Settings, parts: Parts): Promise<void> {
+async function sealAnew(file: SecretFile, { settings, parts }: OperatorParts): Promise<void> {
   const both = { ...settings, secret: file.secret, secretPrevious: file.other?.secret }
-  await withCore(both, parts, async () => {})
+  await withCore({ settings: both, parts }, async () => {})
   try {
-    await withCore({ ...both, secretPrevious: undefined }, parts, async () => {})
+    await withCore({ settings: { ...both, secretPrevious: undefined }, parts }, async () => {})
   } catch (error) {
     if (!(error instanceof WrongSecret)) throw error
     throw new NotDone('a signing key is still sealed under the previous secret: try again')

@@ -12,7 +12,7 @@ import { connect, fileOf } from '../storage/database.ts'
 import { allMigrations, missingMigrations } from '../storage/migrate.ts'
 import { refuseUnfinished } from '../storage/unfinished.ts'
 import { readKeptSecret } from './kept-secret.ts'
-import type { Parts } from './parts.ts'
+import type { OperatorParts } from './parts.ts'
 
 /** Nothing was done, or not all of it: exit code 1, and the sentence says why. */
 export class NotDone extends Error {
@@ -52,33 +52,30 @@ function lacksFile(databaseUrl: string): boolean {
 
 /** Runs `use` with the services. The secret is the set one, or the one that `dev` keeps beside the database. */
 export async function withCore(
-  settings: Settings,
-  parts: Parts,
+  operator: OperatorParts,
   use: (core: Core) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(settings, parts, async (config, database) =>
-    use(await parts.createCore(config, database)),
+  await withDatabase(operator, async (config, database) =>
+    use(await operator.parts.createCore(config, database)),
   )
 }
 
 /** The same with the signing keys alone, of which some may be unreadable. */
 export async function withKeys(
-  settings: Settings,
-  parts: Parts,
+  operator: OperatorParts,
   use: (keys: KeyRing) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(settings, parts, async (config, database) =>
-    use(await parts.openReadableKeys(config, database)),
+  await withDatabase(operator, async (config, database) =>
+    use(await operator.parts.openReadableKeys(config, database)),
   )
 }
 
 async function withDatabase(
-  settings: Settings,
-  parts: Parts,
+  { settings, parts }: OperatorParts,
   use: (config: Config, database: Database) => Promise<void>,
 ): Promise<void> {
   await requireDatabase(settings)
-  const secret = settings.secret ?? readKeptSecret(settings)?.secret
+  const secret = settings.secret ?? readKeptSecret(settings)
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required'])
   // No token is issued here, so the issuer does not matter.
   const config: Config = { ...settings, mode: 'serve', secret, issuerUrl: settings.issuerUrl ?? '' }

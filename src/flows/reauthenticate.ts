@@ -13,19 +13,15 @@ export interface Reauthentication {
   readonly field: string
 }
 
-/** The viewer's user. Throws what `Users.confirm` throws; `INVALID_CREDENTIALS` is reported, and gets the argument's name. */
+/** The viewer's user. Throws what `Users.confirm` throws, and `INVALID_CREDENTIALS`, which is reported. */
 export async function reauthenticate(
   services: Services,
   who: Reauthentication,
   client: Client,
 ): Promise<Confirmed> {
-  try {
-    return await services.users.confirm(who.viewer, who.password, client)
-  } catch (error) {
-    if (error instanceof AuthError && error.code === 'INVALID_CREDENTIALS')
-      throw reauthenticationFailed(services, who, client)
-    throw error
-  }
+  const confirmed = await services.users.confirm(who.viewer, who.password, client)
+  if (!confirmed) throw reauthenticationFailed(services, who, client)
+  return confirmed
 }
 
 /** What to throw when the password was another, or is by now. It is reported. */

@@ -34,18 +34,15 @@ export function signup(
     async () => {
       tokens.requireKey()
       await passwords.requireRoom()
-      const email = parseEmail(input.email, { field: 'email' })
+      const email = parseEmail(input.email)
       const attempt = throttle.signup({ emailKey: email.key, clientAddress: client.address })
       const field = 'password'
       const password = policy.choose(input.password, { field, email: email.address })
-      const { user, row, passwordHash, success } = await users.prepare(
-        { email, password, attempt },
-        client,
-      )
+      const { user, row } = await users.prepare({ email, password, attempt }, client)
       // Not before the attempt is paid for: each one is a question to somebody else.
       await policy.requireUnbreached(password, { field })
       const { row: session, opened } = sessions.prepare(user.id, client)
-      await addUser(database, { user: row, passwordHash, session, also: success }).catch(explain)
+      await addUser(database, { user: row, session, also: attempt.succeed() }).catch(explain)
       report({ type: 'user.signed_up', userId: user.id, clientAddress: client.address })
       return { user, tokens: await tokensOf(tokens, user, opened) }
     },

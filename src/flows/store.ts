@@ -16,7 +16,6 @@ type Commits = Pick<Database, 'commit'>
 /** A user with the first session. */
 export interface Signup {
   readonly user: UserRow
-  readonly passwordHash: PasswordHash
   readonly session: SessionRow
   readonly also: WrittenWith
 }
@@ -27,12 +26,12 @@ export interface Signup {
  */
 export async function addUser(
   database: Pick<Database, 'write'>,
-  { user, passwordHash, session, also }: Signup,
+  { user, session, also }: Signup,
 ): Promise<void> {
   const statements = [
     insertingUser(user),
-    opening(session, passwordHash),
-    ...also(stillHas(user.id, passwordHash)),
+    opening(session, user.passwordHash),
+    ...also(stillHas(user.id, user.passwordHash)),
   ]
   await database.write(({ $client }) => $client.batch(statements, 'write'))
 }

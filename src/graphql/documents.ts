@@ -52,12 +52,10 @@ export function createValidate(options: {
     if (!first) return []
     if (first.message === TOO_MANY_PAIRS) return [tooComplex('tokens')]
     return [
-      first.originalError
-        ? first
-        : new GraphQLError(first.message, {
-            nodes: first.nodes,
-            extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
-          }),
+      new GraphQLError(first.message, {
+        nodes: first.nodes,
+        extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+      }),
     ]
   }
 }
@@ -65,15 +63,10 @@ export function createValidate(options: {
 /** The rule about literal values, without repeating them: an unquoted password would be one. */
 const quietValuesRule: ValidationRule = (context) =>
   ValuesOfCorrectTypeRule(
-    new Proxy(context, {
-      get(target, property) {
-        if (property === 'reportError')
-          return (error: GraphQLError) =>
-            target.reportError(
-              new GraphQLError('A value has the wrong type.', { nodes: error.nodes }),
-            )
-        const value: unknown = Reflect.get(target, property, target)
-        return typeof value === 'function' ? value.bind(target) : value
+    Object.create(context, {
+      reportError: {
+        value: ({ nodes }: GraphQLError) =>
+          context.reportError(new GraphQLError('A value has the wrong type.', { nodes })),
       },
     }),
   )

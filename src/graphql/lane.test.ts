@@ -11,7 +11,6 @@ import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
 import type { Operation } from './context.ts'
 import type { AcceptedTexts } from './documents.ts'
 import { createAcceptedTexts } from './documents.ts'
-import { useAccepted } from './lane.ts'
 import type { GraphQLServer, GraphQLServerOptions } from './yoga.ts'
 import { createGraphQLServer } from './yoga.ts'
 
@@ -189,7 +188,7 @@ const CASES: readonly Case[] = [
   asKim('me after logout', { query: ME }),
 ]
 
-const NOTHING: AcceptedTexts = { get: () => undefined, set: () => {}, clear: () => {} }
+const NOTHING: AcceptedTexts = { get: () => undefined, set: () => {} }
 const yogaAlone = (options: GraphQLServerOptions) =>
   createGraphQLServer({ ...options, accepted: NOTHING })
 const yoga = await run({ createServer: yogaAlone })
@@ -330,33 +329,6 @@ test('the lane has the executor that Yoga has', async () => {
   const ask = new Request('http://munjigi.test/graphql', post({ query: '{ a }' }))
   expect((await yoga.fetch(ask)).status).toBe(200)
   expect([...executors]).toEqual([normalizedExecutor])
-})
-
-test('another schema makes the lane forget what the last one accepted', async () => {
-  const accepted = createAcceptedTexts()
-  let replace: ((schema: object) => void) | undefined
-  const yoga = createYoga<Operation>({
-    schema: buildSchema('type Query { a: Int }'),
-    plugins: [
-      useAccepted(accepted),
-      {
-        onSchemaChange: ({ replaceSchema }) => {
-          replace ??= replaceSchema
-        },
-      },
-    ],
-  })
-  await yoga.fetch(
-    new Request('http://munjigi.test/graphql', post({ query: '{ a }' })),
-    {} as Operation,
-  )
-  await yoga.fetch(
-    new Request('http://munjigi.test/graphql', post({ query: '{ b }' })),
-    {} as Operation,
-  )
-  expect([accepted.get('{ a }')?.kind, accepted.get('{ b }')]).toEqual(['Document', undefined])
-  replace?.(buildSchema('type Query { b: Int }'))
-  expect(accepted.get('{ a }')).toBeUndefined()
 })
 
 describe('the lane does not remember', () => {

@@ -20,7 +20,7 @@ export interface LaneOptions {
   readonly time: OperationTimer
 }
 
-/** Remembers what Yoga accepts, as long as its schema stays. */
+/** Remembers what Yoga accepts. */
 export function useAccepted(accepted: AcceptedTexts): Plugin<Operation> {
   return {
     onValidate({ params: { documentAST }, context }) {
@@ -29,7 +29,6 @@ export function useAccepted(accepted: AcceptedTexts): Plugin<Operation> {
         if (valid) accepted.set(query, documentAST)
       }
     },
-    onSchemaChange: () => accepted.clear(),
   }
 }
 
@@ -50,7 +49,7 @@ export function createLane({ schema, accepted, time }: LaneOptions): Lane {
 
 async function execute(
   args: Parameters<typeof normalizedExecutor>[0],
-  end: (result: unknown) => void,
+  end: (result: ExecutionResult) => void,
 ): Promise<ExecutionResult> {
   try {
     // Neither streams nor deferred parts exist here.

@@ -1,13 +1,7 @@
 // How large and how tangled an operation may be, decided before GraphQL looks at it.
 // Fragments are measured once each: ten that contain each other twice would expand to a thousand.
 
-import type {
-  DocumentNode,
-  FragmentDefinitionNode,
-  GraphQLSchema,
-  OperationDefinitionNode,
-  SelectionSetNode,
-} from 'graphql'
+import type { DocumentNode, FragmentDefinitionNode, GraphQLSchema, SelectionSetNode } from 'graphql'
 import { GraphQLError, Kind, visit } from 'graphql'
 import { AuthError } from '../errors.ts'
 
@@ -27,19 +21,14 @@ export function tooComplex(limit: LimitName): GraphQLError {
 
 /** The limit that a document exceeds, or null. Tokens are the parser's business, all but those that cost more than others. */
 export function exceededLimit(document: DocumentNode, schema: GraphQLSchema): LimitName | null {
-  const measure = createMeasure(document, schema)
-  const operations = document.definitions.filter(
-    (d): d is OperationDefinitionNode => d.kind === Kind.OPERATION_DEFINITION,
+  const { depth, credentialFields } = createMeasure(document, schema)
+  const operations = document.definitions.flatMap((d) =>
+    d.kind === Kind.OPERATION_DEFINITION ? [d.selectionSet] : [],
   )
   const { aliases, branches } = countFields(document)
   if (aliases > LIMITS.aliases) return 'aliases'
-  if (operations.some((operation) => measure.depth(operation.selectionSet) > LIMITS.depth))
-    return 'depth'
-  if (
-    operations.some(
-      (operation) => measure.credentialFields(operation.selectionSet) > LIMITS.credentialFields,
-    )
-  )
+  if (operations.some((set) => depth(set) > LIMITS.depth)) return 'depth'
+  if (operations.some((set) => credentialFields(set) > LIMITS.credentialFields))
     return 'credentialFields'
   if (branches > MOST_BRANCHES) return 'tokens'
   return null

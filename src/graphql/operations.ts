@@ -2,6 +2,7 @@
 
 import type {
   DocumentNode,
+  ExecutionResult,
   GraphQLError,
   GraphQLSchema,
   OperationDefinitionNode,
@@ -26,7 +27,7 @@ export interface OperationMetricsOptions {
 export type OperationTimer = (
   document: DocumentNode,
   operationName: string | undefined,
-) => ((result: unknown) => void) | undefined
+) => ((result: ExecutionResult) => void) | undefined
 
 /** Makes a timer, by names of the schema only: a client's own names would create series without end. */
 export function createOperationTimer({ clock, metrics }: OperationMetricsOptions): OperationTimer {
@@ -53,7 +54,8 @@ export function useOperationTimer(time: OperationTimer): Plugin {
   return {
     onExecute({ args }) {
       const end = time(args.document, args.operationName ?? undefined)
-      return end && { onExecuteDone: ({ result }) => end(result) }
+      // Neither streams nor deferred parts exist here.
+      return end && { onExecuteDone: ({ result }) => end(result as ExecutionResult) }
     },
   }
 }
@@ -95,11 +97,7 @@ function rootNames(document: DocumentNode, set: SelectionSetNode, seen: Set<stri
 }
 
 /** Only a fault of ours is `failed`: a wrong password is a right answer. */
-function outcomeOf(result: unknown): OperationOutcome {
-  const errors =
-    typeof result === 'object' && result !== null && 'errors' in result
-      ? (result.errors as readonly GraphQLError[] | undefined)
-      : undefined
+function outcomeOf({ errors }: ExecutionResult): OperationOutcome {
   if (!errors?.length) return 'ok'
   return errors.some(isOurFault) ? 'failed' : 'refused'
 }

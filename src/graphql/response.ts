@@ -66,25 +66,17 @@ export function answer(result: WireResult, to: AnswerTo): Response {
 }
 
 /** A refusal before or outside GraphQL, in the same shape. Typed so that Apollo shows its code, whatever was asked for. */
-export function refuse(error: WireError): Response {
-  const { status } = ERRORS[error.extensions.code]
-  const to: AnswerTo = { type: 'application/graphql-response+json', tokenSent: false }
-  return new Response(JSON.stringify({ errors: [error] }), {
-    status: status === 200 ? 400 : status,
-    headers: headersFor([error], to),
-  })
-}
-
-/** An error without a place in the document. */
-export function wireError(
+export function refuse(
   code: ErrorCode,
   details: ErrorDetails,
-  context: { language: Language; requestId: string },
-): WireError {
-  return {
-    message: messageOf(code, context.language),
-    extensions: { code, ...details, requestId: context.requestId },
-  }
+  { language, requestId }: { language: Language; requestId: string },
+): Response {
+  const error = { message: messageOf(code, language), extensions: { code, ...details, requestId } }
+  const to: AnswerTo = { type: 'application/graphql-response+json', tokenSent: false }
+  return new Response(JSON.stringify({ errors: [error] }), {
+    status: ERRORS[code].status,
+    headers: headersFor([error], to),
+  })
 }
 
 function hasFailingStatus({ extensions }: WireError): boolean {

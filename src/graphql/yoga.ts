@@ -2,7 +2,7 @@
 // parses, validates and executes, with our limits, and every error passes our gate. What Yoga has accepted once, the
 // short lane (lane.ts) executes from then on.
 
-import type { GraphQLError, GraphQLSchema } from 'graphql'
+import type { ExecutionResult, GraphQLSchema } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { createYoga } from 'graphql-yoga'
 import type { Language } from '../errors.ts'
@@ -57,13 +57,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     maskedErrors: false,
     // What is valid is remembered by the lane. What is not may be anything, a password included: it is not kept.
     parserAndValidationCache: false,
-    plugins: [
-      useRead(),
-      useDocuments(options),
-      useAccepted(accepted),
-      useOperationTimer(time),
-      useAnswer(answerWith),
-    ],
+    plugins: [useOurs(options, answerWith), useAccepted(accepted), useOperationTimer(time)],
   })
   const lane = createLane({ schema, accepted, time })
 
@@ -84,13 +78,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
 /** Yoga answers this path itself; ours are in http/. */
 const HEALTH_CHECK_NOWHERE = '/-'
 
-/** A result as GraphQL has it. Neither batches nor streams exist here. */
-interface Result {
-  readonly data?: unknown
-  readonly errors?: readonly GraphQLError[] | undefined
-}
-
-type AnswerWith = (result: Result, operation: Operation) => Response
+type AnswerWith = (result: ExecutionResult, operation: Operation) => Response
 
 /** Turns results into answers, whichever way they came; every error passes the gate. Notes down who floods. */
 function createAnswer(
@@ -113,30 +101,23 @@ function isCredentialFlood({ extensions }: WireError): boolean {
   return extensions.limit === ('credentialFields' satisfies LimitName)
 }
 
-function useAnswer(answerWith: AnswerWith): Plugin<object, Operation> {
-  return {
-    onResultProcess({ result, setResultProcessor, serverContext }) {
-      setResultProcessor(
-        () => answerWith(result as Result, serverContext),
-        serverContext.answerTo.type,
-      )
-    },
-  }
-}
-
-/** Hands Yoga the envelope that was read before. */
-function useRead(): Plugin<object, Operation> {
-  return {
-    onRequestParse({ serverContext, setRequestParser }) {
-      setRequestParser(() => ({ ...serverContext.params }))
-    },
-  }
-}
-
-function useDocuments({ introspection }: GraphQLServerOptions): Plugin<object, Operation> {
+/** What we do of a request that Yoga executes, in the order of its life. */
+function useOurs(
+  { introspection }: GraphQLServerOptions,
+  answerWith: AnswerWith,
+): Plugin<object, Operation> {
   const validate = createValidate({ introspection })
   return {
+    // The envelope was read before.
+    onRequestParse: ({ serverContext, setRequestParser }) =>
+      setRequestParser(() => ({ ...serverContext.params })),
     onParse: ({ setParseFn }) => setParseFn(parseDocument),
     onValidate: ({ setValidationFn }) => setValidationFn(validate),
+    onResultProcess: ({ result, setResultProcessor, serverContext }) =>
+      setResultProcessor(
+        // Neither batches nor streams exist here.
+        () => answerWith(result as ExecutionResult, serverContext),
+        serverContext.answerTo.type,
+      ),
   }
 }

@@ -2,20 +2,14 @@
 
 import { Hono } from 'hono'
 
-/** What readiness rests on. */
-export interface Health {
-  /** The parts that keep this replica from serving, by name; empty when it can. */
-  readonly failing: () => readonly string[]
-}
-
-/** The two routes. */
-export function healthRoutes(health: Health): Hono {
+/** The two routes. `failing`: the parts that keep this replica from serving, by name; none when it can. */
+export function healthRoutes(failing: () => readonly string[]): Hono {
   return new Hono()
     .get('/livez', (c) => c.json({ status: 'alive' }))
     .get('/readyz', (c) => {
-      const failing = health.failing()
-      return failing.length === 0
+      const parts = failing()
+      return parts.length === 0
         ? c.json({ status: 'ready' })
-        : c.json({ status: 'unavailable', failing }, 503)
+        : c.json({ status: 'unavailable', failing: parts }, 503)
     })
 }

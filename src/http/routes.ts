@@ -10,7 +10,7 @@ import type { ErrorCode, ErrorDetails } from '../errors.ts'
 import { AuthError } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
 import { readGraphQLRequest } from '../graphql/request.ts'
-import { answerType, refuse, wireError } from '../graphql/response.ts'
+import { answerType, refuse } from '../graphql/response.ts'
 import type { GraphQLServer } from '../graphql/yoga.ts'
 import type { KeyRing } from '../keys/keys.ts'
 import { keyRoutes } from '../keys/routes.ts'
@@ -25,7 +25,6 @@ import type { EndedSessions } from '../sessions/ended.ts'
 import type { AccessTokens } from '../tokens/access-token.ts'
 import { createClientReader } from './client.ts'
 import type { Graphiql } from './graphiql.ts'
-import type { Health } from './health.ts'
 import { healthRoutes } from './health.ts'
 import { pathOf } from './path.ts'
 import { readBearer, toViewer } from './viewer.ts'
@@ -41,7 +40,8 @@ export interface RouteOptions {
   readonly tokens: AccessTokens
   readonly ended: EndedSessions
   readonly graphql: GraphQLServer
-  readonly health: Health
+  /** What `/readyz` rests on: the parts that keep this replica from serving, by name. */
+  readonly failing: () => readonly string[]
   /** Whether SIGTERM was received: every answer then tells client and edge to go elsewhere. */
   readonly draining: () => boolean
   /** The page for browsers at `GET /graphql`, where it is on. */
@@ -59,7 +59,7 @@ export const REQUEST_DEADLINE_MS = 8_000
 
 /** The public port. */
 export function createRoutes(options: RouteOptions): Routes {
-  const { config, keys, tokens, ended, graphql, health, graphiql, log } = options
+  const { config, keys, tokens, ended, graphql, failing, graphiql, log } = options
   const deadline = createDeadline(REQUEST_DEADLINE_MS, options.clock)
   const app = new Hono<Env>({
     // Always called with it, below.
@@ -68,7 +68,7 @@ export function createRoutes(options: RouteOptions): Routes {
   if (config.corsOrigins.length > 0) app.use('/graphql', cors(corsOptions(config.corsOrigins)))
   app.all('/graphql', (c) => inTime(c, serveGraphQL(c)))
   app.route('/', keyRoutes(keys, config.jwksMaxAge))
-  app.route('/', healthRoutes(health))
+  app.route('/', healthRoutes(failing))
   if (config.mode === 'dev') app.get('/', (c) => c.html(landingPage(config)))
   app.notFound((c) => refusal(c, 'NOT_FOUND'))
   app.onError((error, c) => {
@@ -104,7 +104,7 @@ export function createRoutes(options: RouteOptions): Routes {
 
   function refusal(c: Context, code: ErrorCode, details: ErrorDetails = {}): Response {
     const { requestId } = c.env.client
-    return refuse(wireError(code, details, { language: config.messageLanguage, requestId }))
+    return refuse(code, details, { language: config.messageLanguage, requestId })
   }
 }
 

@@ -37,7 +37,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 function open(url = ':memory:'): Promise<Database> {
   const { log } = createTestLog()
-  const metrics = createMetrics({ version: '', bun: '' })
+  const metrics = createMetrics('')
   return openDatabase({ url, clock: systemClock, random: createTestRandom(), log, metrics })
 }
 

@@ -52,7 +52,7 @@ describe('a histogram prints what prom-client would', () => {
 
 describe('the metrics of requests', () => {
   test('are those of @hono/prometheus, but for the times', async () => {
-    const [metrics, registry] = [createMetrics({ version: '1', bun: '1' }), new Registry()]
+    const [metrics, registry] = [createMetrics('1'), new Registry()]
     const app = new Hono().use(prometheus({ registry }).registerMetrics)
     app.get('/a', (c) => c.text('a')).post('/b', (c) => c.text('b', 503))
     for (const [method, route, status] of [
@@ -73,7 +73,7 @@ describe('the metrics of requests', () => {
   })
 
   test('take no name from a client: any other method is `other`', async () => {
-    const metrics = createMetrics({ version: '1', bun: '1' })
+    const metrics = createMetrics('1')
     for (const method of ['FOO', 'BAR', 'PATCH'])
       metrics.observeRequest(method, '/graphql', { status: 405, seconds: 0 })
     const methods = (await metrics.print()).matchAll(

@@ -55,8 +55,8 @@ export type StaleReadResult = (typeof STALE_READ_RESULTS)[number]
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** A fresh registry with all our series. */
-export function createMetrics(build: { version: string; bun: string }) {
+/** A fresh registry with all our series, for this version of ours. */
+export function createMetrics(version: string) {
   const registry = new Registry()
   const registers = [registry]
   const histogram = (options: HistogramOptions) => {
@@ -185,17 +185,15 @@ export function createMetrics(build: { version: string; bun: string }) {
     help: 'Always 1; the labels say what runs.',
     labelNames: ['version', 'bun'],
     registers,
-  }).set(build, 1)
+  }).set({ version, bun: Bun.version }, 1)
 
   return {
     countSignup,
     countLogin,
     countRefresh,
     countSessionEnded,
-    declareEndedSessions({ known, lagSeconds }: { known: Reading; lagSeconds: Reading }) {
-      declareEndedKnown(known)
-      declareEndedLag(lagSeconds)
-    },
+    declareEndedKnown,
+    declareEndedLag,
     countSecurityEvent,
     /** Gives every root field of the schema its series. */
     declareOperations(fields: ReadonlyArray<{ type: string; field: string }>) {

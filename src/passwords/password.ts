@@ -8,7 +8,7 @@ declare const checked: unique symbol
 export type Password = string & { readonly [checked]: 'Password' }
 
 /** The longest password, in code points. The hash is indifferent to length; parsing and memory are not. */
-export const MAX_LENGTH = 1_024
+const MAX_LENGTH = 1_024
 
 /** In UTF-16 units: NFC makes one code point of four at most. */
 const MAX_UNITS = 8 * MAX_LENGTH

@@ -37,18 +37,3 @@ test('what is set again weighs no more', () => {
   for (let i = 0; i < 100; i += 1) recent.set('a', i)
   expect([recent.get('neighbour'), recent.get('a')]).toEqual([1, 99])
 })
-
-test('what was forgotten weighs nothing', () => {
-  const recent = createRecent<number>(10, (key) => key.length)
-  recent.set('aaaaaaaaa', 1)
-  recent.clear()
-  for (const key of ['b', 'c', 'dddddddd', 'ee']) recent.set(key, 1)
-  expect(recent.get('b')).toBe(1)
-})
-
-test('what was forgotten is gone, the older half too', () => {
-  const recent = createRecent<number>(2)
-  for (const key of ['a', 'b', 'c']) recent.set(key, 1)
-  recent.clear()
-  expect(['a', 'b', 'c'].map(recent.get)).toEqual([undefined, undefined, undefined])
-})

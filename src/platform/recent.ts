@@ -5,8 +5,6 @@
 export interface Recent<V> {
   get(key: string): V | undefined
   set(key: string, value: V): void
-  /** Forgets everything. */
-  clear(): void
 }
 
 /** Makes an empty one. Each entry counts as one, or as `weightOf` its key says. */
@@ -17,7 +15,7 @@ export function createRecent<V>(
   let young = new Map<string, V>()
   let old = new Map<string, V>()
   let weight = 0
-  return { get, set, clear }
+  return { get, set }
 
   function get(key: string): V | undefined {
     const value = young.get(key)
@@ -39,11 +37,5 @@ export function createRecent<V>(
       weight = 0
     }
     weight += more
-  }
-
-  function clear(): void {
-    young = new Map()
-    old = new Map()
-    weight = 0
   }
 }

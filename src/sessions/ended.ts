@@ -3,14 +3,15 @@
 
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
+import type { Loop } from '../platform/loop.ts'
 import { createLoop } from '../platform/loop.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from '../storage/database.ts'
 import type { SessionId } from './session.ts'
 import { selectEnded } from './store.ts'
 
-/** The ended sessions whose access tokens may still be in force. */
-export interface EndedSessions {
+/** The ended sessions whose access tokens may still be in force: a loop that looks several times a second. */
+export interface EndedSessions extends Loop {
   /** Whether a session is known to have ended. Never waits. */
   has(id: string): boolean
   /** Remembers what this replica has just ended, ahead of the next look. */
@@ -19,9 +20,6 @@ export interface EndedSessions {
   follow(): Promise<void>
   /** Whether the last look that succeeded is recent. */
   current(): boolean
-  /** Looks several times a second until stopped. */
-  start(): void
-  stop(): void
 }
 
 /** What it is made from. `lifetime`: seconds that an access token can be in force, the difference of the replicas' clocks included. */
@@ -56,18 +54,15 @@ export function createEndedSessions({
   let last: { readonly sequence: number; readonly sessionId: SessionId } | undefined
   let lastSuccess = Number.NEGATIVE_INFINITY
   const loop = createLoop(INTERVAL_MS, random, follow)
-  metrics.declareEndedSessions({
-    known: () => young.size + old.size,
-    lagSeconds: () => (clock.elapsed() - lastSuccess) / 1_000,
-  })
+  metrics.declareEndedKnown(() => young.size + old.size)
+  metrics.declareEndedLag(() => (clock.elapsed() - lastSuccess) / 1_000)
 
   return {
+    ...loop,
     has: (id) => young.has(id) || old.has(id),
     add,
     follow,
     current: () => clock.elapsed() - lastSuccess <= CURRENT_MS,
-    start: loop.start,
-    stop: loop.stop,
   }
 
   async function follow(): Promise<void> {

@@ -55,7 +55,7 @@ async function open({
   url?: string
 }) {
   const { log, lines } = createTestLog()
-  const metrics = createMetrics({ version: '', bun: '' })
+  const metrics = createMetrics('')
   const options = { url, clock, random: createTestRandom(), log, metrics }
   const database = await openDatabase(options)
   return { database, url, lines }
@@ -417,7 +417,7 @@ describe('a lock held by somebody else', () => {
     const url = `file:${join(folder, `${files}.db`)}`
     const held = await lock(url)
     const { log } = createTestLog()
-    const metrics = createMetrics({ version: '', bun: '' })
+    const metrics = createMetrics('')
     const options = { url, clock: systemClock, random: createTestRandom(), log, metrics }
     const opening = failure(openDatabase(options).then((database) => database.close()))
     // A timer runs when the loop has gone round, that is after the first try.
@@ -562,7 +562,7 @@ describe('a failure tells neither statement nor parameters', () => {
     writeFileSync(garbage, SENTINEL.repeat(1_000))
     for (const path of [garbage, folder]) {
       const { log } = createTestLog()
-      const metrics = createMetrics({ version: '', bun: '' })
+      const metrics = createMetrics('')
       const options = { clock: systemClock, random: createTestRandom(), log, metrics }
       const error = await failure(
         openDatabase({ url: `file:${path}`, authToken: SENTINEL, ...options }),

@@ -128,7 +128,7 @@ export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS)
 export function fileOf(url: string): string {
   return url.startsWith('file://')
     ? fileURLToPath(url)
-    : decodeURIComponent(url.slice('file:'.length).split('?')[0] ?? '')
+    : decodeURIComponent(url.slice('file:'.length))
 }
 
 type Late = AsyncLocalStorage<number>

@@ -2,13 +2,14 @@
 
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
+import type { Loop } from '../platform/loop.ts'
 import { createLoop } from '../platform/loop.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from './database.ts'
 import { heartbeats } from './table.ts'
 
-/** Whether the database took a write lately. */
-export interface Heartbeat {
+/** Whether the database took a write lately: a loop that writes every second. */
+export interface Heartbeat extends Loop {
   /** Writes once; never throws. */
   beat(): Promise<void>
   /** True if a write succeeded in the last three seconds. */
@@ -18,9 +19,6 @@ export interface Heartbeat {
    * been done at its end, after whoever had asked for it was refused. Milliseconds; the moment since 1970.
    */
   stoodStill(since: number): number
-  /** Beats every second until stopped. */
-  start(): void
-  stop(): void
 }
 
 const INTERVAL_MS = 1_000
@@ -41,14 +39,13 @@ export function createHeartbeat(
   const loop = createLoop(INTERVAL_MS, random, beat)
 
   return {
+    ...loop,
     beat,
     alive,
     stoodStill(since) {
       const all = alive() ? standstills : [...standstills, { from: written, to: clock.now() }]
       return all.reduce((sum, { from, to }) => sum + Math.max(0, to - Math.max(from, since)), 0)
     },
-    start: loop.start,
-    stop: loop.stop,
   }
 
   function alive(): boolean {

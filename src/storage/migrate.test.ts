@@ -145,7 +145,7 @@ describe('four processes that open an empty database at once', () => {
   const program = `
     const modules = await Promise.all(${JSON.stringify(modules)}.map((name) => import(name)))
     const { openDatabase, systemClock, systemRandom, createTestLog, createMetrics } = Object.assign({}, ...modules)
-    const metrics = createMetrics({ version: '', bun: '' })
+    const metrics = createMetrics('')
     console.log('ready')
     for await (const url of console) {
       const options = { url, clock: systemClock, random: systemRandom, log: createTestLog().log, metrics }

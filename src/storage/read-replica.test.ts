@@ -31,7 +31,7 @@ function newUrl(): string {
 function create() {
   const clock = createTestClock()
   const { log, lines } = createTestLog()
-  const metrics = createMetrics({ version: '', bun: '' })
+  const metrics = createMetrics('')
   const server = { beat: clock.now() as number | undefined, fails: false, asked: 0 }
   const answering = async <T>(value: T) => {
     server.asked += 1
@@ -228,7 +228,7 @@ describe("a server that is of no use is nobody's concern", () => {
 
   async function open(readUrl: string) {
     const { log } = createTestLog()
-    const metrics = createMetrics({ version: '', bun: '' })
+    const metrics = createMetrics('')
     const options = {
       url: newUrl(),
       readUrl,

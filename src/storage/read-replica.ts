@@ -5,12 +5,13 @@
 import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
+import type { Loop } from '../platform/loop.ts'
 import { createLoop } from '../platform/loop.ts'
 import type { Random } from '../platform/random.ts'
 import { toFault } from './faults.ts'
 
-/** Whom to ask before the primary. */
-export interface ReadReplica {
+/** Whom to ask before the primary: a loop that looks every second. */
+export interface ReadReplica extends Loop {
   /**
    * What `ask` brings from it. Null, and never an error, where the primary has to be asked instead: it is away or far behind,
    * or its answer is not enough.
@@ -21,9 +22,6 @@ export interface ReadReplica {
   ): Promise<{ readonly value: T } | null>
   /** Looks once whether it answers and how old what it shows is. Throws nothing. */
   look(): Promise<void>
-  /** Looks every second until stopped. */
-  start(): void
-  stop(): void
 }
 
 /** What it is made from. `newestBeat`: when the newest heartbeat that it shows was written, in milliseconds since 1970. */
@@ -50,14 +48,13 @@ export function createReadReplica(options: ReadReplicaOptions): ReadReplica {
   metrics.declareReadReplicaAge(() => age() / 1_000)
 
   return {
+    ...loop,
     async answer(ask, isEnough) {
       const result = await asked(ask, isEnough)
       metrics.countStaleRead(typeof result === 'string' ? result : 'answered')
       return typeof result === 'string' ? null : result
     },
     look,
-    start: loop.start,
-    stop: loop.stop,
   }
 
   async function asked<T>(

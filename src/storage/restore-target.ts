@@ -117,22 +117,16 @@ async function requireSound(client: Client): Promise<void> {
 
 /** Marked as unfinished from its first step to its last. */
 function serverTarget(place: Place): RestoreTarget {
+  const open = () => connect(place, () => PATIENCE_MS)
   return {
-    rows: () =>
-      using(
-        connect(place, () => PATIENCE_MS),
-        rowsIn,
-      ),
+    rows: () => using(open(), rowsIn),
     replace: (work) =>
-      using(
-        connect(place, () => PATIENCE_MS),
-        async (client) => {
-          await requireSilence(client)
-          await empty(client)
-          await work(client)
-          await client.execute(MARK_FINISHED)
-        },
-      ),
+      using(open(), async (client) => {
+        await requireSilence(client)
+        await empty(client)
+        await work(client)
+        await client.execute(MARK_FINISHED)
+      }),
   }
 }
 

@@ -16,10 +16,6 @@ export const MARK_FINISHED = `DROP TABLE ${MARK}`
 
 /** Throws `UnfinishedRestore` where the mark is. */
 export async function refuseUnfinished(client: Pick<Client, 'execute'>): Promise<void> {
-  if (await isUnfinished(client)) throw new UnfinishedRestore('a restore did not end')
-}
-
-async function isUnfinished(client: Pick<Client, 'execute'>): Promise<boolean> {
   const { rows } = await client.execute(`SELECT 1 FROM sqlite_schema WHERE name = '${MARK}'`)
-  return rows.length > 0
+  if (rows.length > 0) throw new UnfinishedRestore('a restore did not end')
 }

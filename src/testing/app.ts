@@ -1,9 +1,9 @@
 // A whole app for one test: a fresh database, a still clock, counting identifiers, a cheap hash of the same kind.
 
-import { BlockList } from 'node:net'
 import type { App } from '../app.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
+import { readSettings } from '../config.ts'
 import type { createGraphQLServer } from '../graphql/yoga.ts'
 import type { SecurityEvent } from '../observability/events.ts'
 import { createReport } from '../observability/events.ts'
@@ -57,50 +57,22 @@ export interface Answer {
   readonly response: Response
 }
 
+/** The defaults of `serve`, but for what a test wants to see or must not wait for. */
 export const TEST_CONFIG: Config = Object.freeze({
-  mode: 'serve',
-  host: '127.0.0.1',
+  ...readSettings('serve', {
+    environment: {
+      MUNJIGI_SECRET: 'a secret of more than thirty-two bytes for tests',
+      MUNJIGI_ISSUER_URL: 'https://auth.example.com',
+    },
+    readFile: () => '',
+    onTerminal: false,
+  }),
   port: 0,
-  metricsHost: '127.0.0.1',
   metricsPort: 0,
   databaseUrl: ':memory:',
-  databaseReadUrl: undefined,
-  databaseAuthToken: undefined,
-  secret: 'a secret of more than thirty-two bytes for tests',
-  issuerUrl: 'https://auth.example.com',
-  tokenAudience: 'munjigi',
-  signingAlgorithm: 'ES256',
-  accessTokenTtl: 600,
-  sessionIdleTtl: 30 * 86_400,
-  sessionMaxTtl: 90 * 86_400,
-  refreshGrace: 30,
-  maxSessions: 100,
-  jwksMaxAge: 300,
   keyRotation: 0,
-  secretPrevious: undefined,
-  messageLanguage: 'ko',
-  passwordMinLength: 8,
-  passwordEngine: 'bun',
-  passwordHashMemory: 19,
-  passwordHashPasses: 2,
-  passwordBreachUrl: undefined,
-  passwordHashConcurrency: undefined,
-  throttleUserAttempts: 10,
-  throttleUserDelay: 1,
-  throttleUserMaxDelay: 900,
-  throttleUserLimit: 100,
-  throttleUserMemory: 86_400,
-  throttleAddressAttempts: 100,
-  throttleAddressInterval: 10,
-  throttleSignupAttempts: 20,
-  throttleSignupInterval: 60,
-  clientAddressHeader: undefined,
-  trustedPeers: new BlockList(),
-  corsOrigins: [],
-  graphiql: false,
   introspection: true,
   logLevel: 'debug',
-  logFormat: 'json',
   drainSeconds: 0,
 })
 
@@ -119,10 +91,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   // A second app on the same database must not use the ids of the first.
   const random = createTestRandom(options.database ? 1_001 : 1)
   const { log, lines } = createTestLog()
-  const metrics = createMetrics({
-    version: 'test',
-    bun: Bun.version,
-  })
+  const metrics = createMetrics('test')
   const database =
     options.database ??
     (await openDatabase({

@@ -80,20 +80,20 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     password(who) {
       const pair = pairOf(who)
       return attemptOf(who, pair, [
-        ...guess(rules.user, pair.user, { known: false }),
-        ...guess(rules.knownAddress, pair.user, { known: true }),
-        ...guess(rules.address, pair.address),
+        ...chargesBy(rules.user, pair.user, { known: false }),
+        ...chargesBy(rules.knownAddress, pair.user, { known: true }),
+        ...chargesBy(rules.address, pair.address),
       ])
     },
 
     signup(who) {
       const pair = pairOf(who)
-      return attemptOf(who, pair, guess(rules.signup, pair.address))
+      return attemptOf(who, pair, chargesBy(rules.signup, pair.address))
     },
 
     async charge(clientAddress) {
       const pair = { user: NOBODY, address: digest(networkOf(clientAddress)) }
-      const charges = guess(rules.address, pair.address)
+      const charges = chargesBy(rules.address, pair.address)
       if (charges.length === 0) return
       try {
         refusals.recall(charges, { clientAddress })
@@ -173,7 +173,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
   }
 }
 
-function guess(rule: Rule | null, whom: string, onlyIf?: Charge['onlyIf']): Charge[] {
+function chargesBy(rule: Rule | null, whom: string, onlyIf?: Charge['onlyIf']): Charge[] {
   return rule ? [{ rule, key: keyOf(rule.name, whom), ...(onlyIf ? { onlyIf } : {}) }] : []
 }
 

@@ -30,17 +30,17 @@ const NEVER = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u
 /** What `domainToASCII` would decode, cut off or read as something else than a domain. */
 const NOT_IN_DOMAIN = /[%/:[\]\\?#@]/
 
-/** Reads an address that is being registered. Throws `INVALID_EMAIL` with the reason; `field` names the argument. */
-export function parseEmail(text: string, rules: { field: string }): Email {
+/** Reads an address that is being registered. Throws `INVALID_EMAIL` with the reason. */
+export function parseEmail(text: string): Email {
   const result = readEmail(text)
   if (typeof result === 'string')
-    throw new AuthError('INVALID_EMAIL', { field: rules.field, reason: result })
+    throw new AuthError('INVALID_EMAIL', { field: 'email', reason: result })
   return result
 }
 
 /** The canonical form of a user's address. */
 export function emailKeyOf(user: { readonly email: string }): EmailKey {
-  return parseEmail(user.email, { field: 'email' }).key
+  return parseEmail(user.email).key
 }
 
 /** The address, or why it is none. */

@@ -179,7 +179,7 @@ test('where too many wait, the login goes on with the hash that was checked', as
     },
   })
   const who = {
-    email: parseEmail(KIM.email, { field: 'email' }),
+    email: parseEmail(KIM.email),
     password: KIM.password as Password,
   }
   const client: Client = { requestId: '', address: '192.0.2.1', userAgent: '' }

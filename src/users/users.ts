@@ -44,11 +44,8 @@ export interface Users {
     input: { email: Email; password: Password },
     client: Client,
   ): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
-  /**
-   * The viewer's user if the password is theirs, for what needs more than a token. Throws `INVALID_CREDENTIALS`,
-   * `RATE_LIMITED`.
-   */
-  confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed>
+  /** The viewer's user if the password is theirs, else null: for what needs more than a token. Throws `RATE_LIMITED`. */
+  confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed | null>
   /** The user of an e-mail address, however it is written, or of an id; or null. */
   find(name: string): Promise<User | null>
   /** Users by the order of their ids, which is that of their being added: those after one of them. */
@@ -60,7 +57,8 @@ export interface Users {
 }
 
 /** A user who is not written yet. */
-export interface PreparedUser extends Confirmed {
+export interface PreparedUser {
+  readonly user: User
   readonly row: UserRow
 }
 
@@ -96,7 +94,7 @@ export function createUsers(options: UsersOptions): Users {
         createdAt: clock.now(),
         disabledAt: null,
       }
-      return { row, user: toUser(row), passwordHash, success: attempt.succeed() }
+      return { user: toUser(row), row }
     },
 
     importAll(imported) {
@@ -128,12 +126,11 @@ export function createUsers(options: UsersOptions): Users {
 
     async confirm(viewer, text, client) {
       const [email, password] = [readEmail(viewer.email), readPassword(text)]
-      if (typeof email === 'string' || password === null) throw new AuthError('INVALID_CREDENTIALS')
+      if (typeof email === 'string' || password === null) return null
       const find = userOfId(toUserId(viewer.userId))
       const claim = { emailKey: email.key, password }
       const { confirmed } = await confirmation.check(claim, client, find)
-      if (!confirmed || confirmed.user.disabledAt) throw new AuthError('INVALID_CREDENTIALS')
-      return confirmed
+      return confirmed?.user.disabledAt ? null : confirmed
     },
 
     async find(name) {
