@@ -146,7 +146,7 @@ withNode(
     await started(server)
     server.kill('SIGTERM')
     await seen(server.stdout, '"event":"server.draining"')
-    server.kill('SIGTERM')
+    server.kill('SIGINT')
 
     expect(await server.exited).toBeGreaterThan(128)
   },
