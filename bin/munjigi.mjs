@@ -283,15 +283,31 @@ function essence(text) {
   return `${(faults.length > 0 ? faults : lines).slice(0, 5).join('\n')}\n`
 }
 
-/** Becomes Bun where a process can (Node 22.15 and later, Bun): signals and exit code are then its own. */
+/** Becomes Bun where a process can (Node 22.15 and later, Bun) and npm is not above: signals and exit code are then its own. */
 function handOver(bun, args) {
   // Nor may the current folder's bunfig.toml name a program that is run with our secrets.
   const options = ['--no-env-file', `--config=${join(root, 'bunfig.toml')}`, ...args]
-  if (process.execve && !windows) process.execve(bun, [bun, ...options], process.env)
+  const byNpm = Boolean(process.env.npm_lifecycle_event)
+  if (process.execve && !windows && !byNpm) process.execve(bun, [bun, ...options], process.env)
   // Else it is a child, which ends with us even if we are killed.
   const child = spawn(bun, ['--no-orphans', ...options], { stdio: 'inherit', detached: !windows })
-  passSignals(child)
+  const passing = passSignals(child)
+  if (byNpm && !windows) endWithParent(child, passing)
   child.on('exit', (code, signal) => process.exit(code ?? exitCodeOf(signal)))
+}
+
+/**
+ * npm and npx pass a signal on to the shell in which they start us, and dash, the sh of Debian, dies of it without a word to
+ * us: the server would go on, with its port, when they have ended.
+ */
+function endWithParent(child, passing) {
+  const parent = process.ppid
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watch)
+    if (!passing.passed) child.kill('SIGTERM')
+  }, 250)
+  watch.unref()
 }
 
 function stoppedBy(signal) {

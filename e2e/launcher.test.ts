@@ -146,12 +146,31 @@ withNode(
     await started(server)
     server.kill('SIGTERM')
     await seen(server.stdout, '"event":"server.draining"')
-    server.kill('SIGTERM')
+    server.kill('SIGINT')
 
     expect(await server.exited).toBeGreaterThan(128)
   },
   COLD,
 )
+
+for (const command of [
+  ['npm', 'start'],
+  ['npm', 'exec', '--offline', '--', 'munjigi', 'dev'],
+])
+  withNode(
+    `SIGTERM to ${command.slice(0, 2).join(' ')} ends the server in order, though a shell between them dies of it`,
+    async () => {
+      const { machine } = await installed()
+      const server = machine.start(command)
+      await started(server)
+      server.kill('SIGTERM')
+
+      // Of the server: npm has ended by then.
+      await seen(server.stdout, '"event":"server.stopped"')
+      await server.exited
+    },
+    COLD,
+  )
 
 withNode(
   'Ctrl-C in a terminal, which every process there hears, reaches the server once',

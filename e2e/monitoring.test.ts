@@ -377,7 +377,10 @@ describe.skipIf(!canRun || !canStack)('live', () => {
   test('a database that hangs', async () => {
     expect(await quiet('DatabaseUnwritable')).toBe(true)
     stack.database.kill('SIGSTOP')
-    await Promise.all([alerting('DatabaseUnwritable'), alerting('DatabaseSlow')])
+    await each(12, 6, (index) =>
+      send(stack, SIGNUP, { e: `hangs${index}@example.com`, p: PASSWORD }),
+    )
+    await Promise.all(['DatabaseUnwritable', 'DatabaseSlow', 'OperationsFail'].map(alerting))
     stack.database.kill('SIGCONT')
     await until('it takes writes again', () => quiet('DatabaseUnwritable'), 60_000)
   })

@@ -312,16 +312,28 @@ describe('SIGTERM', () => {
     )
     for (const { headers } of [loggedIn, refused, ...(await Promise.all(others))])
       expect(marksOf(headers)).toEqual(GOING_AWAY)
-    server.process.kill('SIGTERM')
+    server.process.kill('SIGINT')
   })
 
   test('a second one, or an interrupt, ends the process at once', async () => {
-    for (const second of ['SIGTERM', 'SIGINT'] as const) {
+    for (const [second, after] of [
+      ['SIGTERM', 600],
+      ['SIGINT', 0],
+    ] as const) {
       await using server = await draining(300)
       await signal(server)
+      await Bun.sleep(after)
       server.process.kill(second)
       expect(await server.process.exited).toBe(130)
     }
+  })
+
+  test('the same one is heard once where a supervisor tells it and the launcher passes it on', async () => {
+    const server = await draining(1)
+    await signal(server)
+    server.process.kill('SIGTERM')
+    expect(await server.process.exited).toBe(0)
+    await server.stop()
   })
 
   test('an interrupt does the same', async () => {

@@ -235,9 +235,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   /** The edge first, so that no request meets a replica that ends. */
   async function stop(): Promise<void> {
     await envoy.stop()
-    // Nobody asks them any more: a second signal ends their draining.
+    // Nobody asks them any more: a second signal, another one, ends their draining.
     const ending = replicas.map((replica) => replica.stop())
-    for (const replica of replicas) replica.kill('SIGTERM')
+    for (const replica of replicas) replica.kill('SIGINT')
     await Promise.all(ending)
     await database.stop()
     if (!options.folder) rmSync(folder, { recursive: true, force: true })

@@ -23,7 +23,7 @@ export function explain(error: unknown): { message: string; exitCode: number } {
   if (error instanceof ConfigFaults) return { message: error.message, exitCode: 78 }
   if (error instanceof WrongSecret)
     return {
-      message: `munjigi: ${error.message}. Put the old one back; a new secret makes every token and key useless. If it is one key of several, munjigi keys list shows which.`,
+      message: `munjigi: ${error.message}. Put the old one back; a new secret makes every token and key useless. If it is one key of several, munjigi keys list shows which. If it is lost: docs/operations.md, Incidents.`,
       exitCode: 78,
     }
   if (error instanceof PortTaken)

@@ -24,7 +24,7 @@ export interface Running {
 
 /**
  * Serves until a signal, then drains: says so in every answer, serves on for `drainSeconds`, stops accepting,
- * finishes what runs, closes the database. A second signal exits at once with 130.
+ * finishes what runs, closes the database. A second signal (see `firstSignal`) exits at once with 130.
  */
 export async function serveUntilSignal(running: Running): Promise<void> {
   const { app, database, log, publicListener, metricsListener, signalled, drainSeconds } = running
@@ -56,16 +56,25 @@ function logFaults(log: Log): void {
   })
 }
 
+/** systemd tells every process of a service, and the launcher or npm, which is one of them, passes it on. */
+const HEARD_TWICE_MS = 500
+
 /**
- * The first SIGTERM or SIGINT; a second one ends the process at once. One listener, never taken away: without any, even for
- * a moment, that one would end it by itself, and the first process of a container would hear none.
+ * The first SIGTERM or SIGINT; a second one ends the process at once, but the same one within half a second is the first,
+ * heard twice. One listener, never taken away: without any, even for a moment, that one would end it by itself, and the first
+ * process of a container would hear none.
  */
 export function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
-    let heard = false
+    let heard: string | undefined
+    let isOver = false
     const hear = (name: string) => {
+      if (heard === name && !isOver) return
       if (heard) process.exit(130)
-      heard = true
+      heard = name
+      setTimeout(() => {
+        isOver = true
+      }, HEARD_TWICE_MS).unref()
       resolve(name)
     }
     process.on('SIGTERM', hear).on('SIGINT', hear)

@@ -16,7 +16,7 @@ import type { Clock } from '../platform/clock.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { adaptBinding } from './binding.ts'
-import { StorageFault, toFault } from './faults.ts'
+import { toFault } from './faults.ts'
 import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { migrate } from './migrate.ts'
@@ -92,8 +92,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   } catch (error) {
     client?.close()
     if (error instanceof UnfinishedRestore) throw error
-    const { code, detail } = toFault(error)
-    throw new StorageFault(code, detail)
+    throw toFault(error)
   }
 }
 

@@ -3,14 +3,17 @@
 /** What a failed statement means to us. `conflict`: a unique index said no. `busy`: not executed, may be repeated. */
 export type FaultCode = 'conflict' | 'busy' | 'unreachable' | 'full' | 'other'
 
-/** A database failure without its statement and parameters. `detail` is a code of SQLite, of the network, or of HTTP. */
+/**
+ * A database failure without its statement and parameters. `detail` is a code of SQLite, of the network, or of HTTP; `where`
+ * is for an operator.
+ */
 export class StorageFault extends Error {
   override readonly name = 'StorageFault'
   readonly code: FaultCode
   readonly detail: string
 
-  constructor(code: FaultCode, detail: string) {
-    super(`${code} (${detail})`)
+  constructor(code: FaultCode, detail: string, where?: string) {
+    super(`${code} (${detail})${where ? ` in ${where}` : ''}`)
     this.code = code
     this.detail = detail
   }
@@ -18,6 +21,7 @@ export class StorageFault extends Error {
 
 /** Reduces whatever the driver or Drizzle threw. */
 export function toFault(error: unknown): StorageFault {
+  if (error instanceof StorageFault) return error
   const causes = chainOf(error)
   const messages = causes.map((cause) => cause.message).join('\n')
   const detail =

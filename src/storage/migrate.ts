@@ -6,12 +6,13 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Client } from '@libsql/client'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
+import { StorageFault, toFault } from './faults.ts'
 
 const MIGRATIONS = fileURLToPath(new URL('./migrations', import.meta.url))
 
 /**
- * Applies what is missing, or nothing. Returns how many. Throws the driver's error and leaves the old schema. With
- * `until` it stops at the migration that was written then.
+ * Applies what is missing, or nothing. Returns how many. Throws the driver's error, or a `StorageFault` that names the
+ * migration, and leaves the old schema. With `until` it stops at the migration that was written then.
  */
 export async function migrate(
   client: Client,
@@ -31,7 +32,14 @@ export async function migrate(
     const missing = migrations.filter((migration) => migration.folderMillis > applied)
     for (const migration of missing) {
       for (const statement of migration.sql)
-        if (statement.trim()) await transaction.execute(statement)
+        if (statement.trim())
+          await transaction.execute(statement).catch((cause) => {
+            const { code, detail } = toFault(cause)
+            const entry = journal(migrationsFolder).find(
+              ({ when }) => when === migration.folderMillis,
+            )
+            throw new StorageFault(code, detail, `migration ${entry?.tag}`)
+          })
       await transaction.execute({
         sql: 'INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)',
         args: [migration.hash, migration.folderMillis],
@@ -62,8 +70,8 @@ export async function missingMigrations(client: Client): Promise<string[]> {
 }
 
 /** As drizzle-kit writes it: the only place where the migrations have names. */
-function journal(): ReadonlyArray<{ tag: string; when: number }> {
-  return JSON.parse(readFileSync(join(MIGRATIONS, 'meta', '_journal.json'), 'utf8')).entries
+function journal(folder = MIGRATIONS): ReadonlyArray<{ tag: string; when: number }> {
+  return JSON.parse(readFileSync(join(folder, 'meta', '_journal.json'), 'utf8')).entries
 }
 
 /** When the newest applied migration was written; 0 on an empty database. */
