@@ -25,7 +25,7 @@ export function welcome(facts: Welcome): string {
   ]
   return [
     '',
-    `  ${bold('Munjigi 문지기')} ${dim('for development – everything below is local')}`,
+    `  ${bold('Munjigi 문지기')} ${dim('for development')}`,
     '',
     ...(moved
       ? [`  ${bold('Note')}      port ${facts.wantedPort} is taken, so this is ${facts.port}`]
