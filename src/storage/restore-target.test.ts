@@ -4,6 +4,7 @@ import { afterAll, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Client } from '@libsql/client'
 import { createTestRandom } from '../testing/random.ts'
 import { connect } from './database.ts'
 import { restoreTarget, TargetInUse } from './restore-target.ts'
@@ -21,6 +22,7 @@ function make(name: string) {
   const place = { url: `file:${path}` }
   return {
     target: restoreTarget(place, createTestRandom()),
+    again: () => restoreTarget(place, createTestRandom(1_001)),
     /** A process that starts and writes. */
     async come() {
       const client = connect(place)
@@ -30,6 +32,12 @@ function make(name: string) {
     /** What one that starts afterwards finds. */
     found: async () => (await connect(place).execute('SELECT text FROM what')).rows[0]?.[0],
   }
+}
+
+/** What is restored. */
+const fill = (text: string) => async (client: Client) => {
+  const statements = ['CREATE TABLE what (text)', `INSERT INTO what VALUES ('${text}')`]
+  await client.batch(statements, 'write')
 }
 
 test('whoever came while a database is restored is noticed, and has what there was', async () => {
@@ -42,11 +50,22 @@ test('whoever comes when a restored database is put in place waits for it', asyn
   const { target, come, found } = make('comes.db')
   let coming: Promise<unknown> | undefined
   await target.replace(async (client) => {
-    await client.batch(['CREATE TABLE what (text)', "INSERT INTO what VALUES ('new')"], 'write')
+    await fill('new')(client)
     // When what follows waits for the first time: for the disk.
     setImmediate(() => (coming = come().catch(({ code }) => code)))
   })
   expect(await coming).toBe('SQLITE_BUSY')
   await come()
   expect(await found()).toBe('new')
+})
+
+test('of two restores at once the one that ends last changes nothing', async () => {
+  const { target, again, come, found } = make('twice.db')
+  const slow = target.replace(async (client) => {
+    await again().replace(fill('first'))
+    await come()
+    await fill('last')(client)
+  })
+  await expect(slow).rejects.toThrow(TargetInUse)
+  expect(await found()).toBe('first')
 })

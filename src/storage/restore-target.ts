@@ -49,8 +49,11 @@ function fileTarget(url: string, random: Random): RestoreTarget {
   const path = endOf(fileOf(url))
   // One for all: a connection is not closed before its statements are collected, and would look like another's.
   let old: Client | undefined
+  const inode = inodeOf(path)
   const there = () => {
-    if (!existsSync(path)) requireNothingLeft(path)
+    // What is known of the file that was there says nothing of one that somebody has put there since, another restore perhaps.
+    if (inodeOf(path) !== inode) throw new TargetInUse('it is another file by now')
+    if (inode === undefined) requireNothingLeft(path)
     else old ??= connect({ url })
     return old
   }
@@ -80,6 +83,10 @@ function fileTarget(url: string, random: Random): RestoreTarget {
       }
     },
   }
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino
 }
 
 /** Where a path leads through its links, the last of which may point to what is not there yet. */
