@@ -9,6 +9,7 @@ import { createTestClock } from '../testing/clock.ts'
 import { knownAddresses } from '../throttle/table.ts'
 import { createRefreshTokens } from './refresh-token.ts'
 import { toSessionId } from './session.ts'
+import { selectEnded } from './store.ts'
 import { endedSessions, sessions } from './table.ts'
 
 const REFRESH =
@@ -826,6 +827,16 @@ describe('another replica', () => {
     await app.run(LOGOUT, {}, tokens.accessToken)
     await look(replica)
     expect(await works(replica, tokens)).toBe(false)
+  })
+
+  test('begins its next look at the newest session that ended, however long ago that was', async () => {
+    const app = await createTestApp()
+    const many = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+      INSERT INTO ended_sessions (session_id, reason, ended_at) SELECT 'old ' || i, 'logout', i FROM n`
+    await app.database.write(({ $client }) => $client.execute(many))
+    const from = { sequence: 0, since: app.clock.now(), limit: 1_000 }
+    const rows = await app.database.read((db) => selectEnded(db, from))
+    expect(rows).toEqual([{ sequence: 3_000, sessionId: toSessionId('old 3000') }])
   })
 
   test('rotates the tokens of this one', async () => {

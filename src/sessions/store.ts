@@ -144,12 +144,16 @@ export function ending({
   ]
 }
 
-/** The sessions that ended from a sequence number on, the one of that number whenever, the others since a moment; in order. */
+/**
+ * The sessions that ended from a sequence number on and since a moment, in order; and whenever they ended the one of that number and the
+ * newest, from which the next look can begin: all that is older would else be read again each time.
+ */
 export async function selectEnded(
   db: Db,
   from: { sequence: number; since: number; limit: number },
 ) {
   const { sequence, endedAt } = endedSessions
+  const newest = sql`(SELECT max(sequence) FROM ended_sessions)`
   return await db
     .select({
       sequence,
@@ -157,7 +161,10 @@ export async function selectEnded(
     })
     .from(endedSessions)
     .where(
-      and(gte(sequence, from.sequence), or(gt(endedAt, from.since), eq(sequence, from.sequence))),
+      and(
+        gte(sequence, from.sequence),
+        or(gt(endedAt, from.since), eq(sequence, from.sequence), eq(sequence, newest)),
+      ),
     )
     .orderBy(sequence)
     .limit(from.limit)

@@ -3,7 +3,7 @@
 import { existsSync, lstatSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Client } from '@libsql/client'
+import type { Client, Transaction } from '@libsql/client'
 import { besideOf, giveToOwnerOf, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import type { Place } from './database.ts'
@@ -31,6 +31,8 @@ export class LeftBehind extends Error {
   override readonly name = 'LeftBehind'
 }
 
+const OPEN_ELSEWHERE = 'another process has it open'
+
 /** Milliseconds that one answer of a server may take. */
 const PATIENCE_MS = 30_000
 /** A replica writes its heartbeat every second, and waits a second and a half for one. */
@@ -47,8 +49,11 @@ function fileTarget(url: string, random: Random): RestoreTarget {
   const path = endOf(fileOf(url))
   // One for all: a connection is not closed before its statements are collected, and would look like another's.
   let old: Client | undefined
+  const inode = inodeOf(path)
   const there = () => {
-    if (!existsSync(path)) requireNothingLeft(path)
+    // What is known of the file that was there says nothing of one that somebody has put there since, another restore perhaps.
+    if (inodeOf(path) !== inode) throw new TargetInUse('it is another file by now')
+    if (inode === undefined) requireNothingLeft(path)
     else old ??= connect({ url })
     return old
   }
@@ -67,16 +72,21 @@ function fileTarget(url: string, random: Random): RestoreTarget {
           await work(client)
           await requireSound(client)
         })
-        // Again, for whoever came meanwhile.
-        await takeAlone(there())
+        // Again, for whoever came meanwhile. Who comes from now on waits until the new one has the name.
+        const held = await keepOut(there())
         await giveToOwnerOf(existsSync(path) ? path : dirname(path), draft)
         await putInPlace(draft, path)
+        held?.close()
       } finally {
         old?.close()
         for (const left of [draft, `${draft}-journal`]) rmSync(left, { force: true })
       }
     },
   }
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino
 }
 
 /** Where a path leads through its links, the last of which may point to what is not there yet. */
@@ -101,11 +111,30 @@ function requireNothingLeft(path: string): void {
 /** Leaving write-ahead mode is granted only to who is alone; and what was written ahead is in the file then. */
 async function takeAlone(client: Client | undefined): Promise<void> {
   try {
+    // Whether it was left already is asked of what this connection knows of the file: by now another may write ahead again.
+    await client?.execute('SELECT count(*) FROM sqlite_schema')
     await client?.execute('PRAGMA journal_mode = DELETE')
   } catch (error) {
-    if (toFault(error).code !== 'busy') throw error
-    throw new TargetInUse('another process has it open')
+    explainLock(error)
   }
+}
+
+function explainLock(error: unknown): never {
+  if (toFault(error).code !== 'busy') throw error
+  throw new TargetInUse(OPEN_ELSEWHERE)
+}
+
+/**
+ * Lets nobody write ahead until it is closed: whoever did while the new file is synced would leave beside it what SQLite takes
+ * for its own.
+ */
+async function keepOut(client: Client | undefined): Promise<Transaction | undefined> {
+  await takeAlone(client)
+  const held = await client?.transaction('write').catch(explainLock)
+  const mode = await held?.execute('PRAGMA journal_mode')
+  // Who came between the two steps.
+  if (mode && mode.rows[0]?.[0] !== 'delete') throw new TargetInUse(OPEN_ELSEWHERE)
+  return held
 }
 
 async function requireSound(client: Client): Promise<void> {

@@ -1,0 +1,71 @@
+// Restoring into a file while somebody comes to it: whoever has the old one must not be left beside the new one.
+
+import { afterAll, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Client } from '@libsql/client'
+import { createTestRandom } from '../testing/random.ts'
+import { connect } from './database.ts'
+import { restoreTarget, TargetInUse } from './restore-target.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-restore-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** A database of this name that says `old` and whose last process has gone. */
+function make(name: string) {
+  const path = join(folder, name)
+  // Of a process of its own: a connection of this one would stay open.
+  const text = `PRAGMA journal_mode = WAL; CREATE TABLE what (text); INSERT INTO what VALUES ('old')`
+  const script = `new (require('bun:sqlite').Database)(process.argv[1]).exec(process.argv[2])`
+  expect(Bun.spawnSync([process.execPath, '-e', script, path, text]).exitCode).toBe(0)
+  const place = { url: `file:${path}` }
+  return {
+    target: restoreTarget(place, createTestRandom()),
+    again: () => restoreTarget(place, createTestRandom(1_001)),
+    /** A process that starts and writes. */
+    async come() {
+      const client = connect(place)
+      await client.execute('PRAGMA journal_mode = WAL')
+      await client.execute("INSERT INTO what VALUES ('more')")
+    },
+    /** What one that starts afterwards finds. */
+    found: async () => (await connect(place).execute('SELECT text FROM what')).rows[0]?.[0],
+  }
+}
+
+/** What is restored. */
+const fill = (text: string) => async (client: Client) => {
+  const statements = ['CREATE TABLE what (text)', `INSERT INTO what VALUES ('${text}')`]
+  await client.batch(statements, 'write')
+}
+
+test('whoever came while a database is restored is noticed, and has what there was', async () => {
+  const { target, come, found } = make('came.db')
+  await expect(target.replace(come)).rejects.toThrow(TargetInUse)
+  expect(await found()).toBe('old')
+})
+
+test('whoever comes when a restored database is put in place waits for it', async () => {
+  const { target, come, found } = make('comes.db')
+  let coming: Promise<unknown> | undefined
+  await target.replace(async (client) => {
+    await fill('new')(client)
+    // When what follows waits for the first time: for the disk.
+    setImmediate(() => (coming = come().catch(({ code }) => code)))
+  })
+  expect(await coming).toBe('SQLITE_BUSY')
+  await come()
+  expect(await found()).toBe('new')
+})
+
+test('of two restores at once the one that ends last changes nothing', async () => {
+  const { target, again, come, found } = make('twice.db')
+  const slow = target.replace(async (client) => {
+    await again().replace(fill('first'))
+    await come()
+    await fill('last')(client)
+  })
+  await expect(slow).rejects.toThrow(TargetInUse)
+  expect(await found()).toBe('first')
+})
