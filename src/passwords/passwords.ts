@@ -62,9 +62,8 @@ export interface PasswordsOptions {
  */
 const REFUSED_EVERY_MS = 65
 
-/** KiB that a hash may take as one of many. Those that take more, and more than is set, imported ones, go by a gate of their own. */
+/** KiB that a hash may take as one of many. Those that take more, and more than is set, imported ones, go two at a time. */
 const USUAL_KIB = 32 * 1_024
-/** Of those, whatever the number of cores: memory has an end. */
 const LARGE_AT_ONCE = 2
 
 /** Makes the service. */
@@ -72,7 +71,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   const { hasher, limits, clock, random, metrics, report } = options
   const gate = createGate(limits, clock)
   const large = createGate({ ...limits, running: Math.min(LARGE_AT_ONCE, limits.running) }, clock)
-  const running = () => gate.running() + large.running()
+  const { running } = gate
   const waiting = () => gate.waiting() + large.waiting()
   const refusing = createBeat(REFUSED_EVERY_MS)
   const decoy = decoyOf(hasher.cost, random)
@@ -93,8 +92,8 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       const before = async () => {
         hash = (await find()) ?? decoy
       }
-      const instead = () => (isLarge(hash) ? large : null)
-      return await gated({ attempt, signal, before, instead }, () => verify(password, hash))
+      const narrower = () => (isLarge(hash) ? large : null)
+      return await gated({ attempt, signal, before, narrower }, () => verify(password, hash))
     },
 
     isCurrent: (hash) => isCurrent(hash, hasher.cost),

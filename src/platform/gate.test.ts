@@ -170,17 +170,20 @@ describe('what is done before the turn', () => {
     await expect(gate.run(work, { before })).rejects.toThrow('no')
     expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
   })
-  test('may show that another gate is to be passed: this one is free for others then', async () => {
-    const [gate, other] = [
-      createGate(limits, createTestClock()),
-      createGate(limits, createTestClock()),
-    ]
-    const elsewhere = pending()
-    const large = gate.run(elsewhere.work, { before: async () => {}, instead: () => other })
-    expect(await gate.run(async () => 'here', { instead: () => null })).toBe('here')
-    expect([gate.running(), gate.waiting(), other.running()]).toEqual([0, 0, 1])
-    elsewhere.resolve('there')
-    expect(await large).toBe('there')
-    expect([gate.running(), gate.waiting(), other.running()]).toEqual([0, 0, 0])
+
+  test('may show that a narrower gate is to be passed first: who waits there leaves this one to others', async () => {
+    const gate = createGate({ ...limits, waiting: 2 }, createTestClock())
+    const narrower = createGate(limits, createTestClock())
+    const terms = { before: async () => {}, narrower: () => narrower }
+    const [first, between] = [pending(), pending()]
+    const large = [first.work, async () => 'second'].map((work) => gate.run(work, terms))
+    await new Promise(setImmediate)
+    const usual = gate.run(between.work, { narrower: () => null })
+    first.resolve('first')
+    expect(await large[0]).toBe('first')
+    expect([gate.running(), gate.waiting(), narrower.running()]).toEqual([1, 1, 1])
+    between.resolve('usual')
+    expect(await Promise.all([usual, ...large])).toEqual(['usual', 'first', 'second'])
+    expect([gate.running(), gate.waiting(), narrower.running()]).toEqual([0, 0, 0])
   })
 })

@@ -39,8 +39,8 @@ export interface Gate {
 export interface GateTerms {
   /** Done once admitted, ahead of the turn: who is refused does not cause it, and nobody waits behind it. */
   readonly before?: (() => Promise<unknown>) | undefined
-  /** Asked after that: another gate, to be passed in the place of this one. */
-  readonly instead?: (() => Gate | null) | undefined
+  /** Asked after that: a narrower gate to be passed first, by who has no place in this one until then. */
+  readonly narrower?: (() => Gate | null) | undefined
   /** Aborted by who no longer wants to wait. */
   readonly signal?: AbortSignal | undefined
 }
@@ -64,23 +64,26 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
   const waiting = () => preparing + queue.length
 
   return {
-    async run(work, { before, instead, signal } = {}) {
+    async run(work, { before, narrower, signal } = {}) {
       if (!hasRoom()) throw new GateFull()
       if (before) await prepare(before)
-      const other = instead?.()
-      if (other) return await other.run(work, { signal })
-      await turn(signal)
-      const started = clock.elapsed()
-      try {
-        return await work()
-      } finally {
-        pace += (clock.elapsed() - started - pace) * NEWEST_SHARE
-        leave()
-      }
+      const passed = () => inTurn(work, signal)
+      return await (narrower?.()?.run(passed, { signal }) ?? passed())
     },
     hasRoom,
     running: () => running,
     waiting,
+  }
+
+  async function inTurn<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    await turn(signal)
+    const started = clock.elapsed()
+    try {
+      return await work()
+    } finally {
+      pace += (clock.elapsed() - started - pace) * NEWEST_SHARE
+      leave()
+    }
   }
 
   function hasRoom(): boolean {
