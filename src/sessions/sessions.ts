@@ -25,7 +25,6 @@ import {
   ofUserBeyond,
   ofUserWithId,
   opening,
-  pastGeneration,
   rotating,
   selectSession,
   selectSessions,
@@ -223,7 +222,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     const age = clock.now() - row.lastUsedAt - heartbeat.stoodStill(row.lastUsedAt)
     if (isParent && age <= grace * 1_000) return rotated('repeated', row, child)
     const { sessionId, generation } = token
-    const count = await end(pastGeneration(sessionId, generation), 'reuse')
+    const count = await end(withId(sessionId), 'reuse')
     // Another has ended it meanwhile.
     if (count === 0) return { kind: 'refused', reason: 'invalid' }
     const { userId } = row

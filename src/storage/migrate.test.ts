@@ -18,7 +18,6 @@ import {
   ofUserBeyond,
   ofUserWithId,
   opening,
-  pastGeneration,
   rotating,
   selectEnded,
   selectSession,
@@ -240,7 +239,6 @@ describe('what is asked often finds an index', () => {
       BY_ID,
       end(ofUserWithId(toUserId('usr_1'), toSessionId('ses_1'))),
     ],
-    ['the end after a reuse', BY_ID, end(pastGeneration(toSessionId('ses_1'), 0))],
     ["the end of all of a user's sessions", BY_USER, end(ofUser(toUserId('usr_1')))],
     [
       'sweeping',
