@@ -195,7 +195,7 @@ describe('a key', () => {
   })
 
   test('of another algorithm signs only when everybody can know it; until then the old one does', async () => {
-    const { app, open } = await setUp({ rotation: 0 })
+    const { app, open } = await setUp()
     const old = await open()
     const keys = await open({ algorithm: 'EdDSA' })
     await keys.tend()
@@ -205,6 +205,32 @@ describe('a key', () => {
     expect(keys.current().algorithm).toBe('EdDSA')
     const { accessToken } = await tokensOf(app, keys).issue(SUBJECT)
     expect(await tokensOf(app, old).verify(accessToken)).not.toBeNull()
+  })
+
+  test('that signs does not retire for a newer one of another algorithm', async () => {
+    const { app, open } = await setUp({ rotation: 0 })
+    const keys = await open()
+    const { kid } = keys.current()
+    await (await open({ algorithm: 'EdDSA' })).tend()
+    app.clock.advance('1d')
+    await keys.tend()
+    expect(keys.current().kid).toBe(kid)
+    expect(stages(keys)).toEqual(['retiring', 'signing'])
+  })
+
+  test('that was made by who has a clock ahead of ours signs here too', async () => {
+    const { app, open } = await setUp()
+    const ahead = await open({ clock: tenMinutesAhead(app) })
+    expect((await open()).current().kid).toBe(ahead.current().kid)
+  })
+
+  test('that two drop at once makes way for one other', async () => {
+    const { app, open } = await setUp()
+    const [here, there] = [await open(), await open()]
+    const { kid } = here.current()
+    const dropped = await Promise.all([here.drop(kid), there.drop(kid)])
+    expect(dropped.sort()).toEqual([false, true])
+    expect(await app.database.read((db) => db.$count(signingKeys))).toBe(1)
   })
 })
 
@@ -246,6 +272,7 @@ describe('a key that a replica which runs cannot read', () => {
   const ROWS = [
     ['is sealed under another secret', OTHER, 'ES256'],
     ['is of an algorithm that a later version knows', SECRET, 'ES384'],
+    ['is said to be of another algorithm', SECRET, 'EdDSA'],
   ] as const
 
   test.each(ROWS)(
