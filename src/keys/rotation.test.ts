@@ -9,6 +9,7 @@ import { createTestRandom } from '../testing/random.ts'
 import { createAccessTokens } from '../tokens/access-token.ts'
 import type { KeyRing, KeyRingOptions } from './keys.ts'
 import { openKeyRing, sealingKeysOf, WrongSecret } from './keys.ts'
+import { keyRoutes } from './routes.ts'
 import { seal } from './seal.ts'
 import { generateSigningKey } from './signing-key.ts'
 import { signingKeys } from './table.ts'
@@ -357,6 +358,10 @@ describe('a key that does not open beside one that does', () => {
     await keys.tend()
     expect([keys.ready(), keys.find(kid), keys.jwks().keys]).toEqual([false, null, []])
     expect(() => keys.current()).toThrow('SERVICE_UNAVAILABLE')
+    // Nor to show: an empty list would be kept by whoever asked.
+    const routes = keyRoutes(keys, 300).onError(({ message }) => new Response(message))
+    const shown = await routes.request('/.well-known/jwks.json')
+    expect(await shown.text()).toBe('SERVICE_UNAVAILABLE')
     // Nor has it published one of its own, under the secret that was to be replaced.
     await ahead.tend()
     expect([ahead.unreadable(), ahead.list().length]).toEqual([[], 1])

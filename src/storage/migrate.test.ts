@@ -110,6 +110,15 @@ describe('migrating', () => {
     expect(await schemaOf(client)).toEqual(schema)
   })
 
+  test('a database that is the newest takes no lock: one that is held does not hold up a start', async () => {
+    const url = `file:${newPath()}.db`
+    const [client, other] = [newClient(url), newClient(url)]
+    await migrate(client)
+    const held = await other.transaction('write')
+    expect(await migrate(client)).toBe(0)
+    held.close()
+  })
+
   const good = 'CREATE TABLE later (id integer)'
   test.each([
     [
