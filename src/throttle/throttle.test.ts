@@ -147,6 +147,18 @@ describe('guesses at one user', () => {
     const { stranger } = await appWithKim({ throttleUserAttempts: 0 })
     expect(new Set(await tries(stranger, WRONG, 30))).toEqual(new Set(['INVALID_CREDENTIALS']))
   })
+
+  test('are not even counted where nothing is limited', async () => {
+    const off = { throttleUserAttempts: 0, throttleAddressAttempts: 0, throttleSignupAttempts: 0 }
+    const { app, stranger } = await appWithKim(off)
+    await tries(stranger, WRONG, 3)
+    expect(signedIn(await stranger.run(LOGIN, KIM))).toBe(true)
+    const twice = `a: refresh(refreshToken: "x") { expiresIn } b: refresh(refreshToken: "x") { expiresIn }`
+    expect((await stranger.run(`mutation { ${twice} }`)).code).toBe('QUERY_TOO_COMPLEX')
+    for (const table of [throttles, knownAddresses])
+      expect(await app.database.read((db) => db.$count(table))).toBe(0)
+    expect(app.logLines.filter((line) => line.includes('database.fault'))).toEqual([])
+  })
 })
 
 describe('a race for the last guesses', () => {
@@ -250,6 +262,23 @@ describe('a right password that is the old one before its login ends', () => {
     expect((await thief.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
     const rows = await app.database.read((db) => db.all(sql`SELECT * FROM known_addresses`))
     expect(rows).toHaveLength(known)
+  })
+
+  test('forgets no address either, when it was to change the password', async () => {
+    const { app, token } = await appWithKim()
+    const addresses = () => app.database.read((db) => db.select().from(knownAddresses))
+    const owners = await addresses()
+    const database: Database = {
+      ...app.database,
+      async commit(statements) {
+        if (statements[0]?.sql.startsWith('UPDATE users'))
+          await app.run(CHANGE, { old: KIM.password }, token)
+        return await app.database.commit(statements)
+      },
+    }
+    const thief = (await createTestApp({ database, clock: app.clock })).from(STRANGER)
+    expect((await thief.run(CHANGE, { old: KIM.password }, token)).code).toBe('INVALID_CREDENTIALS')
+    expect(await addresses()).toEqual(owners)
   })
 })
 
