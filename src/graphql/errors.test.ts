@@ -106,6 +106,14 @@ describe('messages', () => {
   })
 })
 
+test.each([
+  ['does not fit the grammar', '{\n  me {'],
+  ['does not fit the schema', '{\n  nope }'],
+])('where a document %s is told', async (_, query) => {
+  const { errors } = await app.run(query)
+  expect(errors).toMatchObject([{ locations: [{ line: 2 }] }])
+})
+
 describe('a fault of ours', () => {
   const failing = async (error: unknown) => {
     let fail = false
