@@ -26,6 +26,7 @@ test('the request id is on every line of a request, across awaits, and not on th
       log.info(requestId)
     })
   await Promise.all([story('req_1'), story('req_2')])
+  expect(lines).toHaveLength(2)
   for (const line of lines) expect(JSON.parse(line).requestId).toBe(JSON.parse(line).event)
 })
 
