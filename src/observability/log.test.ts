@@ -37,6 +37,7 @@ const HOSTILE = [
   '\u0085\u009b31m',
   '\0',
   '\ud800',
+  '\ufeffbegins again',
   '"}{"',
   '문지기 🚪',
 ]
@@ -45,7 +46,7 @@ describe('no value breaks a line (log injection)', () => {
   test.each(HOSTILE)('%j', (value) => {
     const lines = written({ userAgent: value })
     expect(lines).toHaveLength(1)
-    expect(lines[0]).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u)
+    expect(lines[0]).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}\ufeff]+$/u)
     expect(JSON.parse(lines[0] ?? '').userAgent).toBe(value)
   })
 })
