@@ -134,6 +134,22 @@ describe('a token that was issued', () => {
     expect(await tokens.verify(accessToken)).toBeNull()
   })
 
+  test('is signed by a key that could not be read the first time', async () => {
+    let fails = true
+    const key: SigningKey = {
+      ...keyFor.ES256,
+      get privateJwk() {
+        if (fails) throw new Error('not now')
+        return keyFor.ES256.privateJwk
+      },
+    }
+    const tokens = createAccessTokens(optionsOf(createTestClock(), ring(key)))
+    await expect(tokens.issue(SUBJECT)).rejects.toThrow('not now')
+    fails = false
+    const { accessToken } = await tokens.issue(SUBJECT)
+    expect(await tokens.verify(accessToken)).not.toBeNull()
+  })
+
   test('is one for a second at least, be it the last one of its session', async () => {
     const { tokens } = setUp()
     const { accessToken, expiresIn } = await tokens.issue({ ...SUBJECT, sessionExpiresIn: 0 })
