@@ -1,9 +1,10 @@
 // The log: one parsable line per entry, whatever its values hold, and no field that could be a secret.
 
 import { describe, expect, test } from 'bun:test'
+import type { Logger } from '@logtape/logtape'
 import { createTestLog } from '../testing/log.ts'
 import { formatRecord } from './lines.ts'
-import { describeError, withLogContext } from './log.ts'
+import { createLog, describeError, withLogContext } from './log.ts'
 
 const written = (fields: Record<string, unknown>) => {
   const { log, lines } = createTestLog()
@@ -67,6 +68,18 @@ describe('the line of a request, which is written by hand, is what the library w
     log.request({ level: 'info', time: Date.parse(JSON.parse(lines[0] ?? '').time), ...fields })
     expect(lines[1]).toBe(lines[0])
   })
+})
+
+test('the line of a request is written where its level is, as the others are', () => {
+  const lines: string[] = []
+  const logger = { isEnabledFor: (level: string) => level !== 'debug' }
+  const write = (line: string) => void lines.push(line)
+  const log = createLog(logger as Logger, { write, format: 'json' })
+  const line = { time: 0, requestId: 'req_1', method: 'GET', status: 200, ms: 1 }
+  const client = { clientAddress: '192.0.2.1', userAgent: '' }
+  log.request({ ...line, ...client, level: 'debug', route: '/readyz' })
+  log.request({ ...line, ...client, level: 'info', route: '/graphql' })
+  expect(lines.map((text) => JSON.parse(text).route)).toEqual(['/graphql'])
 })
 
 test('a long value is cut', () => {
