@@ -85,12 +85,11 @@ test('such a request is 200 for a client that asked for no statuses', async () =
 
 describe('messages', () => {
   test('are in Korean unless the setting says English', async () => {
-    const english = await createTestApp({ config: { messageLanguage: 'en' } })
-    for (const [target, language] of [
-      [app, 'ko'],
-      [english, 'en'],
+    for (const [config, language] of [
+      [{}, 'ko'],
+      [{ messageLanguage: 'en' }, 'en'],
     ] as const) {
-      const { errors } = await target.run(LOGIN, KIM)
+      const { errors } = await (await createTestApp({ config })).run(LOGIN, KIM)
       expect(errors?.[0]?.message).toBe(messageOf('INVALID_CREDENTIALS', language))
     }
   })
