@@ -230,6 +230,9 @@ test('more passwords at once than may wait are refused at once, and the others a
   expect(refused[0]?.errors?.[0]?.extensions).toMatchObject({ retryAfter: 1 })
   expect(refused[0]?.response.headers.get('retry-after')).toBe('1')
   expect(app.events.filter((event) => event.type === 'hash.refused')).toHaveLength(refused.length)
+  expect(await app.metrics.print()).toContain(
+    `munjigi_logins_total{result="overloaded"} ${refused.length}\n`,
+  )
   expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
 })
 
@@ -259,6 +262,7 @@ test('who finds no room is told so before anything else is looked at', async () 
   )
   await untilMetric(app, /^munjigi_password_hash_waiting\S* 32$/m)
   expect(new Set(await nothingRight())).toEqual(new Set(['OVERLOADED']))
+  expect(await app.metrics.print()).toContain('munjigi_signups_total{result="overloaded"} 1\n')
   const codes = (await Promise.all([atWork, ...crowd])).map(({ code }) => code)
   expect(new Set(codes)).toEqual(new Set(['INVALID_CREDENTIALS']))
   const known = ['INVALID_CREDENTIALS', 'INVALID_EMAIL', 'WEAK_PASSWORD', 'INVALID_CREDENTIALS']
@@ -393,6 +397,7 @@ describe('what operators see', () => {
     const { data } = await app.run(SIGNUP, KIM)
     await app.run(SIGNUP, KIM)
     await app.run(SIGNUP, { ...KIM, email: 'x' })
+    await app.run(SIGNUP, { ...KIM, password: 'weak' })
     await app.run(LOGIN, KIM)
     await app.run(LOGIN, { ...KIM, password: 'wrong horse' })
     await app.run(LOGIN, KIM, data.signup.tokens.accessToken)
@@ -400,14 +405,14 @@ describe('what operators see', () => {
     const expected = [
       'munjigi_signups_total{result="success"} 1',
       'munjigi_signups_total{result="email_taken"} 1',
-      'munjigi_signups_total{result="invalid_input"} 1',
+      'munjigi_signups_total{result="invalid_input"} 2',
       'munjigi_logins_total{result="success"} 1',
       'munjigi_logins_total{result="invalid_credentials"} 1',
       'munjigi_logins_total{result="already_logged_in"} 1',
       'munjigi_security_events_total{event="user.signed_up"} 1',
       'munjigi_graphql_operation_seconds_count{type="mutation",field="signup",outcome="ok"} 1',
-      'munjigi_graphql_operation_seconds_count{type="mutation",field="signup",outcome="refused"} 2',
-      'http_requests_total{method="POST",route="/graphql",status="200",ok="true"} 6',
+      'munjigi_graphql_operation_seconds_count{type="mutation",field="signup",outcome="refused"} 3',
+      'http_requests_total{method="POST",route="/graphql",status="200",ok="true"} 7',
     ]
     expect(expected.filter((series) => !text.includes(`${series}\n`))).toEqual([])
   })

@@ -89,6 +89,17 @@ describe('defaults', () => {
   })
 })
 
+test('peers are addresses and networks, of both families', () => {
+  const { trustedPeers } = read('dev', {
+    MUNJIGI_TRUSTED_PEERS: '192.0.2.1, 10.0.0.0/8,198.51.100.7/32,::1,fd00::/8',
+  })
+  const trusted = ['192.0.2.1', '10.255.0.1', '198.51.100.7', '::1', 'fd00::1']
+  const others = ['192.0.2.2', '11.0.0.1', '198.51.100.8', '::2', 'fe00::1']
+  const isTrusted = (address: string) =>
+    trustedPeers.check(address, address.includes(':') ? 'ipv6' : 'ipv4')
+  expect([...trusted, ...others].filter(isTrusted)).toEqual(trusted)
+})
+
 test('nobody changes what was read', () => {
   expect(Object.isFrozen(read('dev', {}))).toBe(true)
 })
@@ -306,8 +317,8 @@ describe('unknown names', () => {
       'MUNJIGI_SOMETHING_ELSE: unknown setting',
     ])
   })
-  test('of other programs are none of our business', () => {
-    expect(faults('dev', { MUNJI: 'x', PATH: '/bin' })).toEqual([])
+  test('of other programs are none of our business, and one without a value is not set', () => {
+    expect(faults('dev', { MUNJI: 'x', PATH: '/bin', MUNJIGI_NOPE: '' })).toEqual([])
   })
 })
 
@@ -315,6 +326,8 @@ test('the metrics never share the public port', () => {
   expect(faults('dev', { MUNJIGI_PORT: '4000', MUNJIGI_METRICS_PORT: '4000' })).toEqual([
     'MUNJIGI_METRICS_PORT: must not be the public port',
   ])
+  // Any free one, twice.
+  expect(faults('dev', { MUNJIGI_PORT: '0', MUNJIGI_METRICS_PORT: '0' })).toEqual([])
 })
 
 test('all faults are told at once, one line each, and no value of a secret', () => {

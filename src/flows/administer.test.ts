@@ -1,9 +1,12 @@
 // What an operator decides about somebody who has gone, or was dealt with before.
 
 import { expect, test } from 'bun:test'
+import type { Core } from '../app.ts'
 import { createCore } from '../app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
 import { createTestLog } from '../testing/log.ts'
+import { knownAddresses, throttles } from '../throttle/table.ts'
+import type { User } from '../users/user.ts'
 import { disable, remove, setPassword } from './administer.ts'
 
 async function setUp() {
@@ -32,6 +35,25 @@ test("an operator's choice for a user is held against their e-mail too", async (
     code: 'WEAK_PASSWORD',
     details: { reason: 'context' },
   })
+})
+
+test.each([
+  [
+    'has a new password',
+    (core: Core, user: User) => setPassword(core, user, 'one horse, no battery'),
+  ],
+  ['is deleted', remove],
+])('of a user who %s, neither counts nor addresses are left', async (_, decide) => {
+  const { app, core, user } = await setUp()
+  await app.run(LOGIN, { ...KIM, password: 'wrong' })
+  const kept = () =>
+    app.database.read(async (db) => [
+      (await db.select().from(throttles)).filter(({ key }) => /^(user|known)/.test(key)).length,
+      await db.$count(knownAddresses),
+    ])
+  expect(await kept()).toEqual([1, 1])
+  await decide(core, user)
+  expect(await kept()).toEqual([0, 0])
 })
 
 test('a user is disabled since the first time', async () => {

@@ -52,6 +52,15 @@ describe('chosen', () => {
   })
 })
 
+test.each(['bluewhale 12', 'greentree 12'])(
+  'the names of the service are none: %s (6.2.11)',
+  async (password) => {
+    const config = { tokenAudience: 'bluewhale', issuerUrl: 'https://login.greentree.example' }
+    const app = await createTestApp({ config })
+    expect(reasonOf(await app.run(SIGNUP, { ...KIM, password }))).toBe('password context')
+  },
+)
+
 test.each([
   ['1234567', { minLength: 8 }],
   ['x'.repeat(1_025), { maxLength: 1_024 }],

@@ -38,8 +38,7 @@ export async function addUser(
 
 /** Writes that an attempt succeeded of which nothing came: its count begins anew, and no address becomes known. */
 export async function settleAttempt(database: Commits, success: WrittenWith): Promise<void> {
-  const statements = success(sql`0`)
-  if (statements.length > 0) await database.commit(statements)
+  await database.commit(success(sql`0`))
 }
 
 /** A change of password: from the hash that was checked to a new one, with the session that remains. */

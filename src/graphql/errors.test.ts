@@ -85,12 +85,11 @@ test('such a request is 200 for a client that asked for no statuses', async () =
 
 describe('messages', () => {
   test('are in Korean unless the setting says English', async () => {
-    const english = await createTestApp({ config: { messageLanguage: 'en' } })
-    for (const [target, language] of [
-      [app, 'ko'],
-      [english, 'en'],
+    for (const [config, language] of [
+      [{}, 'ko'],
+      [{ messageLanguage: 'en' }, 'en'],
     ] as const) {
-      const { errors } = await target.run(LOGIN, KIM)
+      const { errors } = await (await createTestApp({ config })).run(LOGIN, KIM)
       expect(errors?.[0]?.message).toBe(messageOf('INVALID_CREDENTIALS', language))
     }
   })
@@ -104,6 +103,14 @@ describe('messages', () => {
       '스키마에 맞지 않는 요청입니다. Cannot query field "nope" on type "User".',
     )
   })
+})
+
+test.each([
+  ['does not fit the grammar', '{\n  me {'],
+  ['does not fit the schema', '{\n  nope }'],
+])('where a document %s is told', async (_, query) => {
+  const { errors } = await app.run(query)
+  expect(errors).toMatchObject([{ locations: [{ line: 2 }] }])
 })
 
 describe('a fault of ours', () => {

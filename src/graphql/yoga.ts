@@ -52,7 +52,6 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     cors: false,
     multipart: false,
     batching: false,
-    healthCheckEndpoint: HEALTH_CHECK_NOWHERE,
     // The gate is toWireError: it sees the original errors.
     maskedErrors: false,
     // What is valid is remembered by the lane. What is not may be anything, a password included: it is not kept.
@@ -74,9 +73,6 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     return response
   }
 }
-
-/** Yoga answers this path itself; ours are in http/. */
-const HEALTH_CHECK_NOWHERE = '/-'
 
 type AnswerWith = (result: ExecutionResult, operation: Operation) => Response
 

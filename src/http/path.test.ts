@@ -6,6 +6,7 @@ import { pathOf } from './path.ts'
 test.each([
   ['http://munjigi.test/graphql', '/graphql'],
   ['http://munjigi.test/graphql?a=/b#c', '/graphql'],
+  ['http://munjigi.test/graphql#c', '/graphql'],
   ['http://munjigi.test', '/'],
   ['http://[::1]:3000/readyz', '/readyz'],
   ['/readyz', '/readyz'],

@@ -1,9 +1,11 @@
 // The public port: what executes, what is refused and how, what every answer carries.
 
-import { describe, expect, test } from 'bun:test'
+import { afterEach, describe, expect, jest, test } from 'bun:test'
 import { BlockList } from 'node:net'
 import type { TestApp } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, ME, SIGNUP } from '../testing/app.ts'
+
+afterEach(() => void jest.useRealTimers())
 
 const JWKS = '/.well-known/jwks.json'
 const RESPONSE_JSON = 'application/graphql-response+json'
@@ -133,11 +135,17 @@ describe('a body', () => {
       headers: { ...JSON_TYPE, ...headers },
       body,
     })
-    return { status: response.status, code: await codeOf(response) }
+    const { errors } = (await response.json()) as {
+      errors?: Array<{ extensions: { code: string; field?: string } }>
+    }
+    return {
+      status: response.status,
+      ...errors?.map(({ extensions: { code, field } }) => ({ code, field }))[0],
+    }
   }
   const query = (over: object) => JSON.stringify({ query: '{ __typename }', ...over })
 
-  test.each<[string, BodyInit]>([
+  test.each<[string, BodyInit, string?]>([
     ['that is empty', ''],
     ['that is cut off', '{"query":"{ __type'],
     ['that is text', 'hello'],
@@ -145,12 +153,12 @@ describe('a body', () => {
     ['that is a number', '42'],
     ['that is a batch of two', `[${QUERY},${QUERY}]`],
     ['that is a batch of none', '[]'],
-    ['without a query', '{}'],
-    ['with a list for a query', query({ query: ['{ __typename }'] })],
-    ['with a number for the name of the operation', query({ operationName: 1 })],
-    ['with a list for variables', query({ variables: [] })],
-    ['with text for variables', query({ variables: '{}' })],
-    ['with text for extensions', query({ extensions: 'x' })],
+    ['without a query', '{}', 'query'],
+    ['with a list for a query', query({ query: ['{ __typename }'] }), 'query'],
+    ['with a number for the name of the operation', query({ operationName: 1 }), 'operationName'],
+    ['with a list for variables', query({ variables: [] }), 'variables'],
+    ['with text for variables', query({ variables: '{}' }), 'variables'],
+    ['with text for extensions', query({ extensions: 'x' }), 'extensions'],
     ['that begins with a byte order mark', `\ufeff${QUERY}`],
     ['in UTF-16', new Uint8Array(Buffer.from(QUERY, 'utf16le'))],
     [
@@ -165,14 +173,19 @@ describe('a body', () => {
       'with a query cut inside a character',
       new Uint8Array(Buffer.from('{"query":"{ 문').subarray(0, -1)),
     ],
-    ['that names an unknown operation', query({ operationName: 'Nope' })],
+    ['that names an unknown operation', query({ operationName: 'Nope' }), 'operationName'],
     [
       'with two operations and no name',
       query({ query: 'query A { __typename } query B { __typename }' }),
+      'operationName',
     ],
-    ['with no operation at all', query({ query: 'fragment F on Query { __typename }' })],
-  ])('%s is BAD_USER_INPUT, 400 for every client', async (_, body) => {
-    expect(await post(body)).toEqual({ status: 400, code: 'BAD_USER_INPUT' })
+    [
+      'with no operation at all',
+      query({ query: 'fragment F on Query { __typename }' }),
+      'operationName',
+    ],
+  ])('%s is BAD_USER_INPUT, 400 for every client', async (_, body, field = 'body') => {
+    expect(await post(body)).toEqual({ status: 400, code: 'BAD_USER_INPUT', field })
   })
 
   test('of 10 MB is refused by its length alone', async () => {
@@ -204,7 +217,8 @@ describe('a body', () => {
 
   test('of exactly 100 KiB executes, of one byte more does not', async () => {
     const padded = (size: number) => `${QUERY}${' '.repeat(size - QUERY.length)}`
-    expect((await post(padded(102_400))).status).toBe(200)
+    for (const headers of [{}, { 'content-length': '102400' }])
+      expect((await post(padded(102_400), headers)).status).toBe(200)
     expect((await post(padded(102_401))).status).toBe(413)
   })
 
@@ -396,6 +410,43 @@ describe('what is counted and logged of a request', () => {
   })
 })
 
+describe('a request', () => {
+  test('that meets a fault of ours is told only its id, and the log its kind', async () => {
+    const fault = new TypeError('what nobody may read')
+    const app = await createTestApp({ createServer: () => () => Promise.reject(fault) })
+    const { errors, response } = await app.run('{ __typename }')
+    expect(response.status).toBe(500)
+    const extensions = { code: 'INTERNAL_SERVER_ERROR', requestId: 'req_1' }
+    expect(errors?.map((error) => error.extensions)).toEqual([extensions])
+    const [line = '{}'] = app.logLines.filter((text) => text.includes('request.failed'))
+    expect(JSON.parse(line)).toMatchObject({ requestId: 'req_1', error: 'TypeError' })
+    expect(app.logLines.join()).not.toContain('nobody may read')
+  })
+
+  test('that takes eight seconds is answered, and told when to come again', async () => {
+    jest.useFakeTimers()
+    const app = await createTestApp({ createServer: () => () => new Promise(() => {}) })
+    const answering = app.run('{ __typename }')
+    app.clock.advance('8s')
+    jest.advanceTimersByTime(8_000)
+    const { response, code } = await answering
+    expect([response.status, code]).toEqual([503, 'SERVICE_UNAVAILABLE'])
+    expect(response.headers.get('retry-after')).toBe('1')
+  })
+
+  test('of a browser gets the page where it is on, and only for a GET', async () => {
+    const app = await createTestApp({ config: { graphiql: true } })
+    const headers = { ...JSON_TYPE, accept: 'text/html' }
+    const types = [{ headers }, { method: 'POST', headers, body: QUERY }].map(async (init) =>
+      (await send(app, init)).headers.get('content-type'),
+    )
+    expect(await Promise.all(types)).toEqual([
+      expect.stringContaining('text/html'),
+      expect.stringContaining('application/json'),
+    ])
+  })
+})
+
 describe('the metrics port', () => {
   test('answers /metrics and nothing else', async () => {
     const app = await createTestApp()
@@ -436,10 +487,12 @@ describe('browsers of other origins', () => {
         expect(headers.get('access-control-allow-origin')).toBe(allowed ? origin : null)
         expect(headers.get('access-control-allow-credentials')).toBeNull()
       }
-      if (allowed)
-        expect(sent.headers.get('access-control-expose-headers')).toBe(
-          'Retry-After,WWW-Authenticate,X-Request-Id',
-        )
+      if (!allowed) return
+      expect(asked.headers.get('access-control-allow-methods')).toBe('POST')
+      expect(asked.headers.get('access-control-max-age')).toBe('600')
+      expect(sent.headers.get('access-control-expose-headers')).toBe(
+        'Retry-After,WWW-Authenticate,X-Request-Id',
+      )
     },
   )
 })
@@ -508,6 +561,13 @@ describe('the client of a request', () => {
       '10.1.2.3',
       { ...headers, 'x-envoy-external-address': '', 'x-request-id': 'edge-01' },
       '10.1.2.3',
+      'req_1',
+    ],
+    [
+      'is what the edge says, but its id ours if that one is endless',
+      '10.1.2.3',
+      { ...headers, 'x-request-id': 'x'.repeat(129) },
+      '198.51.100.7',
       'req_1',
     ],
     ['is the peer, whatever a stranger claims', '192.0.2.1', headers, '192.0.2.1', 'req_1'],

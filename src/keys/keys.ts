@@ -100,7 +100,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { database, clock, report, sealingKeys, algorithm, jwksMaxAge, tokenLifetime, rotation } =
     options
   const { leaveUnreadable = false } = options
-  const interval = Math.min(Math.max((jwksMaxAge * 1_000) / 10, 100), 5_000)
+  const interval = Math.min((jwksMaxAge * 1_000) / 10, 5_000)
   // Replicas have looked at least twice, and others' caches are over, before a new key signs.
   const delay = jwksMaxAge * 1_000 + 2 * interval
   let keys: readonly SigningKey[] = []

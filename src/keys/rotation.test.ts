@@ -9,6 +9,7 @@ import { createTestRandom } from '../testing/random.ts'
 import { createAccessTokens } from '../tokens/access-token.ts'
 import type { KeyRing, KeyRingOptions } from './keys.ts'
 import { openKeyRing, sealingKeysOf, WrongSecret } from './keys.ts'
+import { keyRoutes } from './routes.ts'
 import { seal } from './seal.ts'
 import { generateSigningKey } from './signing-key.ts'
 import { signingKeys } from './table.ts'
@@ -195,7 +196,7 @@ describe('a key', () => {
   })
 
   test('of another algorithm signs only when everybody can know it; until then the old one does', async () => {
-    const { app, open } = await setUp({ rotation: 0 })
+    const { app, open } = await setUp()
     const old = await open()
     const keys = await open({ algorithm: 'EdDSA' })
     await keys.tend()
@@ -205,6 +206,32 @@ describe('a key', () => {
     expect(keys.current().algorithm).toBe('EdDSA')
     const { accessToken } = await tokensOf(app, keys).issue(SUBJECT)
     expect(await tokensOf(app, old).verify(accessToken)).not.toBeNull()
+  })
+
+  test('that signs does not retire for a newer one of another algorithm', async () => {
+    const { app, open } = await setUp({ rotation: 0 })
+    const keys = await open()
+    const { kid } = keys.current()
+    await (await open({ algorithm: 'EdDSA' })).tend()
+    app.clock.advance('1d')
+    await keys.tend()
+    expect(keys.current().kid).toBe(kid)
+    expect(stages(keys)).toEqual(['retiring', 'signing'])
+  })
+
+  test('that was made by who has a clock ahead of ours signs here too', async () => {
+    const { app, open } = await setUp()
+    const ahead = await open({ clock: tenMinutesAhead(app) })
+    expect((await open()).current().kid).toBe(ahead.current().kid)
+  })
+
+  test('that two drop at once makes way for one other', async () => {
+    const { app, open } = await setUp()
+    const [here, there] = [await open(), await open()]
+    const { kid } = here.current()
+    const dropped = await Promise.all([here.drop(kid), there.drop(kid)])
+    expect(dropped.sort()).toEqual([false, true])
+    expect(await app.database.read((db) => db.$count(signingKeys))).toBe(1)
   })
 })
 
@@ -246,6 +273,7 @@ describe('a key that a replica which runs cannot read', () => {
   const ROWS = [
     ['is sealed under another secret', OTHER, 'ES256'],
     ['is of an algorithm that a later version knows', SECRET, 'ES384'],
+    ['is said to be of another algorithm', SECRET, 'EdDSA'],
   ] as const
 
   test.each(ROWS)(
@@ -330,6 +358,10 @@ describe('a key that does not open beside one that does', () => {
     await keys.tend()
     expect([keys.ready(), keys.find(kid), keys.jwks().keys]).toEqual([false, null, []])
     expect(() => keys.current()).toThrow('SERVICE_UNAVAILABLE')
+    // Nor to show: an empty list would be kept by whoever asked.
+    const routes = keyRoutes(keys, 300).onError(({ message }) => new Response(message))
+    const shown = await routes.request('/.well-known/jwks.json')
+    expect(await shown.text()).toBe('SERVICE_UNAVAILABLE')
     // Nor has it published one of its own, under the secret that was to be replaced.
     await ahead.tend()
     expect([ahead.unreadable(), ahead.list().length]).toEqual([[], 1])

@@ -1,9 +1,10 @@
 // The log: one parsable line per entry, whatever its values hold, and no field that could be a secret.
 
 import { describe, expect, test } from 'bun:test'
+import type { Logger } from '@logtape/logtape'
 import { createTestLog } from '../testing/log.ts'
 import { formatRecord } from './lines.ts'
-import { describeError, withLogContext } from './log.ts'
+import { createLog, describeError, withLogContext } from './log.ts'
 
 const written = (fields: Record<string, unknown>) => {
   const { log, lines } = createTestLog()
@@ -26,6 +27,7 @@ test('the request id is on every line of a request, across awaits, and not on th
       log.info(requestId)
     })
   await Promise.all([story('req_1'), story('req_2')])
+  expect(lines).toHaveLength(2)
   for (const line of lines) expect(JSON.parse(line).requestId).toBe(JSON.parse(line).event)
 })
 
@@ -36,6 +38,7 @@ const HOSTILE = [
   '\u0085\u009b31m',
   '\0',
   '\ud800',
+  '\ufeffbegins again',
   '"}{"',
   '문지기 🚪',
 ]
@@ -44,7 +47,7 @@ describe('no value breaks a line (log injection)', () => {
   test.each(HOSTILE)('%j', (value) => {
     const lines = written({ userAgent: value })
     expect(lines).toHaveLength(1)
-    expect(lines[0]).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u)
+    expect(lines[0]).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}\ufeff]+$/u)
     expect(JSON.parse(lines[0] ?? '').userAgent).toBe(value)
   })
 })
@@ -65,6 +68,18 @@ describe('the line of a request, which is written by hand, is what the library w
     log.request({ level: 'info', time: Date.parse(JSON.parse(lines[0] ?? '').time), ...fields })
     expect(lines[1]).toBe(lines[0])
   })
+})
+
+test('the line of a request is written where its level is, as the others are', () => {
+  const lines: string[] = []
+  const logger = { isEnabledFor: (level: string) => level !== 'debug' }
+  const write = (line: string) => void lines.push(line)
+  const log = createLog(logger as Logger, { write, format: 'json' })
+  const line = { time: 0, requestId: 'req_1', method: 'GET', status: 200, ms: 1 }
+  const client = { clientAddress: '192.0.2.1', userAgent: '' }
+  log.request({ ...line, ...client, level: 'debug', route: '/readyz' })
+  log.request({ ...line, ...client, level: 'info', route: '/graphql' })
+  expect(lines.map((text) => JSON.parse(text).route)).toEqual(['/graphql'])
 })
 
 test('a long value is cut', () => {

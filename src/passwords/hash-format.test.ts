@@ -122,6 +122,7 @@ describe('what cannot be checked is refused before any work', () => {
     `scrypt$1024$${salt}$8$1$${Buffer.alloc(64, 7).toString('base64')}`
   test.each([
     ['argon2 that wants 10 GiB', argon2('m=10485760,t=1,p=1'), 'too_costly'],
+    ['argon2 that wants more than 256 MiB', argon2('m=262145,t=1,p=1'), 'too_costly'],
     ['argon2 that wants 1,000 passes', argon2('m=64,t=1000,p=1'), 'too_costly'],
     ['argon2 that wants 200 lanes', argon2('m=65536,t=1,p=200'), 'too_costly'],
     ['argon2 with much of both', argon2('m=262144,t=20,p=1'), 'too_costly'],
@@ -136,7 +137,9 @@ describe('what cannot be checked is refused before any work', () => {
     ['PBKDF2 of a hundred million rounds', pbkdf2(100_000_000), 'too_costly'],
     ['PBKDF2 of no round', pbkdf2(0), 'unknown_format'],
     ['PBKDF2 of a digest that takes all rounds seven times', long('sha1', 129), 'unknown_format'],
+    ['PBKDF2 of a digest that takes them twice', long('sha1', 32), 'unknown_format'],
     ['PBKDF2 of a digest that was cut off', long('sha256', 31), 'unknown_format'],
+    ['PBKDF2 of a digest of another length', long('sha256', 20), 'unknown_format'],
     ['PBKDF2 with a salt of two bytes that became one sign', salted('s\uFFFDlt'), 'unknown_format'],
     ['PBKDF2 with half a character in its salt', salted('s\uD800lt'), 'unknown_format'],
     ['scrypt with a NUL in its salt', djangoScrypt('s\0lt'), 'unknown_format'],

@@ -52,6 +52,10 @@ describe('common', () => {
   ])('%s', (text) => {
     expect(judge(text)).toBe('common')
   })
+
+  test.each(['kwzqfjkw', '8204915382'])('but not what only ends as it began: %s', async (text) => {
+    expect(await judge(text)).toBe('accepted')
+  })
 })
 
 describe('common in Korea, in Hangul or as its keys', () => {

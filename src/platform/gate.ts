@@ -112,13 +112,8 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
     const { promise, resolve: enter, reject: giveUp } = Promise.withResolvers<void>()
     const place = { since: clock.elapsed(), enter, giveUp }
     queue.push(place)
-    const quit = () => leaveQueue(place)
-    signal?.addEventListener('abort', quit)
-    try {
-      await promise
-    } finally {
-      signal?.removeEventListener('abort', quit)
-    }
+    signal?.addEventListener('abort', () => leaveQueue(place))
+    await promise
   }
 
   /** Without effect on who is at work already: the place was given. */

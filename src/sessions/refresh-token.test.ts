@@ -26,6 +26,20 @@ test('the successor follows from the parent, and from nothing the database has',
   expect(secretHash(elsewhere)).not.toBe(secretHash(once))
 })
 
+test('one that a client keeps from before is read by every version, and followed by the same one', () => {
+  const kept = tokens.read(
+    'mjr_ses_1.0.BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc.rrElTuKTDbuQg_YhFSVnwA',
+  )
+  expect(kept).toEqual({
+    sessionId: toSessionId('ses_1'),
+    generation: 0,
+    secret: Buffer.alloc(32, 7),
+  })
+  expect(kept && tokens.write(tokens.successors(kept)[0])).toBe(
+    'mjr_ses_1.1.pFd9kioJjZZkrBAP4rgc7fFl72xtEWr1lSwGXgKoEfU.SgvmoPVeWNTMUu_wP7GpUQ',
+  )
+})
+
 test('a hundred thousand first tokens are all different (ASVS 7.2.3)', () => {
   const secrets = new Set(
     Array.from({ length: 100_000 }, () =>

@@ -190,7 +190,20 @@ describe('refresh', () => {
 
   test('is promised for no longer than the absolute limit, be it the shorter one', async () => {
     const app = await createTestApp({ config: { sessionIdleTtl: 100, sessionMaxTtl: 50 } })
-    expect((await app.run(SIGNUP, KIM)).data.signup.tokens.refreshExpiresIn).toBe(50)
+    const { tokens } = (await app.run(SIGNUP, KIM)).data.signup
+    expect(tokens.refreshExpiresIn).toBe(50)
+    app.clock.advance('0.5s')
+    expect((await refresh(app, tokens.refreshToken)).data.refresh.refreshExpiresIn).toBe(49)
+  })
+
+  test('gives nothing within the grace either when the session has expired meanwhile', async () => {
+    const app = await createTestApp({ config: { sessionMaxTtl: 50 } })
+    const { refreshToken } = await signup(app)
+    app.clock.advance('40s')
+    await refreshed(app, refreshToken)
+    app.clock.advance('10s')
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    expect(reasons(app)).toEqual([])
   })
 
   test('after the idle limit is refused, one second before it is not', async () => {
@@ -230,9 +243,10 @@ describe('refresh', () => {
     async (t) => {
       const app = await createTestApp()
       const tokens = await signup(app)
-      const before = await writes(app)
+      const count = async () => [await statements(app, 'read'), await statements(app, 'write')]
+      const before = await count()
       expect((await refresh(app, t)).code).toBe('INVALID_REFRESH_TOKEN')
-      expect(await writes(app)).toBe(before)
+      expect(await count()).toEqual(before)
       expect((await refresh(app, tokens.refreshToken)).code).toBeUndefined()
     },
   )
@@ -269,8 +283,17 @@ describe('logout', () => {
     const next = await refreshed(app, tokens.refreshToken)
     expect((await app.run(LOGOUT, { t: tokens.refreshToken })).data.logout.sessions).toBe(1)
     expect((await refresh(app, next.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+    expect(reasons(app)).toEqual(['logout'])
     for (const t of [tokens.refreshToken, 'garbage', ''])
       expect((await app.run(LOGOUT, { t })).data.logout.sessions).toBe(0)
+  })
+
+  test('with a refresh token that is none ends nothing, not even the session of the access token', async () => {
+    const app = await createTestApp()
+    const tokens = await signup(app)
+    const { data } = await app.run(LOGOUT, { t: 'garbage' }, tokens.accessToken)
+    expect(data.logout.sessions).toBe(0)
+    expect(await works(app, tokens)).toBe(true)
   })
   test('of one after the other: none works again while its token is young', async () => {
     const app = await createTestApp()
@@ -286,6 +309,7 @@ describe('logout', () => {
     }
     for (const { accessToken } of tokens)
       expect((await app.run(ME, {}, accessToken)).code).toBe('UNAUTHENTICATED')
+    expect(await app.metrics.print()).toContain('munjigi_ended_sessions_known 3\n')
   })
   test('ends no session that has expired', async () => {
     const app = await createTestApp()
@@ -347,6 +371,17 @@ describe('sessions', () => {
         current: true,
       },
     ])
+  })
+
+  test('that have expired are not listed, even before they are swept', async () => {
+    const app = await createTestApp()
+    await signup(app)
+    app.clock.advance('29d')
+    await login(app)
+    app.clock.advance('1d')
+    const { accessToken } = await login(app)
+    const { data } = await app.run('{ sessions { id } }', {}, accessToken)
+    expect(data.sessions).toEqual([{ id: 'ses_3' }, { id: 'ses_2' }])
   })
   test('name their client in two hundred characters at most', async () => {
     const app = await createTestApp()
@@ -772,11 +807,25 @@ describe('another replica', () => {
     expect(await works(await replicaOf(app), tokens)).toBe(false)
   })
 
-  test('that starts later knows what ended before', async () => {
+  test('that starts later knows what ended before, but for what no token outlives', async () => {
     const app = await createTestApp()
-    const tokens = await signup(app)
+    await app.run(LOGOUT, {}, (await signup(app)).accessToken)
+    app.clock.advance('2h')
+    const tokens = await login(app)
     await app.run(LOGOUT, {}, tokens.accessToken)
-    expect(await works(await replicaOf(app), tokens)).toBe(false)
+    const replica = await replicaOf(app)
+    expect(await works(replica, tokens)).toBe(false)
+    expect(await replica.metrics.print()).toContain('munjigi_ended_sessions_known 1\n')
+  })
+
+  test('looks with one statement, however long ago the last one ended', async () => {
+    const app = await createTestApp()
+    await app.run(LOGOUT, {}, (await signup(app)).accessToken)
+    const replica = await replicaOf(app)
+    app.clock.advance('2h')
+    const before = await statements(app, 'read')
+    await look(replica)
+    expect((await statements(app, 'read')) - before).toBe(1)
   })
 
   test.each([
@@ -875,9 +924,16 @@ test('what nobody needs any more is swept: sessions that expired, and word of en
 test('any number is swept in one round, few at a time, and others write in between', async () => {
   const app = await createTestApp()
   const { user } = (await app.run(SIGNUP, KIM)).data.signup
-  await app.database.write((db) =>
-    db.run(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2600)
-      INSERT INTO sessions SELECT 'old_' || i, '${user.id}', 0, '', 0, 0, 0, 0, '', '' FROM n`),
+  const rows = (most: number) =>
+    `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${most})`
+  await app.database.write(({ $client }) =>
+    $client.batch(
+      [
+        `${rows(2_600)} INSERT INTO sessions SELECT 'old_' || i, '${user.id}', 0, '', 0, 0, 0, 0, '', '' FROM n`,
+        `${rows(3_200)} INSERT INTO ended_sessions SELECT i, 'older_' || i, 'logout', 0 FROM n`,
+      ],
+      'write',
+    ),
   )
   const left: number[] = []
   const count = (db: Db) => db.$count(sessions)
@@ -886,6 +942,13 @@ test('any number is swept in one round, few at a time, and others write in betwe
   await sweeping
   expect(left).toEqual([2_101, 1_601, 1_101])
   expect(await app.database.read(count)).toBe(1)
+  expect(await app.database.read((db) => db.$count(endedSessions))).toBe(0)
+})
+
+test('a round of sweeping that the database refuses is no failure', async () => {
+  const app = await createTestApp()
+  await app.database.close()
+  expect(await app.sweep()).toBeUndefined()
 })
 
 test('neither refresh tokens nor their secrets are in the database', async () => {
@@ -918,8 +981,8 @@ test('each result is counted', async () => {
   ).toEqual([])
 })
 
-async function writes(app: TestApp): Promise<string | undefined> {
-  return /munjigi_database_statement_seconds_count\{kind="write"\} (\d+)/.exec(
-    await app.metrics.print(),
-  )?.[1]
+async function statements(app: TestApp, kind: 'read' | 'write'): Promise<number> {
+  const series = `munjigi_database_statement_seconds_count{kind="${kind}"} `
+  const line = (await app.metrics.print()).split('\n').find((text) => text.startsWith(series))
+  return Number(line?.slice(series.length))
 }

@@ -25,7 +25,6 @@ import {
   ofUserBeyond,
   ofUserWithId,
   opening,
-  pastGeneration,
   rotating,
   selectSession,
   selectSessions,
@@ -215,15 +214,15 @@ export function createSessions(options: SessionsOptions): Sessions {
   ): Promise<Rotation | RotationRefused> {
     const row = await database.read((db) => selectSession(db, token.sessionId, clock.now()))
     if (!row || row.generation <= token.generation) return { kind: 'refused', reason: 'invalid' }
+    // None but the parent of the newest one has it for a child.
     const child = tokens
       .successors(token)
       .find((successor) => secretHash(successor) === row.secretHash)
-    const isParent = row.generation === token.generation + 1 && child !== undefined
     // While the database stands still nobody can come again.
     const age = clock.now() - row.lastUsedAt - heartbeat.stoodStill(row.lastUsedAt)
-    if (isParent && age <= grace * 1_000) return rotated('repeated', row, child)
+    if (child && age <= grace * 1_000) return rotated('repeated', row, child)
     const { sessionId, generation } = token
-    const count = await end(pastGeneration(sessionId, generation), 'reuse')
+    const count = await end(withId(sessionId), 'reuse')
     // Another has ended it meanwhile.
     if (count === 0) return { kind: 'refused', reason: 'invalid' }
     const { userId } = row

@@ -57,11 +57,6 @@ export function ofUser(userId: UserId): SQL {
   return eq(sessions.userId, userId)
 }
 
-/** A session whose refresh token has been replaced since this generation. */
-export function pastGeneration(id: SessionId, generation: number): SQL {
-  return sql`${sessions.id} = ${id} AND ${sessions.generation} > ${generation}`
-}
-
 /**
  * Opens a session while its user has this password hash and may log in. Returns how many sessions of the user are in force with it; no
  * row when it is another hash by now.

@@ -21,7 +21,7 @@ import { users } from '../users/table.ts'
 import { toUserId } from '../users/user.ts'
 import type { Db } from './database.ts'
 import { fileOf, openDatabase } from './database.ts'
-import { StorageFault } from './faults.ts'
+import { StorageFault, toFault } from './faults.ts'
 import type { Statement } from './statement.ts'
 import { heartbeats } from './table.ts'
 
@@ -578,6 +578,12 @@ test.each([401, 500])('a server that answers %d is told of by that number', asyn
   using server = Bun.serve({ port: 0, fetch: () => new Response(SENTINEL, { status }) })
   const error = await failure(open({ url: `http://127.0.0.1:${server.port}` }))
   expect(error).toMatchObject({ code: 'unreachable', detail: `HTTP_${status}` })
+})
+
+test('an error that is its own cause is a failure like others', () => {
+  const error = new Error('round and round')
+  error.cause = error
+  expect(toFault(error)).toMatchObject({ code: 'other', detail: 'unknown' })
 })
 
 describe('what is stored does not change what a failure is', () => {

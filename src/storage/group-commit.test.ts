@@ -2,11 +2,12 @@
 // transactions; whole databases, with other processes at their locks, are in database.test.ts.
 
 import { describe, expect, test } from 'bun:test'
-import type { Client, ResultSet } from '@libsql/client'
+import type { Client } from '@libsql/client'
 import { createClient } from '@libsql/client'
 import { AuthError } from '../errors.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import { createTestClock } from '../testing/clock.ts'
+import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
 import type { Statement } from './statement.ts'
 
@@ -18,31 +19,30 @@ const insert = (id: number): Statement => ({
 const insertAll = (ids: readonly number[]) => ids.map(insert)
 const numbers = (count: number, from = 1) => Array.from({ length: count }, (_, i) => from + i)
 
-/** A group commit on a database of its own, and what it has executed: the size of each transaction. */
+/** A group commit on a database of its own, and what it has tried to execute: size and deadlines of each transaction. */
 async function open({ failing, slow = false }: { failing?: Error; slow?: boolean } = {}) {
   const client: Client = createClient({ url: ':memory:' })
   await client.execute('CREATE TABLE t (id INTEGER PRIMARY KEY, CHECK (id < 1000000))')
   const clock = createTestClock()
   const writes = createGate({ running: 1, waiting: 100, patience: 1_500 }, clock)
   const transactions: number[] = []
-  const executed = async (statements: readonly Statement[]): Promise<ResultSet[]> => {
-    transactions.push(statements.length)
-    return await client.batch([...statements], 'write')
-  }
+  const patience: Deadlines[] = []
   const group = createGroupCommit({
     clock,
     writes,
-    async execute(statements) {
+    async execute(statements, deadlines) {
+      transactions.push(statements.length)
+      patience.push(deadlines)
       if (failing) throw failing
       if (slow) clock.advance('1s')
-      return await executed(statements)
+      return await client.batch([...statements], 'write')
     },
   })
   const commit = (statements: readonly Statement[], deadline = LATER) =>
     group.commit(statements, deadline)
   const ids = async () =>
     (await client.execute('SELECT id FROM t ORDER BY id')).rows.map(({ id }) => id)
-  return { clock, writes, transactions, commit, ids }
+  return { clock, writes, transactions, patience, commit, ids }
 }
 
 const statusOf = async (commits: readonly Promise<unknown>[]) =>
@@ -122,11 +122,24 @@ describe('one that is refused', () => {
   })
 })
 
-test('a failure after which nobody knows is told to all, and nothing is executed again', async () => {
-  const { commit, transactions } = await open({ failing: new Error('ECONNRESET') })
+const failure = (properties: object) => Object.assign(new Error('failed'), properties)
+
+test.each([
+  ['an answer that did not come', failure({ code: 'ECONNRESET' })],
+  ['a server that failed', failure({ code: 'SERVER_ERROR', status: 500 })],
+  ['a disk that failed', failure({ code: 'SQLITE_IOERR' })],
+])('%s is told to all, and nothing is executed again: nobody knows', async (_, failing) => {
+  const { commit, transactions } = await open({ failing })
   const commits = [1, 2, 3].map((id) => commit([insert(id)]))
   expect(await statusOf(commits)).toBe('rrr')
-  expect(transactions).toEqual([])
+  expect(transactions).toEqual([3])
+})
+
+test('what a server could not read was not executed, and is sent again one by one', async () => {
+  const failing = failure({ code: 'SERVER_ERROR', status: 400 })
+  const { commit, transactions } = await open({ failing })
+  expect(await statusOf([1, 2, 3].map((id) => commit([insert(id)])))).toBe('rrr')
+  expect(transactions).toEqual([3, 1, 1, 1])
 })
 
 describe('who waits', () => {
@@ -141,6 +154,13 @@ describe('who waits', () => {
     expect(await statusOf(commits)).toBe('frf')
     await expect(commits[1]).rejects.toBeInstanceOf(AuthError)
     expect(await ids()).toEqual([1, 3])
+  })
+
+  test('is tried for until the first deadline, and answered by the last', async () => {
+    const { clock, commit, patience } = await open()
+    const now = clock.elapsed()
+    await Promise.all([2, 1, 3].map((id) => commit([insert(id)], now + id)))
+    expect(patience).toEqual([{ first: now + 1, last: now + 3 }])
   })
 
   test('behind a thousand is refused at once', async () => {

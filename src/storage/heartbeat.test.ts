@@ -37,6 +37,25 @@ test('of a standstill that began before, what lies behind a moment counts', asyn
   expect(heartbeat.stoodStill(clock.now())).toBe(0)
 })
 
+test('it begins where the last write that succeeded began, and not where that ended', async () => {
+  const { heartbeat, began, beat } = await open()
+  await beat(0)
+  await beat(2)
+  await beat(40, false)
+  await beat(0)
+  expect(heartbeat.stoodStill(began)).toBe(42_000)
+})
+
+test('of a hundred and one the first is forgotten', async () => {
+  const { heartbeat, began, beat } = await open()
+  await beat(0)
+  for (let round = 0; round < 101; round += 1) {
+    await beat(4, false)
+    await beat(0)
+  }
+  expect(heartbeat.stoodStill(began)).toBe(400_000)
+})
+
 test('while it lasts it counts until now, and three seconds are none', async () => {
   const { clock, heartbeat, began, beat } = await open()
   await beat(0)

@@ -1,7 +1,7 @@
 // The read replica: when it is asked, and what is asked of it. A copy of a file stands for one that is behind;
 // e2e/read-replica.test.ts has a real one.
 
-import { afterAll, describe, expect, test } from 'bun:test'
+import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +20,7 @@ import { createReadReplica } from './read-replica.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-read-replica-'))
 afterAll(() => rmSync(folder, { recursive: true }))
+afterEach(() => void jest.useRealTimers())
 let files = 0
 
 function newUrl(): string {
@@ -170,6 +171,17 @@ async function withReplica() {
     [Symbol.dispose]: database.close,
   }
 }
+
+test('nobody looks at it any more when the database is closed', async () => {
+  jest.useFakeTimers()
+  const url = newUrl()
+  const { clock, random, metrics } = await createTestApp()
+  const { log } = createTestLog()
+  const database = await openDatabase({ url, readUrl: url, clock, random, log, metrics })
+  expect(jest.getTimerCount()).toBe(1)
+  await database.close()
+  expect(jest.getTimerCount()).toBe(0)
+})
 
 const SESSIONS = '{ sessions { client current } }'
 const CREATED = '{ me { createdAt } }'

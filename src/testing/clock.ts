@@ -4,7 +4,7 @@ import type { Clock } from '../platform/clock.ts'
 
 /** A clock whose two times move together. */
 export interface TestClock extends Clock {
-  /** Moves on by `90s`, `16m`, `2h` or `30d`. */
+  /** Moves on by `90s`, `0.5s`, `16m`, `2h` or `30d`. */
   advance(duration: `${number}${'s' | 'm' | 'h' | 'd'}`): void
 }
 
@@ -17,7 +17,7 @@ export function createTestClock(): TestClock {
     elapsed: () => now,
     advance(duration) {
       const unit = duration.at(-1) as keyof typeof units
-      now += Number.parseInt(duration, 10) * units[unit]
+      now += Number.parseFloat(duration) * units[unit]
     },
   }
 }

@@ -70,6 +70,6 @@ export function createRefusals({ emailDigest, clock, metrics, report }: Refusals
 }
 
 /** A refusal that concerns a user holds for this address only: others may be known. */
-function placeOf({ key, onlyIf }: Charge, { clientAddress }: Refused): string {
-  return onlyIf ? `${key} ${networkOf(clientAddress)}` : key
+function placeOf({ key }: Charge, { clientAddress }: Refused): string {
+  return `${key} ${networkOf(clientAddress)}`
 }

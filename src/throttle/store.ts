@@ -81,7 +81,7 @@ export interface Hindrance {
 export function createAttemptStatements(): (charges: readonly Charge[]) => AttemptStatements {
   const known = new Map<string, ReturnType<typeof prepare>>()
   return (charges) => {
-    const combination = charges.map(({ rule, onlyIf }) => `${rule.name} ${onlyIf?.known}`).join()
+    const combination = charges.map(({ rule }) => rule.name).join()
     const prepared = known.get(combination) ?? prepare(charges)
     known.set(combination, prepared)
     const keys = Object.fromEntries(charges.map(({ key }, i) => [`key${i}`, key]))

@@ -8,6 +8,7 @@ import type { Database } from '../storage/database.ts'
 import type { Answer, TestApp, TestAppOptions, TestClient } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
 import { createTestClock } from '../testing/clock.ts'
+import { knownAddresses, throttles } from './table.ts'
 
 const WRONG = { ...KIM, password: 'wrong horse battery' }
 const NOBODY = { ...WRONG, email: 'lee@example.com' }
@@ -86,6 +87,25 @@ describe('guesses at one user', () => {
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900])
   })
 
+  test('wait for the longest time however many they are', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserLimit: 1_000 })
+    let wait = 0
+    for (let i = 0; i < 100; i += 1) {
+      await stranger.run(LOGIN, WRONG)
+      wait = waitOf(await stranger.run(LOGIN, WRONG))
+      app.clock.advance(`${wait || 1}s`)
+    }
+    expect(wait).toBe(900)
+  })
+
+  test('are told of the rule that makes them wait for longest', async () => {
+    const waits = { throttleUserDelay: 600, throttleAddressInterval: 10 }
+    const once = { throttleUserAttempts: 1, throttleAddressAttempts: 1 }
+    const { stranger } = await appWithKim({ ...waits, ...once })
+    await stranger.run(LOGIN, WRONG)
+    expect(waitOf(await stranger.run(LOGIN, WRONG))).toBe(600)
+  })
+
   test('begin anew with the right password', async () => {
     const { stranger } = await appWithKim()
     for (let round = 0; round < 3; round += 1) {
@@ -126,6 +146,18 @@ describe('guesses at one user', () => {
   test('are not limited where the setting says so', async () => {
     const { stranger } = await appWithKim({ throttleUserAttempts: 0 })
     expect(new Set(await tries(stranger, WRONG, 30))).toEqual(new Set(['INVALID_CREDENTIALS']))
+  })
+
+  test('are not even counted where nothing is limited', async () => {
+    const off = { throttleUserAttempts: 0, throttleAddressAttempts: 0, throttleSignupAttempts: 0 }
+    const { app, stranger } = await appWithKim(off)
+    await tries(stranger, WRONG, 3)
+    expect(signedIn(await stranger.run(LOGIN, KIM))).toBe(true)
+    const twice = `a: refresh(refreshToken: "x") { expiresIn } b: refresh(refreshToken: "x") { expiresIn }`
+    expect((await stranger.run(`mutation { ${twice} }`)).code).toBe('QUERY_TOO_COMPLEX')
+    for (const table of [throttles, knownAddresses])
+      expect(await app.database.read((db) => db.$count(table))).toBe(0)
+    expect(app.logLines.filter((line) => line.includes('database.fault'))).toEqual([])
   })
 })
 
@@ -230,6 +262,23 @@ describe('a right password that is the old one before its login ends', () => {
     expect((await thief.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
     const rows = await app.database.read((db) => db.all(sql`SELECT * FROM known_addresses`))
     expect(rows).toHaveLength(known)
+  })
+
+  test('forgets no address either, when it was to change the password', async () => {
+    const { app, token } = await appWithKim()
+    const addresses = () => app.database.read((db) => db.select().from(knownAddresses))
+    const owners = await addresses()
+    const database: Database = {
+      ...app.database,
+      async commit(statements) {
+        if (statements[0]?.sql.startsWith('UPDATE users'))
+          await app.run(CHANGE, { old: KIM.password }, token)
+        return await app.database.commit(statements)
+      },
+    }
+    const thief = (await createTestApp({ database, clock: app.clock })).from(STRANGER)
+    expect((await thief.run(CHANGE, { old: KIM.password }, token)).code).toBe('INVALID_CREDENTIALS')
+    expect(await addresses()).toEqual(owners)
   })
 })
 
@@ -462,8 +511,17 @@ describe('what is refused costs little', () => {
     const replica = await createTestApp({ database: app.database, clock: app.clock })
     await tries(stranger, WRONG, 6)
     expect(signedIn(await replica.from(OWNER).run(LOGIN, KIM))).toBe(true)
-    app.clock.advance('2s')
+    app.clock.advance('1s')
     expect(signedIn(await stranger.run(LOGIN, KIM))).toBe(true)
+  })
+
+  test('a refusal is remembered no longer than it lasts', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 1 })
+    await tries(stranger, WRONG, 1)
+    app.clock.advance('0.5s')
+    expect(await tries(stranger, WRONG, 1)).toEqual(['RATE_LIMITED'])
+    app.clock.advance('0.5s')
+    expect(await tries(stranger, WRONG, 1)).toEqual(['INVALID_CREDENTIALS'])
   })
 
   test('who finds no room at the gate is not charged', async () => {
@@ -531,11 +589,28 @@ describe('what is kept', () => {
     expect(await rows()).toHaveLength(0)
   })
 
-  test('is bounded: of 120,000 counts those of one attempt go first', async () => {
+  test('goes in one round, however much of it', async () => {
+    const app = await createTestApp()
+    const rows = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)'
+    await app.database.write(({ $client }) =>
+      $client.batch(
+        [
+          `${rows} INSERT INTO throttles SELECT 'user:' || i, 1, 0, 0 FROM n WHERE i < 10`,
+          `${rows} INSERT INTO known_addresses SELECT i, i, 0 FROM n`,
+        ],
+        'write',
+      ),
+    )
+    await app.sweep()
+    for (const table of [throttles, knownAddresses])
+      expect(await app.database.read((db) => db.$count(table))).toBe(0)
+  })
+
+  test('is bounded: of 120,100 counts those of one attempt go first', async () => {
     const app = await createTestApp()
     const expiresAt = app.clock.now() + 3_600_000
     await app.database.write((db) =>
-      db.run(sql`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
+      db.run(sql`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120100)
         INSERT INTO throttles SELECT 'user:' || i, 1 + (i <= 60000), 0, ${expiresAt} FROM n`),
     )
     await app.sweep()

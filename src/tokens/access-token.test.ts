@@ -134,6 +134,29 @@ describe('a token that was issued', () => {
     expect(await tokens.verify(accessToken)).toBeNull()
   })
 
+  test('is signed by a key that could not be read the first time', async () => {
+    let fails = true
+    const key: SigningKey = {
+      ...keyFor.ES256,
+      get privateJwk() {
+        if (fails) throw new Error('not now')
+        return keyFor.ES256.privateJwk
+      },
+    }
+    const tokens = createAccessTokens(optionsOf(createTestClock(), ring(key)))
+    await expect(tokens.issue(SUBJECT)).rejects.toThrow('not now')
+    fails = false
+    const { accessToken } = await tokens.issue(SUBJECT)
+    expect(await tokens.verify(accessToken)).not.toBeNull()
+  })
+
+  test('is one for a second at least, be it the last one of its session', async () => {
+    const { tokens } = setUp()
+    const { accessToken, expiresIn } = await tokens.issue({ ...SUBJECT, sessionExpiresIn: 0 })
+    expect(expiresIn).toBe(1)
+    expect(await tokens.verify(accessToken)).not.toBeNull()
+  })
+
   test('is in force no longer than tokens live by now: who shortens that means it', async () => {
     const { tokens, clock } = setUp()
     const { accessToken } = await tokens.issue(SUBJECT)
@@ -246,8 +269,9 @@ describe('the signature, though right, does not help a payload that', () => {
     ['expires as text', { ...claims, exp: String(now + 600) }],
     ['expires at a fraction', { ...claims, exp: now + 0.5 }],
     ['expires before it begins', { ...claims, exp: now - 1, iat: now }],
+    ['expires as it begins', { ...claims, exp: now, iat: now }],
     ['expires never', JSON.stringify(claims).replace(/"exp":\d+/, '"exp":1e400')],
-    ['expires in a year', { ...claims, exp: now + 365 * 86_400 }],
+    ['expires in more than a day', { ...claims, exp: now + 86_401 }],
     ['was issued in the future', { ...claims, iat: now + 6 }],
     ['is not valid yet', { ...claims, nbf: now + 6 }],
     ['is valid from a text on', { ...claims, nbf: '0' }],
@@ -266,6 +290,8 @@ describe('the signature, though right, does not help a payload that', () => {
 
   test.each<[string, object]>([
     ['was issued five seconds ahead of our clock', { ...claims, iat: now + 5 }],
+    ['is valid from five seconds ahead of our clock on', { ...claims, nbf: now + 5 }],
+    ['expires in a day', { ...claims, exp: now + 86_400 }],
     ['has claims we do not know', { ...claims, roles: ['admin'], nbf: now }],
   ])('%s: accepted', async (_, payload) => {
     expect(await tokens.verify(await signed(payload))).not.toBeNull()
@@ -312,6 +338,7 @@ describe('one token has one spelling: not accepted', async () => {
   const token = await tokenWithBothOddLetters()
   const [header = '', payload = '', signature = ''] = token.split('.')
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const long = await signed({ ...setUp().claims, roles: 'x'.repeat(8_192) })
   const lastBits = alphabet[alphabet.indexOf(signature.at(-1) ?? '') ^ 1] ?? ''
   test.each([
     ['padding', `${token}==`],
@@ -329,7 +356,7 @@ describe('one token has one spelling: not accepted', async () => {
     ],
     ['nothing', ''],
     ['garbage', 'garbage'],
-    ['more than 8 KiB', `${header}.${encode('x'.repeat(8_192))}.${signature}`],
+    ['more than 8 KiB', long],
     ['5 MB', 'a'.repeat(5_000_000)],
   ])('%s', async (_, text) => {
     expect(await tokens.verify(text)).toBeNull()

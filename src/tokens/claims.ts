@@ -54,5 +54,5 @@ function isText(value: unknown): value is string {
 }
 
 function isTime(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0
+  return Number.isSafeInteger(value)
 }

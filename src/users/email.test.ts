@@ -67,6 +67,8 @@ describe('refused', () => {
       `${'a'.repeat(64)}@${'b'.repeat(60)}.${'c'.repeat(60)}.${'d'.repeat(60)}.eeeeee.kr`,
       'too_long',
     ],
+    // Short as it is typed, but not as A-labels.
+    [`kim@${'ü.'.repeat(40)}kr`, 'too_long'],
     ['x'.repeat(1_000_000), 'too_long'],
     // Whose marks would have to be put in order first.
     [`kim@${'\u0316\u0301'.repeat(400)}.kr`, 'too_long'],

@@ -45,7 +45,6 @@ export function emailKeyOf(user: { readonly email: string }): EmailKey {
 
 /** The address, or why it is none. */
 export function readEmail(text: string): Email | InputFault {
-  if (text.length > 1_000) return 'too_long'
   const address = trimSpaces(text)
   const at = address.lastIndexOf('@')
   const [local, domain] = [address.slice(0, at), address.slice(at + 1)]
@@ -54,7 +53,6 @@ export function readEmail(text: string): Email | InputFault {
   if (at < 1 || NEVER.test(address) || !LOCAL_PART.test(local) || NOT_IN_DOMAIN.test(domain))
     return 'malformed'
   const ascii = domainToASCII(domain)
-  if (ascii.length > 253) return 'too_long'
   if (!A_LABELS.test(ascii)) return 'malformed'
   const key = `${local.toLowerCase()}@${ascii}`
   if (local.length > MAX_LOCAL_OCTETS || key.length > MAX_OCTETS) return 'too_long'

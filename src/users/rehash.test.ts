@@ -99,8 +99,8 @@ test('a login beside a change of password never brings the old password back', a
 }, 30_000)
 
 describe('a login behind whose back the hash becomes', () => {
-  /** The answer of a login, and the hash at last. */
-  async function loginBeside(from: string, to: string): Promise<[string, string]> {
+  /** The answer of a login, the hash at last, and how many wrong logins are counted. */
+  async function loginBeside(from: string, to: string): Promise<[string, string, number]> {
     const { app } = await appWith(from)
     let changing = false
     const database: Database = {
@@ -118,7 +118,11 @@ describe('a login behind whose back the hash becomes', () => {
     changing = true
     // Both count their ids, and the first one is taken.
     replica.random.id('ses')
-    return [await login(replica, KIM.password), await hashIn(app)]
+    const answer = await login(replica, KIM.password)
+    const counted = await app.database.read((db) =>
+      db.get<{ count: number }>(`SELECT count FROM throttles WHERE key LIKE 'known_address:%'`),
+    )
+    return [answer, await hashIn(app), counted.count]
   }
   const hash = (text: string, passes: number) =>
     createBunHasher({ ...CHEAP_HASH, passes }).hash(text as Password)
@@ -131,8 +135,9 @@ describe('a login behind whose back the hash becomes', () => {
     expect(await loginBeside(today, replaced)).toEqual([
       'LoggedIn',
       expect.stringMatching(/^\$argon2id\$v=19\$m=8,t=1,/),
+      0,
     ])
-    expect(await loginBeside(OLD, replaced)).toEqual(['LoggedIn', replaced])
+    expect(await loginBeside(OLD, replaced)).toEqual(['LoggedIn', replaced, 0])
   })
 
   test('another one of the same password each time is a wrong login after the second try', async () => {
@@ -156,8 +161,8 @@ describe('a login behind whose back the hash becomes', () => {
       await hash(KIM.password, CHEAP_HASH.passes),
       await hash(CHANGED, CHEAP_HASH.passes),
     ]
-    expect(await loginBeside(today, changed)).toEqual(['INVALID_CREDENTIALS', changed])
-    expect(await loginBeside(OLD, changed)).toEqual(['INVALID_CREDENTIALS', changed])
+    expect(await loginBeside(today, changed)).toEqual(['INVALID_CREDENTIALS', changed, 1])
+    expect(await loginBeside(OLD, changed)).toEqual(['INVALID_CREDENTIALS', changed, 1])
   })
 })
 

@@ -1,0 +1,18 @@
+// Which status an answer has. That it has one at all the client decides, by what it accepts: routes.test.ts.
+
+import { expect, test } from 'bun:test'
+import { answer } from './response.ts'
+
+const extensions = { code: 'SERVICE_UNAVAILABLE', requestId: 'req_1' } as const
+const errors = [{ message: 'Not now.', extensions }]
+const to = { type: 'application/graphql-response+json', tokenSent: false } as const
+
+test.each([
+  ['nothing', { errors }, 503],
+  ['null', { data: null, errors }, 503],
+  ['a part', { data: { sessions: null }, errors }, 200],
+])('with %s for its data', async (_, result, status) => {
+  const response = answer(result, to)
+  expect(response.status).toBe(status)
+  expect(await response.json()).toEqual(status === 200 ? result : { errors })
+})

@@ -1,0 +1,89 @@
+// From one database to another by way of a backup: every row once, under the schema of today; or a refusal.
+
+import { afterAll, describe, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Client } from '@libsql/client'
+import { createClient } from '@libsql/client'
+import { createTestRandom } from '../testing/random.ts'
+import { BrokenBackup, createSealer } from './archive.ts'
+import { migrate, missingMigrations, newestMigration } from './migrate.ts'
+import type { OpenBackup } from './restore.ts'
+import { checkBackup, fill, openBackup } from './restore.ts'
+import { readSnapshot } from './snapshot.ts'
+
+const SECRET = 'a secret of more than thirty-two bytes'
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-restore-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+let files = 0
+
+function newClient(): Client {
+  files += 1
+  return createClient({ url: `file:${join(folder, String(files))}` })
+}
+
+/** A backup that was sealed from these records, and opened. */
+function sealed(records: readonly unknown[]): Promise<OpenBackup> {
+  const sealer = createSealer(SECRET, createTestRandom())
+  async function* chunks() {
+    yield sealer.head
+    for (const record of records) yield sealer.frame(record)
+    yield sealer.frame({ rows: 0 }, 'last')
+  }
+  return openBackup(chunks(), [SECRET])
+}
+
+const MANIFEST = {
+  format: 1,
+  version: '0.1.0',
+  createdAt: '2026-01-01T00:00:00.000Z',
+  schema: newestMigration(),
+  tables: [{ name: 'heartbeats', columns: ['id', 'at'], rows: 2 }],
+}
+
+test('every row comes once, however many there are', async () => {
+  const [from, to] = [newClient(), newClient()]
+  await migrate(from)
+  await from.execute(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4001)
+    INSERT INTO users SELECT 'usr_' || i, 'u' || i, 'u' || i, 'hash', i, NULL FROM n`)
+  const moment = { version: '0.1.0', createdAt: new Date(0) }
+  const records = await Array.fromAsync(readSnapshot(from, moment))
+  await fill(to, await sealed(records), () => {})
+  const users = 'SELECT * FROM users ORDER BY rowid'
+  expect((await to.execute(users)).rows).toEqual((await from.execute(users)).rows)
+  // No lock is left behind.
+  await from.execute('DELETE FROM users')
+})
+
+test('the migrations since then follow the rows', async () => {
+  const client = newClient()
+  const older = { ...MANIFEST, schema: newestMigration() - 1, tables: [] }
+  await fill(client, await sealed([older]), () => {})
+  expect(await missingMigrations(client)).toEqual([])
+})
+
+describe('a backup is refused', () => {
+  test.each([
+    ['of another format', { ...MANIFEST, format: 2 }],
+    ['of a newer schema', { ...MANIFEST, schema: newestMigration() + 1 }],
+    ['without a manifest', { table: 'heartbeats', rows: [[1, 1]] }],
+  ])('%s', async (_, first) => {
+    await expect(sealed([first])).rejects.toBeInstanceOf(BrokenBackup)
+  })
+
+  test.each([
+    ['fewer', [[1, 1]]],
+    [
+      'more',
+      [
+        [1, 1],
+        [2, 2],
+        [3, 3],
+      ],
+    ],
+  ])('that holds %s rows than it says', async (_, rows) => {
+    const backup = await sealed([MANIFEST, { table: 'heartbeats', rows }])
+    await expect(checkBackup(backup, () => {})).rejects.toBeInstanceOf(BrokenBackup)
+  })
+})

@@ -1,0 +1,12 @@
+// Statements as data.
+
+import { expect, test } from 'bun:test'
+import { sql } from 'drizzle-orm'
+import { preparedStatement, statement } from './statement.ts'
+
+test('what is no text has U+FFFD for it: a server would refuse the whole transaction, with what others have in it', () => {
+  const id = 'ses_\ud800'
+  const given = { sql: 'id = ?', args: ['ses_\ufffd'] }
+  expect(statement(sql`id = ${id}`)).toEqual(given)
+  expect(preparedStatement(sql`id = ${sql.placeholder('id')}`)({ id })).toEqual(given)
+})
