@@ -11,6 +11,7 @@ import { systemRandom } from '../src/platform/random.ts'
 import type { Database } from '../src/storage/database.ts'
 import { openDatabase } from '../src/storage/database.ts'
 import { createTestLog } from '../src/testing/log.ts'
+import { dyingWithUs } from './orphans.ts'
 import { freePort } from './ports.ts'
 import { until } from './until.ts'
 
@@ -149,10 +150,12 @@ function spawnSqld(folder: string, port: number, options: SqldOptions) {
   if (primaryGrpcPort) address.push('--primary-grpc-url', `http://127.0.0.1:${primaryGrpcPort}`)
   // Without timed checkpoints this version can stop taking writes when several come at a time.
   const checkpoints = ['--checkpoint-interval-s', String(checkpointSeconds)]
-  return Bun.spawn(
-    [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data'), ...address, ...checkpoints],
-    { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' },
-  )
+  const program = [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data')]
+  return Bun.spawn([...dyingWithUs(), ...program, ...address, ...checkpoints], {
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: 'ignore',
+  })
 }
 
 function accepts(port: number): Promise<boolean> {
