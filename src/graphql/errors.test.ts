@@ -90,7 +90,7 @@ describe('messages', () => {
       [app, 'ko'],
       [english, 'en'],
     ] as const) {
-      const { errors } = await target.run(LOGIN, KIM)
+      const { errors } = await target.run(LOGIN, { ...KIM, email: 'nobody@example.com' })
       expect(errors?.[0]?.message).toBe(messageOf('INVALID_CREDENTIALS', language))
     }
   })
