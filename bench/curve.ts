@@ -1,10 +1,10 @@
 // Latency against offered load, open loop: requests come when they are due, as from visitors who know nothing of each
 // other, and each is timed from that moment. Every single time is kept.
 
+import { quantile } from '../e2e/quantile.ts'
 import type { Load } from './drive.ts'
 import { runClient } from './drive.ts'
 import { untilQuiet } from './stage.ts'
-import { quantile } from './statistics.ts'
 
 /** One rate. Times in ms. */
 export interface Point {

@@ -4,10 +4,9 @@
 // Judged are the whole requests, against 1.1.
 
 import { sql } from 'drizzle-orm'
+import { openAlone } from '../e2e/database.ts'
 import { openKeyRing, sealingKeysOf } from '../src/keys/keys.ts'
-import { createMetrics } from '../src/observability/metrics.ts'
 import type { PasswordHash } from '../src/passwords/hasher.ts'
-import { systemClock } from '../src/platform/clock.ts'
 import { systemRandom } from '../src/platform/random.ts'
 import { toSessionId } from '../src/sessions/session.ts'
 import {
@@ -20,13 +19,11 @@ import {
   withId,
 } from '../src/sessions/store.ts'
 import type { Database } from '../src/storage/database.ts'
-import { openDatabase } from '../src/storage/database.ts'
 import type { Statement } from '../src/storage/statement.ts'
 import type { TestApp } from '../src/testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, ME, TEST_CONFIG } from '../src/testing/app.ts'
 import type { TestClock } from '../src/testing/clock.ts'
 import { createTestClock } from '../src/testing/clock.ts'
-import { createTestLog } from '../src/testing/log.ts'
 import { createAccessTokens } from '../src/tokens/access-token.ts'
 import { LONGEST_LIFE } from '../src/tokens/claims.ts'
 import type { EmailKey } from '../src/users/email.ts'
@@ -83,11 +80,7 @@ for (const { database } of sizes) await database.close()
 process.exitCode = worst <= LIMIT ? 0 : 1
 
 async function fill(users: number, keys: number): Promise<Size> {
-  const url = `file:${stage.path(`${users}.db`)}`
-  const metrics = createMetrics('bench')
-  const { log } = createTestLog()
-  const shared = { clock: systemClock, random: systemRandom, log, metrics }
-  const database = await openDatabase({ url, ...shared })
+  const database = await openAlone(`file:${stage.path(`${users}.db`)}`)
   const id = (prefix: string) => sql.raw(`'${prefix}_' || printf('%08d', i)`)
   // In the order of ids, as our ids are in the order of time.
   for (let from = 0; from < users; from += 50_000) {

@@ -1,8 +1,9 @@
 // The ceiling of refreshing: one row into a table, committed with FULL sync before the next one, through the client that the
 // server uses, as it uses it, on the same disk, and nothing else. Arguments: a new file, seconds. Prints one line of JSON.
 
+import { quantile } from '../e2e/quantile.ts'
 import { connect } from '../src/storage/database.ts'
-import { p99, quantile } from './statistics.ts'
+import { p99 } from './statistics.ts'
 
 const [file = '', seconds = '1'] = process.argv.slice(2)
 const client = connect({ url: `file:${file}` })

@@ -3,13 +3,14 @@
 // What is counted is the server's CPU time, from before the burst until it is quiet again.
 
 import { readFileSync } from 'node:fs'
+import { quantile } from '../e2e/quantile.ts'
 import type { Task } from './client.ts'
 import type { Load, Target, Work } from './drive.ts'
 import { runCeiling, runClient, runWrk, WrongAnswers } from './drive.ts'
 import { cpuTime, machineTime, noiseBetween } from './machine.ts'
 import { parseRequests, send } from './requests.ts'
 import { untilQuiet } from './stage.ts'
-import { p99, quantile } from './statistics.ts'
+import { p99 } from './statistics.ts'
 
 /** What a burst showed. Times in ms. */
 export interface Burst {

@@ -1,8 +1,9 @@
 // Curves as SVG: a panel for each kind of request, both axes logarithmic. Samples are faint dots; the lines, made of all
 // samples, are the median and, dashed, the 99th percentile.
 
+import { quantile } from '../e2e/quantile.ts'
 import type { Curve, Point } from './curve.ts'
-import { p99, quantile } from './statistics.ts'
+import { p99 } from './statistics.ts'
 
 /** One panel. */
 export interface Panel {

@@ -1,16 +1,13 @@
 // What is made of repeated figures. Medians with the whole range: with five repeats a standard deviation would only
 // look precise.
 
+import { quantile } from '../e2e/quantile.ts'
+
 /** The middle of some figures, and how far they lie apart. */
 export interface Spread {
   readonly median: number
   readonly low: number
   readonly high: number
-}
-
-/** The value below which a share of sorted figures lies (nearest rank). Undefined when there is none. */
-export function quantile(sorted: readonly number[], share: number): number | undefined {
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]
 }
 
 /** The 99th percentile of sorted figures; undefined for fewer than a hundred, of which it would be the largest. */

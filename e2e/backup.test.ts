@@ -27,7 +27,7 @@ import { createSealer } from '../src/storage/archive.ts'
 import { backUp } from '../src/storage/backup.ts'
 import { users } from '../src/users/table.ts'
 import { ask } from './ask.ts'
-import { findSqld, openAlone, startSqld } from './database.ts'
+import { canRunSqld, openAlone, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
@@ -113,7 +113,7 @@ async function onServer(): Promise<Place> {
   }
 }
 
-const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+const hasSqld = canRunSqld()
 
 describe.each([
   ['a file', onFile, true],
@@ -334,7 +334,8 @@ describe('a checkpoint in the middle of a backup of a server', () => {
       await writing
       await database.close()
       expect(refused).toEqual([])
-      expect(beginnings).toBe(2)
+      // Once more for each checkpoint that it meets: on a busy machine that can be another one.
+      expect(beginnings).toBeGreaterThan(1)
       expect(manifest.tables.find(({ name }) => name === 'users')?.rows).toBeGreaterThan(50)
     },
   )

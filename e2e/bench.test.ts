@@ -11,18 +11,11 @@ import { plot } from '../bench/plot.ts'
 import { toMarkdown } from '../bench/report.ts'
 import { parseRequests, writeRequests } from '../bench/requests.ts'
 import { settings } from '../bench/stage.ts'
-import {
-  mostByChance,
-  p99,
-  quantile,
-  ratios,
-  slope,
-  spread,
-  tellApart,
-} from '../bench/statistics.ts'
+import { mostByChance, p99, ratios, slope, spread, tellApart } from '../bench/statistics.ts'
 import { readSettings } from '../src/config.ts'
 import { ask } from './ask.ts'
 import { seen } from './output.ts'
+import { quantile } from './quantile.ts'
 import { startServer, TEST_SECRET } from './server.ts'
 
 setDefaultTimeout(30_000)

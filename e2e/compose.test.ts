@@ -12,7 +12,14 @@ import { CONTAINERS } from '../monitoring/grafana/boards/containers.ts'
 import { LOGS } from '../monitoring/grafana/boards/logs.ts'
 import { settingsTable } from '../src/config/table.ts'
 import type { Compose, Container } from './compose.ts'
-import { createCompose, docker, hasDocker, imagesOfProject, rollOut } from './compose.ts'
+import {
+  createCompose,
+  docker,
+  findCompose,
+  hasDocker,
+  imagesOfProject,
+  rollOut,
+} from './compose.ts'
 import type { Answer, Load, Target } from './edge-client.ts'
 import { connect, graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
 import { freePorts } from './ports.ts'
@@ -66,6 +73,7 @@ let token: string
 beforeAll(async () => {
   if (!isReady) return
   writeFileSync(override, OVERRIDE)
+  takeDownBehindUs()
   await compose.run('up', '-d', '--build')
   target = { port: https, ca: await copyCertificate(compose) }
   const { tokens } = dataOf(await send(mutation('signup', '{ tokens { accessToken } }'))).signup
@@ -82,6 +90,19 @@ afterAll(async () => {
 async function takeDown(): Promise<void> {
   const down = () => compose.run('down', '-v', '--remove-orphans').then(() => true)
   await until('all is gone', () => down().catch(() => false), 60_000)
+}
+
+/** However we end, Ctrl-C too: containers would run on, and come back with the machine. By then the override may be gone. */
+function takeDownBehindUs(): void {
+  const down = [...(findCompose() ?? []), 'down', '-v', '--remove-orphans']
+  // It reads to the end of what we write, which is nothing.
+  Bun.spawn(['sh', '-c', 'cat; exec "$@"', 'behind-us', ...down], {
+    cwd: ROOT,
+    env: { ...environment, COMPOSE_FILE: 'docker-compose.yml' },
+    stdio: ['pipe', 'ignore', 'ignore'],
+    // Of another group than the part, whose group is killed.
+    detached: true,
+  }).unref()
 }
 
 const COPY = 'docker compose exec -T envoy cat /certs/live/ca.crt > ca.crt'

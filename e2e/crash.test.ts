@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CrashReport } from './crash.ts'
 import { crashReplica, crashSqld } from './crash.ts'
-import { findSqld, startSqld } from './database.ts'
+import { canRunSqld, startSqld } from './database.ts'
 import { createLedger } from './ledger.ts'
 import { seen } from './output.ts'
 import { freePort } from './ports.ts'
@@ -18,7 +18,7 @@ setDefaultTimeout(180_000)
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-crash-'))
 afterAll(() => rmSync(folder, { recursive: true }))
-const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+const hasSqld = canRunSqld()
 
 const SHORT = { kills: 5, clients: 4, life: 300 }
 

@@ -11,7 +11,7 @@ import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask as askServer } from './ask.ts'
 import type { Sqld } from './database.ts'
-import { findSqld, lockFile, openAlone, startSqld } from './database.ts'
+import { canRunSqld, lockFile, openAlone, startSqld } from './database.ts'
 import { createLedger, keepSigningUp } from './ledger.ts'
 import { requires } from './requirement.ts'
 import { startServer, UNTHROTTLED } from './server.ts'
@@ -210,7 +210,7 @@ describe.skipIf(!hasStack)('a file', () => {
   )
 })
 
-const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+const hasSqld = canRunSqld()
 
 test.skipIf(!hasSqld)('what a libSQL server cannot read fails alone', async () => {
   await using sqld = await startSqld()

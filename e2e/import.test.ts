@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ask } from './ask.ts'
+import { openAlone } from './database.ts'
 import type { Ended } from './program.ts'
 import { startProgram } from './program.ts'
 import type { Server } from './server.ts'
@@ -36,17 +37,21 @@ let server: Server
 
 beforeAll(async () => {
   server = await startServer({ mode: 'serve', database: `file:${file}` })
+  await runImport(LINES)
 })
 afterAll(async () => {
   await server.stop()
   rmSync(folder, { recursive: true, force: true })
 })
 
-async function runImport(lines: readonly string[], ...options: string[]): Promise<Ended> {
+async function runImport(
+  lines: readonly string[],
+  { into = file, options = [] }: { into?: string; options?: readonly string[] } = {},
+): Promise<Ended> {
   const source = join(folder, 'users.ndjson')
   writeFileSync(source, `${lines.join('\n')}\n`)
   return await startProgram(['users', 'import', source, ...options], {
-    MUNJIGI_DATABASE_URL: `file:${file}`,
+    MUNJIGI_DATABASE_URL: `file:${into}`,
     MUNJIGI_SECRET: TEST_SECRET,
   }).ended
 }
@@ -65,19 +70,17 @@ function hashOf(email: string): string {
 }
 
 describe('munjigi users import', () => {
-  test('judges with --check and writes nothing', async () => {
-    const { exitCode, stdout } = await runImport(LINES, '--check')
-    expect([exitCode, stdout]).toEqual([0, '4 can be imported, 0 refused\n'])
-    expect(await login('django@example.com', PASSWORD)).toBe('INVALID_CREDENTIALS')
-  })
-
-  test('takes users over, and a second time changes nothing', async () => {
-    const first = await runImport(LINES, '--json')
+  test('judges with --check and writes nothing, takes users over, and a second time changes nothing', async () => {
+    const into = join(folder, 'another.db')
+    await (await openAlone(`file:${into}`)).close()
+    const check = await runImport(LINES, { into, options: ['--check'] })
+    expect([check.exitCode, check.stdout]).toEqual([0, '4 can be imported, 0 refused\n'])
+    const first = await runImport(LINES, { into, options: ['--json'] })
     expect([first.exitCode, JSON.parse(first.stdout)]).toEqual([
       0,
       { imported: 4, present: 0, refused: 0 },
     ])
-    const again = await runImport(LINES)
+    const again = await runImport(LINES, { into })
     expect([again.exitCode, again.stdout]).toEqual([0, '0 imported, 4 present, 0 refused\n'])
   })
 

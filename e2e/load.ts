@@ -1,7 +1,7 @@
 // Load for drills: requests at a fixed rate whatever becomes of them (as strangers send them), or one after the other, and
 // what came of each.
 
-import { quantile as quantileOf } from '../bench/statistics.ts'
+import { quantile as quantileOf } from './quantile.ts'
 
 /** What came of one request. */
 export interface Outcome {

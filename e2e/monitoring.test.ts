@@ -9,6 +9,7 @@ import { DATASOURCES } from '../monitoring/grafana/board.ts'
 import { BOARDS, fileOf, print } from '../monitoring/grafana/render.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
+import { imagesOfProject } from './compose.ts'
 import type { Monitoring } from './monitoring.ts'
 import { hasAllPrograms, startMonitoring } from './monitoring.ts'
 import { requires } from './requirement.ts'
@@ -44,9 +45,9 @@ const canStack = await canRunStack()
 setDefaultTimeout(120_000)
 
 /** The exporter of containers as docker-compose.yml has it. */
-const CADVISOR = 'ghcr.io/google/cadvisor:0.60.6'
+const CADVISOR = imagesOfProject().find((image) => image.includes('/cadvisor:')) ?? ''
 const canWatch = requires(
-  `a Docker engine with ${CADVISOR} (npm run images)`,
+  `a Docker engine with ${CADVISOR} (docker pull)`,
   Bun.which('docker') !== null &&
     Bun.spawnSync(['docker', 'image', 'inspect', CADVISOR]).exitCode === 0,
 )

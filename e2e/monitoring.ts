@@ -4,10 +4,10 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { dyingWithUs } from './orphans.ts'
 import { readLines } from './output.ts'
 import { freePorts } from './ports.ts'
 import type { Stack } from './stack.ts'
-import { dyingWithUs } from './stack.ts'
 import { until } from './until.ts'
 
 /** Prometheus at work. Disposing of it ends it and its exporters. */

@@ -4,12 +4,11 @@
 import { afterAll } from 'bun:test'
 import { createClient } from '@libsql/client'
 import { testDatabases } from '../src/testing/database.ts'
-import { findSqld, startSqld } from './database.ts'
+import { canRunSqld, startSqld } from './database.ts'
 import { freePort } from './ports.ts'
-import { requires } from './requirement.ts'
 import { until } from './until.ts'
 
-if (requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)) {
+if (canRunSqld()) {
   const adminPort = freePort()
   const sqld = await startSqld({ adminPort, namespaces: true })
   const { port } = new URL(sqld.url)

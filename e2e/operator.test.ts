@@ -7,14 +7,14 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KIM } from '../src/testing/app.ts'
-import { findSqld, lockFile, startSqld } from './database.ts'
+import { canRunSqld, lockFile, startSqld } from './database.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import { TEST_SECRET } from './server.ts'
 
 setDefaultTimeout(60_000)
 
-const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+const hasSqld = canRunSqld()
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-operator-'))
 afterAll(() => rmSync(folder, { recursive: true }))

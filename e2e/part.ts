@@ -1,8 +1,10 @@
-// One part of the test suite, run as a process group of its own: whatever a test leaves running ends with its part.
+// One part of the test suite, run as a process group of its own: whatever a test leaves running ends with its part, and
+// so does what it leaves among the temporary files.
 
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Counts } from './junit.ts'
@@ -44,8 +46,7 @@ export async function runPart(part: Part, show: boolean, signal: AbortSignal): P
       part.holdsTests
         ? [...part.command, '--reporter=junit', `--reporter-outfile=${report}`]
         : part.command,
-      show,
-      AbortSignal.any([signal, limit]),
+      { folder, show, signal: AbortSignal.any([signal, limit]) },
     )
     const counts = part.holdsTests ? countTests(report, exitCode) : countAsOne(exitCode)
     const faults = limit.aborted ? [`stopped after ${LIMIT_MINUTES} minutes`] : counts.faults
@@ -57,7 +58,8 @@ export async function runPart(part: Part, show: boolean, signal: AbortSignal): P
       missing: missingIn(output),
     }
   } finally {
-    rmSync(folder, { recursive: true })
+    // Not what is mounted there still, by a test that was killed.
+    await rm(folder, { recursive: true, force: true }).catch(() => {})
   }
 }
 
@@ -91,10 +93,18 @@ interface Ended {
   readonly output: string
 }
 
-function run(command: readonly string[], show: boolean, signal: AbortSignal): Promise<Ended> {
+/** `folder`: for its temporary files. */
+function run(
+  command: readonly string[],
+  { folder, show, signal }: { folder: string; show: boolean; signal: AbortSignal },
+): Promise<Ended> {
   const [program = '', ...args] = command
-  const cwd = join(import.meta.dir, '..')
-  const child = spawn(program, args, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(program, args, {
+    cwd: join(import.meta.dir, '..'),
+    env: { ...process.env, TMPDIR: folder },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let output = ''
   const hear = (chunk: Buffer) => {
     output += chunk

@@ -11,7 +11,7 @@ import { POOL_NICER } from '../src/platform/pool-priority.ts'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
-import { findSqld, lockFile, startSqld } from './database.ts'
+import { canRunSqld, lockFile, startSqld } from './database.ts'
 import { freePort } from './ports.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
@@ -237,7 +237,7 @@ describe('a database that goes, and comes back', () => {
     expect((await signup(server, { ...KIM, email: 'lee@example.com' })).code).toBeUndefined()
   })
 
-  const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+  const hasSqld = canRunSqld()
 
   test.skipIf(!hasSqld).each([
     ['does not answer', (sqld) => sqld.hang(), async (sqld) => sqld.goOn()],

@@ -4,9 +4,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { ask } from './ask.ts'
 import type { Sqld } from './database.ts'
-import { findSqld, startSqld } from './database.ts'
+import { canRunSqld, startSqld } from './database.ts'
 import { freePort } from './ports.ts'
-import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
 import { metric, startServer, UNTHROTTLED } from './server.ts'
 import type { SlowLink } from './slow-link.ts'
@@ -15,7 +14,7 @@ import { until } from './until.ts'
 
 setDefaultTimeout(60_000)
 
-const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+const hasSqld = canRunSqld()
 
 const PASSWORD = 'correct horse battery staple'
 const TOKENS = 'tokens { accessToken refreshToken }'

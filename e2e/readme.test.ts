@@ -10,7 +10,7 @@ import { startServer } from './server.ts'
 const READMES = ['README.md', 'README.ko.md']
 const ROOT = new URL('../', import.meta.url)
 const PAGES = [
-  ...['*.md', 'bench/*.md', 'docs/**/*.md', 'monitoring/*.md'].flatMap((pages) => [
+  ...['*.md', 'bench/*.md', 'docs/**/*.md', 'envoy/*.md', 'monitoring/*.md'].flatMap((pages) => [
     ...new Bun.Glob(pages).scanSync(fileURLToPath(ROOT)),
   ]),
 ]

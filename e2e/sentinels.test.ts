@@ -11,10 +11,9 @@ import { ERRORS } from '../src/errors.ts'
 import { unseal } from '../src/keys/seal.ts'
 import { deriveKey } from '../src/platform/digest.ts'
 import { LOGIN, SIGNUP } from '../src/testing/app.ts'
-import { findSqld, lockFile, startSqld } from './database.ts'
+import { canRunSqld, lockFile, startSqld } from './database.ts'
 import type { Program } from './program.ts'
 import { startProgram } from './program.ts'
-import { requires } from './requirement.ts'
 import { until } from './until.ts'
 
 setDefaultTimeout(120_000)
@@ -450,11 +449,7 @@ function findIn(text: string, secrets: readonly string[]): string[] {
 
 const layouts: ReadonlyArray<[string, () => Promise<Layout>, boolean]> = [
   ['a file', fileLayout, true],
-  [
-    'a libSQL server',
-    serverLayout,
-    requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null),
-  ],
+  ['a libSQL server', serverLayout, canRunSqld()],
 ]
 
 for (const [name, openLayout, available] of layouts)

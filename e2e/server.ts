@@ -85,7 +85,7 @@ function spawn({ mode, env, database, root }: ServerOptions, folder: string): Se
   const url = database ?? `file:${join(folder, 'munjigi.db')}`
   // `dev` makes its own secret, beside the file; without a file it would write into the working directory.
   const needsSecret = mode === 'serve' || !url.startsWith('file:')
-  return Bun.spawn([process.execPath, '--no-env-file', 'src/main.ts', mode], {
+  return Bun.spawn([process.execPath, '--no-orphans', '--no-env-file', 'src/main.ts', mode], {
     cwd: root ?? join(import.meta.dir, '..'),
     env: {
       PATH: process.env['PATH'],

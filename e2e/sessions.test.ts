@@ -152,6 +152,8 @@ describe('three replicas', () => {
 })
 
 describe('an operator', () => {
+  beforeAll(() => signup(replicas[0], 'short@example.com'))
+
   test('ends the sessions of a user', async () => {
     const { refreshToken } = await signup(replicas[0], 'laptop@example.com')
     const { exitCode, output } = munjigi([
@@ -232,7 +234,7 @@ describe('an operator', () => {
   })
 
   test.each([
-    [['users', 'set-password', 'verify@example.com'], 'short\n', 1, 'too_short'],
+    [['users', 'set-password', 'short@example.com'], 'short\n', 1, 'too_short'],
     [['users', 'show', 'nobody@example.com'], '', 1, 'no user'],
     [['users', 'shwo', 'x'], '', 64, 'unknown command'],
     [['keys', 'list', '--jsno'], '', 64, 'Did you mean --json?'],

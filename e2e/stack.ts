@@ -12,6 +12,7 @@ import type { SecretFiles } from '../src/cli/secrets.ts'
 import { makeSecrets } from '../src/cli/secrets.ts'
 import { systemRandom } from '../src/platform/random.ts'
 import { makeDurable } from './database.ts'
+import { dyingWithUs } from './orphans.ts'
 import { readLines, withOutputTo } from './output.ts'
 import { freePorts, LOOPBACK } from './ports.ts'
 import type { Tools } from './tools.ts'
@@ -307,11 +308,6 @@ function databaseCommand(tools: Tools, files: Files, port: number, adminPort: nu
     // Without it sqld 0.24 can stop taking writes for ever once several come at a time.
     ...['--checkpoint-interval-s', '60'],
   ]
-}
-
-/** Before a command that would outlive us if we were killed; Envoy and Bun see to that by themselves. Nothing where it cannot be. */
-export function dyingWithUs(): string[] {
-  return Bun.which('setpriv') ? ['setpriv', '--pdeathsig', 'TERM'] : []
 }
 
 function replicaSettings(

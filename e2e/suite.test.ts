@@ -1,7 +1,7 @@
 // The test runner on projects of a few lines: what it counts, what it shows, and that nothing passes by not running.
 
 import { afterAll, expect, test } from 'bun:test'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { seen } from './output.ts'
@@ -98,9 +98,12 @@ test('under CI a missing requirement fails, and so does any other skip', async (
 
 // What is left running holds the output of its part open: as long as it lives, the suite would wait for more.
 const LEAVING = `import { test } from 'bun:test'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 test('one', async () => {
   Bun.spawn(['sleep', '1000'], { stdio: ['ignore', 'inherit', 'inherit'] })
-  console.log('left')
+  console.log('left', mkdtempSync(join(tmpdir(), 'left-')))
   if (process.env.HANG) await new Promise(() => setInterval(() => {}, 1000))
 }, 1e6)`
 
@@ -111,12 +114,14 @@ test('ends what a test leaves running', async () => {
   expect(exitCode).toBe(0)
 })
 
-test('a signal ends it, with all that runs', async () => {
+test('a signal ends it, with all that runs and all that was put among the temporary files', async () => {
   const child = start({ 'e2e/b.test.ts': LEAVING }, ['b', '--verbose'], { HANG: '1' })
-  await seen(child.stdout, 'left')
+  const [, left = ''] = /left (.+)/.exec(await seen(child.stdout, 'left')) ?? []
+  expect(existsSync(left)).toBe(true)
   child.kill('SIGINT')
 
   expect(await child.exited).toBe(130)
+  expect(existsSync(left)).toBe(false)
 })
 
 type Files = Readonly<Record<string, string>>

@@ -15,10 +15,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
-import { findSqld, startSqld } from './database.ts'
+import { canRunSqld, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { startProgram } from './program.ts'
-import { requires } from './requirement.ts'
 import { startServer, TEST_SECRET, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
@@ -26,7 +25,7 @@ setDefaultTimeout(120_000)
 
 const ROOT = join(import.meta.dir, '..')
 const NEXT = '9999_next'
-const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+const hasSqld = canRunSqld()
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-versions-'))
 const next = join(folder, 'next')
 beforeAll(() => makeVersion(next, 'ALTER TABLE users ADD COLUMN nickname text'))

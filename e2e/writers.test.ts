@@ -2,13 +2,12 @@
 // does not. The short form; the long one is `npm run drill writers`, with figures in docs/scaling.md.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { findSqld, startSqld } from './database.ts'
-import { requires } from './requirement.ts'
+import { canRunSqld, startSqld } from './database.ts'
 import { writeTogether } from './writers.ts'
 
 setDefaultTimeout(180_000)
 
-const hasSqld = requires('sqld 0.24 (or its path in SQLD)', findSqld() !== null)
+const hasSqld = canRunSqld()
 
 test.skipIf(!hasSqld)(
   '64 writers through three replicas, over checkpoints and a kill -9 of the server: nothing acknowledged is lost, nobody is stuck',

@@ -3,10 +3,10 @@
 // e2e/drills/writers.ts.
 
 import { createClient } from '@libsql/client'
-import { quantile } from '../bench/statistics.ts'
 import { ask } from './ask.ts'
 import type { Sqld } from './database.ts'
 import { createLedger } from './ledger.ts'
+import { quantile } from './quantile.ts'
 import { startServer, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 

@@ -4,12 +4,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { quantile } from '../../bench/statistics.ts'
 import type { CrashReport } from '../crash.ts'
 import { crashReplica, crashSqld } from '../crash.ts'
 import { startSqld } from '../database.ts'
 import type { Ledger } from '../ledger.ts'
 import { freePort } from '../ports.ts'
+import { quantile } from '../quantile.ts'
 import { wholeNumber } from '../whole-number.ts'
 
 /** A start, and the return of service behind a server's start. */

@@ -1,9 +1,9 @@
 // npm run drill flood [-- --seconds N --concurrency N]: ten times the logins that can be hashed, from as many addresses, for a
 // minute. Light requests must not notice, those who are let in must be served, the rest told at once, and memory stays.
 
+import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { residentMemory } from '../../bench/machine.ts'
 import { LOGIN, ME, SIGNUP } from '../../src/testing/app.ts'
 import { ask } from '../ask.ts'
 import type { Outcome, Send } from '../load.ts'
@@ -72,7 +72,8 @@ const calm = await closedLoop(login, {
 })
 const unloaded = ended(calm, 'accepted').length / CALIBRATION_SECONDS
 const usual = await usualLogin()
-const residentMib = () => residentMemory([server.process.pid]) ?? Number.NaN
+const status = `/proc/${server.process.pid}/status`
+const residentMib = () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(status, 'utf8'))?.[1]) / 1_024
 const idleMib = residentMib()
 console.log(
   `${atOnce} at once; unloaded ${unloaded.toFixed(1)} logins/s, one alone p95 ${usual.toFixed(0)} ms, ${idleMib.toFixed(0)} MiB; offering ${(TIMES * unloaded).toFixed(0)}/s for ${seconds} s`,

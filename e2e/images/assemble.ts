@@ -52,6 +52,10 @@ const BUSYBOX = {
 }
 
 const tools = await findTools()
+/** The version of each image. */
+const TAGS: Readonly<Record<string, string>> = Object.fromEntries(
+  imagesOfProject().map((image) => image.split(':')),
+)
 
 /** By name without the tag. Conventions (users, paths, commands) are those of the projects' own Dockerfiles. */
 const RECIPES: Readonly<Record<string, Recipe>> = {
@@ -93,7 +97,11 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     packages: BUSYBOX.packages,
     links: BUSYBOX.links,
     // Debian's is too old to read the mounts of the host.
-    programs: { '/bin/node_exporter': build('github.com/prometheus/node_exporter@v1.12.1') },
+    programs: {
+      '/bin/node_exporter': build(
+        `github.com/prometheus/node_exporter@${TAGS['prom/node-exporter']}`,
+      ),
+    },
     changes: ['ENTRYPOINT ["/bin/node_exporter"]', 'EXPOSE 9100'],
   },
   'prom/blackbox-exporter': {
@@ -112,7 +120,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     links: BUSYBOX.links,
     programs: {
       '/victoria-logs-prod': build(
-        'github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.1',
+        `github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@${TAGS['victoriametrics/victoria-logs']}`,
       ),
     },
     changes: ['ENTRYPOINT ["/victoria-logs-prod"]', 'EXPOSE 9428'],
