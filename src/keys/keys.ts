@@ -95,6 +95,9 @@ export interface KeyRingOptions {
   readonly leaveUnreadable?: true
 }
 
+/** What a replica dates further ahead than this waits for nobody: its clock is wrong, and rotation would stop until then. */
+const CLOCKS_DIFFER_MS = 60_000
+
 /** Loads the keys and makes the first one where there is none. Throws `WrongSecret`. */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { database, clock, report, sealingKeys, algorithm, jwksMaxAge, tokenLifetime, rotation } =
@@ -157,15 +160,19 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     return key
   }
 
-  /** Whether the newest key of the set algorithm is too old, or there is none. */
+  /** Whether the newest key of the set algorithm is too old, or there is none but such as a clock far ahead of ours has dated. */
   function isDue(): boolean {
-    const newest = keys.find((key) => key.algorithm === algorithm)
+    const newest = keys.find(
+      (key) =>
+        key.algorithm === algorithm && key.signsFrom <= clock.now() + delay + CLOCKS_DIFFER_MS,
+    )
     return !newest || (rotation > 0 && newest.signsFrom <= clock.now() - rotation * 1_000)
   }
 
-  async function publish(newerThan: number): Promise<string | null> {
+  async function publish(after: number): Promise<string | null> {
     const row = await make(clock.now() + delay)
-    const published = await database.write((db) => insertNextKey(db, row, newerThan))
+    const until = row.signsFrom + CLOCKS_DIFFER_MS
+    const published = await database.write((db) => insertNextKey(db, row, { after, until }))
     if (published) report({ type: 'key.rotated', stage: 'published', kid: row.kid })
     return published ? row.kid : null
   }

@@ -225,6 +225,24 @@ describe('a key', () => {
     expect((await open()).current().kid).toBe(ahead.current().kid)
   })
 
+  test('that a clock years ahead of ours has dated keeps no other from following', async () => {
+    const { app, open } = await setUp()
+    const keys = await open()
+    const { kid } = keys.current()
+    const ahead = await open({
+      clock: { ...app.clock, now: () => app.clock.now() + 10 * 365 * 86_400_000 },
+    })
+    const dated = await ahead.rotate()
+    app.clock.advance('1d')
+    await keys.tend()
+    const next = keys.list().find((key) => ![kid, dated].includes(key.kid))
+    app.clock.advance('6m')
+    expect([keys.current().kid, stages(keys)]).toEqual([
+      String(next?.kid),
+      ['published', 'signing', 'retiring'],
+    ])
+  })
+
   test('that two drop at once makes way for one other', async () => {
     const { app, open } = await setUp()
     const [here, there] = [await open(), await open()]
@@ -336,7 +354,7 @@ describe('a key that does not open beside one that does', () => {
     const { open, events } = setting
     const before = (await open()).current().kid
     const kid = await plant(setting)
-    expect(open()).rejects.toBeInstanceOf(WrongSecret)
+    await expect(open()).rejects.toBeInstanceOf(WrongSecret)
     const keys = await open({ leaveUnreadable: true })
     expect([keys.unreadable(), keys.find(kid)]).toEqual([[kid], null])
     expect(keys.list().map((key) => key.kid)).toEqual([before])
@@ -373,7 +391,7 @@ describe('a key that does not open beside one that does', () => {
   test('is not left out where none opens', async () => {
     const setting = await setUp()
     await plant(setting)
-    expect(setting.open({ leaveUnreadable: true })).rejects.toBeInstanceOf(WrongSecret)
+    await expect(setting.open({ leaveUnreadable: true })).rejects.toBeInstanceOf(WrongSecret)
   })
 
   test('comes before any other that is to be dropped', async () => {
@@ -382,7 +400,7 @@ describe('a key that does not open beside one that does', () => {
     await plant(setting)
     const keys = await setting.open({ leaveUnreadable: true })
     expect(await keys.drop('nobody-knows')).toBe(false)
-    expect(keys.drop(kid)).rejects.toBeInstanceOf(WrongSecret)
+    await expect(keys.drop(kid)).rejects.toBeInstanceOf(WrongSecret)
     expect(keys.find(kid)).not.toBeNull()
   })
 
@@ -404,7 +422,7 @@ describe('the secret', () => {
   test('that is not the one of the keys opens nothing', async () => {
     const { open } = await setUp()
     await open()
-    expect(open({ sealingKeys: sealingKeysOf([OTHER]) })).rejects.toBeInstanceOf(WrongSecret)
+    await expect(open({ sealingKeys: sealingKeysOf([OTHER]) })).rejects.toBeInstanceOf(WrongSecret)
   })
 
   test('is replaced in two steps, with no replica shut out in between', async () => {
@@ -424,7 +442,7 @@ describe('the secret', () => {
         await tokensOf(app, keys).verify((await tokensOf(app, keys).issue(SUBJECT)).accessToken),
       ).not.toBeNull()
     }
-    expect(open({ sealingKeys: sealingKeysOf([SECRET]) })).rejects.toBeInstanceOf(WrongSecret)
+    await expect(open({ sealingKeys: sealingKeysOf([SECRET]) })).rejects.toBeInstanceOf(WrongSecret)
   })
 
   test('that was replaced elsewhere does not disturb a replica that runs', async () => {

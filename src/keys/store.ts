@@ -13,13 +13,13 @@ export async function insertFirstKey(db: Db, row: SigningKeyRow): Promise<boolea
   return result.rowsAffected > 0
 }
 
-/** Adds a key unless one of its algorithm signs, or is to sign, since a later moment than `newerThan`. */
+/** Adds a key unless one of its algorithm signs, or is to sign, since a moment after `after` and not after `until`. */
 export async function insertNextKey(
   db: Db,
   row: SigningKeyRow,
-  newerThan: number,
+  { after, until }: { after: number; until: number },
 ): Promise<boolean> {
-  const newer = sql`SELECT 1 FROM ${signingKeys} WHERE algorithm = ${row.algorithm} AND signs_from > ${newerThan}`
+  const newer = sql`SELECT 1 FROM ${signingKeys} WHERE algorithm = ${row.algorithm} AND signs_from > ${after} AND signs_from <= ${until}`
   const result = await insertUnless(db, row, newer)
   return result.rowsAffected > 0
 }

@@ -109,8 +109,8 @@ describe('one that is refused', () => {
     const soon = clock.elapsed() + 1_500
     const commits = [commit(insertAll([1, 1])), commit([insert(2)]), commit([insert(3)], soon)]
     expect(await statusOf(commits)).toBe('rfr')
-    expect(commits[0]).rejects.toThrow('UNIQUE')
-    expect(commits[2]).rejects.toBeInstanceOf(AuthError)
+    await expect(commits[0]).rejects.toThrow('UNIQUE')
+    await expect(commits[2]).rejects.toBeInstanceOf(AuthError)
     expect(await ids()).toEqual([2])
   })
 
