@@ -236,7 +236,7 @@ test('more passwords at once than may wait are refused at once, and the others a
   expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
 })
 
-test('who finds no room is told so before anything else is looked at', async () => {
+test('a request that finds no room is refused before anything else of it is looked at', async () => {
   const app = await createTestApp({
     config: { passwordHashConcurrency: 1, throttleUserAttempts: 0, throttleAddressAttempts: 0 },
   })
@@ -383,7 +383,7 @@ describe('what operators see', () => {
     expect(expected.filter((series) => !text.includes(`${series}\n`))).toEqual([])
   })
 
-  test('the age of what has not been done yet is a number, and the greatest', async () => {
+  test('the age of what has never been done yet is a number, the greatest there is', async () => {
     const text = await (await createTestApp()).metrics.print()
     for (const series of [
       'munjigi_database_write_age_seconds',

@@ -50,7 +50,7 @@ test('text that is not well-formed is refused: lone surrogates would all be one 
   expect(readPassword('long enough \uD801')).toBeNull()
 })
 
-test('so is a run of marks that no writing has: to put it in order costs its square', () => {
+test('so is a run of marks that no writing has: to put it in order takes quadratic time', () => {
   const marks = (count: number) => `seven willows ${'\u0316\u0301'.repeat(count)}`
   expect(refusal(marks(15))).toBe('accepted')
   expect(refusal(marks(16))).toBe('WEAK_PASSWORD malformed password')
@@ -236,7 +236,7 @@ describe('the hash', () => {
       expect(outcomes.filter((outcome) => outcome === 'OVERLOADED')).toHaveLength(6)
     })
 
-    test('is not checked for who has left', async () => {
+    test('is not checked for a client that has left', async () => {
       const { check, finish } = onCores(8)
       const first = times(2, () => check(65_536))
       const leaving = new AbortController()

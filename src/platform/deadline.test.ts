@@ -38,7 +38,7 @@ function open() {
 const never = () => new Promise<string>(() => {})
 
 describe('within a deadline of eight seconds', () => {
-  test('what ends or fails in time is what it is', async () => {
+  test('work that ends or fails in time has its own outcome', async () => {
     const { wait } = open()
     for (const [work, outcome] of [
       [Promise.resolve('done'), 'done'],
@@ -62,7 +62,7 @@ describe('within a deadline of eight seconds', () => {
     ])
   })
 
-  test('who came later is late later', async () => {
+  test('whoever came later is late later', async () => {
     const { pass, wait } = open()
     const first = wait(never())
     pass(4_500)
@@ -74,7 +74,7 @@ describe('within a deadline of eight seconds', () => {
     expect(await second.over).toEqual({ outcome: 'late' })
   })
 
-  test('a loop that was held up makes nobody wait longer than to its next look', async () => {
+  test('an event loop that was held up makes nobody wait beyond its next look', async () => {
     const { pass, hang, wait } = open()
     const { over } = wait(never())
     hang(7_000)
@@ -82,7 +82,7 @@ describe('within a deadline of eight seconds', () => {
     expect(await over).toEqual({ outcome: 'late' })
   })
 
-  test('what ends or fails too late changes nothing', async () => {
+  test('work that ends or fails too late changes nothing', async () => {
     const { pass, wait } = open()
     const [work, other] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()]
     const both = [wait(work.promise), wait(other.promise)]

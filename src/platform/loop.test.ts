@@ -35,7 +35,7 @@ test('the next round is planned when the last one has ended: slow work never ove
   expect(rounds).toHaveLength(2)
 })
 
-test('whoever is stopped in the middle of a round begins no other', async () => {
+test('a loop that is stopped in the middle of a round begins no other', async () => {
   const { loop, rounds } = open()
   loop.start()
   jest.advanceTimersByTime(1_000)

@@ -118,7 +118,7 @@ describe('refresh', () => {
     expect(reasons(app)).toEqual(['reuse'])
   })
 
-  test('of the parent again has the grace without what the database stood still, in which it was asked for', async () => {
+  test('of the parent again has the grace, not counting a standstill of the database that the first refresh fell into', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
     await look(app)
@@ -134,7 +134,7 @@ describe('refresh', () => {
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
-  test('of the parent again has the grace without each standstill that began later', async () => {
+  test('of the parent again has the grace, not counting any standstill that began later', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
     const child = await refreshed(app, refreshToken)
@@ -149,7 +149,7 @@ describe('refresh', () => {
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
-  test('of the parent again ten times at once, too late, is told of once, by the one that ended the session', async () => {
+  test('of the parent again ten times at once, too late, is reported once, by the one that ended the session', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
     await refreshed(app, refreshToken)
@@ -215,7 +215,7 @@ describe('refresh', () => {
     expect((await refresh(late, lateTokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
-  describe('of a token written by who has the secret of the server, but not that of the session,', () => {
+  describe('of a token forged with the secret of the server, but without that of the session,', () => {
     /** In everything but its secret it is the first one of the session. */
     const forged = ({ config, random }: TestApp) => {
       const tokens = createRefreshTokens([config.secret], random)
@@ -295,7 +295,7 @@ describe('logout', () => {
     expect(data.logout.sessions).toBe(0)
     expect(await works(app, tokens)).toBe(true)
   })
-  test('of one after the other: none works again while its token is young', async () => {
+  test('of one session after another: no access token works again while it is young', async () => {
     const app = await createTestApp()
     app.clock.advance('10m')
     const tokens = [
@@ -501,7 +501,7 @@ describe('sessions', () => {
   })
 })
 
-describe('a password that was right, and is another by now,', () => {
+describe('a password that was right, but has been changed by now,', () => {
   test.each([
     ['login', LOGIN, KIM, 'INSERT INTO sessions', 'login.failed'],
     [
@@ -728,7 +728,7 @@ test.each([
 describe('a session that ends in a request', () => {
   const BOTH =
     'mutation ($email: String!, $password: String!) { logout { sessions } login(email: $email, password: $password) { __typename } }'
-  test('is no session for what follows in it', async () => {
+  test('is no session for the fields that follow', async () => {
     const app = await createTestApp()
     const { accessToken } = await signup(app)
     const { data } = await app.run(BOTH, KIM, accessToken)
@@ -900,7 +900,7 @@ describe('another replica', () => {
   })
 })
 
-test('what nobody needs any more is swept: sessions that expired, and word of endings that no token outlives', async () => {
+test('what nobody needs any more is swept: sessions that expired, and rows of ended ones that no token outlives', async () => {
   const app = await createTestApp()
   const tokens = await signup(app)
   await login(app)

@@ -256,7 +256,7 @@ describe('commits', () => {
     await database.close()
   })
 
-  test('of nothing are none', async () => {
+  test('of no statements have no outcomes', async () => {
     const { database } = await open({ memory: true })
     expect(await database.commit([])).toEqual([])
   })
@@ -330,7 +330,7 @@ describe('a lock held by somebody else', () => {
     for (const opened of [database, elsewhere]) await opened.close()
   })
 
-  test('does not hold up who reads', async () => {
+  test('does not hold up reads', async () => {
     const { database, url } = await open({})
     await database.write((db) => beat(db, 1))
     using _held = await lock(url)
@@ -412,7 +412,7 @@ describe('a lock held by somebody else', () => {
     for (const opened of [database, elsewhere]) await opened.close()
   })
 
-  test('is waited for by who opens the database, also before it is what we make of it', async () => {
+  test('is waited for when the database is opened, even before it is in write-ahead mode', async () => {
     files += 1
     const url = `file:${join(folder, `${files}.db`)}`
     const held = await lock(url)

@@ -40,13 +40,13 @@ const fill = (text: string) => async (client: Client) => {
   await client.batch(statements, 'write')
 }
 
-test('whoever came while a database is restored is noticed, and has what there was', async () => {
+test('a process that opens the database during a restore is noticed, and has the old data', async () => {
   const { target, come, found } = make('came.db')
   await expect(target.replace(come)).rejects.toThrow(TargetInUse)
   expect(await found()).toBe('old')
 })
 
-test('whoever comes when a restored database is put in place waits for it', async () => {
+test('a process that opens the database when the restored one is put in place waits for that', async () => {
   const { target, come, found } = make('comes.db')
   let coming: Promise<unknown> | undefined
   await target.replace(async (client) => {

@@ -98,7 +98,7 @@ test('a login beside a change of password never brings the old password back', a
   }
 }, 30_000)
 
-describe('a login behind whose back the hash becomes', () => {
+describe('a login during which the hash is replaced by', () => {
   /** The answer of a login, the hash at last, and how many wrong logins are counted. */
   async function loginBeside(from: string, to: string): Promise<[string, string, number]> {
     const { app } = await appWith(from)
