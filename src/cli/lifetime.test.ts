@@ -1,4 +1,4 @@
-// Faults that belong to no request: told in the log, by kind and place only.
+// Faults that belong to no request: they are logged, by kind and place only.
 
 import { expect, test } from 'bun:test'
 import { join } from 'node:path'

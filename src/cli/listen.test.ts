@@ -51,7 +51,7 @@ test('after the last port there is none to try', () => {
   try {
     kept(listen('127.0.0.1', 65_535, log))
   } catch (error) {
-    // By somebody else is as good.
+    // If somebody else listens there, that will do as well.
     expect(error).toBeInstanceOf(PortTaken)
   }
   expect(() => listenNear('127.0.0.1', 65_535, log)).toThrow(PortTaken)

@@ -72,7 +72,7 @@ export async function replacePassword(
   return replaced.rowsAffected === 0 ? null : ended.rows
 }
 
-/** Who is deleted: whoever has this password hash, if one is given. */
+/** Which user to delete; if a password hash is given, only while it is theirs. */
 export interface Deletion {
   readonly userId: UserId
   readonly passwordHash?: PasswordHash

@@ -362,7 +362,7 @@ describe('a key that does not open beside one that does', () => {
     expect(keys.unreadable()).toEqual([])
     expect(await keys.drop(kid)).toBe(false)
     expect(events).toEqual([{ type: 'key.rotated', stage: 'dropped', kid }])
-    // No other key has come in its place, which nobody would know yet.
+    // No new key was made in its place: nobody would know that one yet.
     expect((await open()).list().map((key) => key.kid)).toEqual([before])
   })
 

@@ -164,7 +164,7 @@ describe('the hash', () => {
     const hashOf = (kib: number) =>
       `$argon2id$v=19$m=${kib},t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}` as PasswordHash
 
-    /** Ours take 8 KiB, or as much as is set. `finish` lets all that are at work match, and gives their number. */
+    /** Our hashes take 8 KiB, or as much as is set. `finish` lets all that are at work match, and returns how many they were. */
     function onCores(running: number, memoryKib = 8) {
       const working: Array<() => void> = []
       const passwords = createPasswords({
@@ -193,7 +193,7 @@ describe('the hash', () => {
       }
       return { check, finish }
     }
-    /** What can go on without anybody's help has gone on. */
+    /** Waits until everything that can go on by itself has gone on. */
     const turn = () => new Promise((resolve) => setImmediate(resolve))
     const times = <T>(count: number, make: () => T) => Array.from({ length: count }, make)
 

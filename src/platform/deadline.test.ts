@@ -10,18 +10,18 @@ afterEach(() => void jest.useRealTimers())
 function open() {
   let now = 0
   const deadline = createDeadline(8_000, { now: () => now, elapsed: () => now })
-  /** Time passes, and the timer is heard in it. */
+  /** Lets time pass, with the timer firing. */
   const pass = (ms: number) => {
     for (let i = 0; i < ms; i += 100) {
       now += 100
       jest.advanceTimersByTime(100)
     }
   }
-  /** Time passes in which the event loop hears nothing. */
+  /** Lets time pass in which the event loop is held up. */
   const hang = (ms: number) => {
     now += ms
   }
-  /** What is waited for, and whether it is over: what it came to, or `late`. */
+  /** Starts waiting for work. Returns its outcome, or `late`, once there is one. */
   const wait = (work: Promise<string>) => {
     const waiting = { outcome: '' }
     const over = deadline

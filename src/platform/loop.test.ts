@@ -19,7 +19,7 @@ function open(fraction = 0.5) {
   return { loop, rounds }
 }
 
-/** What follows a promise that was resolved has happened. */
+/** Waits until what follows a resolved promise has happened. */
 const settle = async () => {
   for (let turn = 0; turn < 10; turn += 1) await Promise.resolve()
 }

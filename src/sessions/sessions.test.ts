@@ -50,13 +50,13 @@ async function replicaOf(app: TestApp): Promise<TestApp> {
   return replica
 }
 
-/** Once at what others did, with one heartbeat. */
+/** Looks once at what other replicas ended, and has one heartbeat. */
 async function look(replica: TestApp): Promise<void> {
   await replica.start()
   replica.stop()
 }
 
-/** As time goes by in a replica whose database takes writes. */
+/** Lets seconds pass in a replica whose database takes writes. */
 async function live(replica: TestApp, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second += 1) {
     replica.clock.advance('1s')
@@ -125,7 +125,7 @@ describe('refresh', () => {
     app.clock.advance('1s')
     const child = await refreshed(app, refreshToken)
     app.clock.advance('44s')
-    // It still stands.
+    // The database still stands still.
     expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
     await look(app)
     await live(app, 30)
@@ -182,7 +182,7 @@ describe('refresh', () => {
     }
     app.clock.advance(`${3 * 86_400 - 90}s`)
     const { data } = await refresh(app, tokens.refreshToken)
-    // An access token of its own ten minutes could not be taken back once nothing is left of the session.
+    // An access token of the full ten minutes could not be taken back once nothing is left of the session.
     expect([data.refresh.refreshExpiresIn, data.refresh.expiresIn]).toEqual([90, 90])
     app.clock.advance('90s')
     expect((await refresh(app, data.refresh.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
@@ -273,7 +273,7 @@ describe('logout', () => {
     expect((await refresh(app, tokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
     expect(await works(app, other)).toBe(true)
     expect((await app.run(LOGOUT, {}, tokens.accessToken)).data.logout.sessions).toBe(0)
-    // What a client in Go sends for none.
+    // What a client in Go sends where it has none.
     expect((await app.run(LOGOUT, { t: '' }, other.accessToken)).data.logout.sessions).toBe(1)
     expect(await works(app, other)).toBe(false)
   })
@@ -555,7 +555,7 @@ describe('changePassword', () => {
     const headers = { authorization: `Bearer ${accessToken}` }
     const answer = await app.from('198.51.100.7').post(body, headers, client.signal)
     expect(await answer.text()).toContain('OVERLOADED')
-    // Nor does the address become one of the user's: who knew the password once may be a stranger.
+    // Nor does the address become one of the user's: somebody who knew the password once may be a stranger.
     expect(await app.database.read((db) => db.$count(knownAddresses))).toBe(1)
     expect((await app.from('198.51.100.7').run(LOGIN, KIM)).code).toBeUndefined()
   })
@@ -594,7 +594,7 @@ describe('changePassword', () => {
     )
     const winners = answers.flatMap(({ data }, i) => (data?.changePassword ? [i] : []))
     expect(winners).toHaveLength(1)
-    // Some were too many for the throttle, which this replica remembers for a second.
+    // Some were refused by the throttle, and this replica remembers that for a second.
     app.clock.advance('1s')
     expect(await login(app, `${NEW_PASSWORD} ${winners[0]}`)).toBeTruthy()
     const { changePassword } = answers[winners[0] ?? 0]?.data ?? {}

@@ -28,7 +28,7 @@ function newUrl(): string {
   return `file:${join(folder, `${files}.db`)}`
 }
 
-/** One whose beats, and whose failures, a test decides. */
+/** A read replica whose heartbeats and failures a test decides. */
 function create() {
   const clock = createTestClock()
   const { log, lines } = createTestLog()

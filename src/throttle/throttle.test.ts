@@ -194,7 +194,7 @@ describe('a stranger cannot shut a user out', () => {
     expect(refused.code).toBe('RATE_LIMITED')
     app.clock.advance(`${waitOf(refused)}s`)
     expect(signedIn(await elsewhere.run(LOGIN, KIM))).toBe(true)
-    // And has been there from now on.
+    // And from now on that address is known.
     await tries(stranger, WRONG, 11)
     expect(signedIn(await elsewhere.run(LOGIN, KIM))).toBe(true)
   })
