@@ -173,7 +173,7 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
   return Object.freeze(values) as Settings
 }
 
-/** The secrets in force. The first one writes: it seals and signs. A second one is accepted beside it. */
+/** The secrets in force. The first one writes; a second one is only accepted beside it. */
 export function secretsOf({
   secret,
   secretPrevious,

@@ -39,7 +39,7 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
   const { schema, metrics, onCredentialFlood, accepted = createAcceptedTexts() } = options
-  // Operations, by their client, an object that is new for each request: of the operation itself Yoga hands on a copy.
+  // By client, an object that is new for each request: of the operation itself Yoga hands on a copy.
   const floods = new WeakSet<Client>()
   metrics.declareOperations(rootFieldsOf(schema))
   const answerWith = createAnswer(options, floods)

@@ -97,7 +97,7 @@ export function createRoutes(options: RouteOptions): Routes {
     return await graphql({ params, client: c.env.client, viewer, answerTo })
   }
 
-  /** A body that is still coming by then is not waited for, and not executed; work that has begun goes on. */
+  /** A body that is still coming at the deadline is not waited for, and not executed; work that has begun goes on. */
   function inTime(c: Context, work: Promise<Response>): Promise<Response> {
     return deadline.within(work, () => refusal(c, 'SERVICE_UNAVAILABLE', { retryAfter: 1 }))
   }

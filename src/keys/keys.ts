@@ -152,7 +152,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     isNew,
   }
 
-  /** The newest key of the configured algorithm that may sign by now; where there is none, the newest of another. */
+  /** The newest key of the configured algorithm that may sign by now; else the newest of another; else one that a clock ahead dated. */
   function current(): SigningKey {
     const ready = keys.filter((key) => key.signsFrom <= clock.now())
     const key = ready.find((candidate) => candidate.algorithm === algorithm) ?? ready[0] ?? keys[0]

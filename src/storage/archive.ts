@@ -14,7 +14,7 @@ const MAGIC = Buffer.from('munjigi-backup 1\n')
 const SALT_BYTES = 16
 const TAG_BYTES = 16
 const LENGTH_BYTES = 4
-/** We write no longer frame. */
+/** No frame that we write is longer. */
 const LARGEST_FRAME = 64 * 1_024 * 1_024
 
 /** Makes the bytes of an archive, in order. */
