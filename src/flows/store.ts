@@ -81,8 +81,8 @@ export interface Deletion {
 }
 
 /**
- * Deletes a user and ends every session. Null: nothing was deleted, for there is no such user any more, or, where a hash is
- * given, none with that password who may log in.
+ * Deletes a user and ends every session. Null: nothing was deleted. There is no such user any more, or, if a hash is given, the
+ * password is another by now or the user may not log in.
  */
 export async function deleteUser(
   database: Commits,

@@ -167,7 +167,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     return { user: digest(emailKey), address: digest(networkOf(clientAddress)) }
   }
 
-  /** 128 bits: no two meet by chance, and nobody without the key can make two meet. */
+  /** 132 bits: no two meet by chance, and nobody without the key can make two meet. */
   function digest(text: string): string {
     return createHmac('sha256', options.key).update(text).digest('base64url').slice(0, 22)
   }

@@ -43,7 +43,7 @@ export function emailKeyOf(user: { readonly email: string }): EmailKey {
   return parseEmail(user.email).key
 }
 
-/** The address, or why it is none. */
+/** The address, or why it is not one. */
 export function readEmail(text: string): Email | InputFault {
   const address = trimSpaces(text)
   const at = address.lastIndexOf('@')
