@@ -352,7 +352,7 @@ function keysAndSessions(url: string): Record<string, number> {
   }
 }
 
-test('a signing key and a session that leaked do not come back; who was disabled does, and the restore says so and since when', async () => {
+test('a leaked signing key or session does not come back; a user disabled since does, and the restore says so and since when', async () => {
   const { url, file } = await smallBackup()
   expect(keysAndSessions(url)).toEqual({ keys: 1, sessions: 1, ended: 0 })
   expect((await munjigi(url, 'users', 'disable', 'small-1@example.com').ended).exitCode).toBe(0)
@@ -365,7 +365,7 @@ test('a signing key and a session that leaked do not come back; who was disabled
   for (const words of [createdAt, 'are back', 'users disable EMAIL']) expect(said).toContain(words)
 })
 
-test('of an older backup, which holds keys and sessions, neither is taken', async () => {
+test('the keys and sessions that an older backup holds are not restored', async () => {
   const { url } = await smallBackup()
   const file = join(newFolder(), 'older.backup')
   await Bun.write(file, olderBackup(url))
@@ -376,7 +376,7 @@ test('of an older backup, which holds keys and sessions, neither is taken', asyn
   expect(JSON.parse(stdout)).toHaveLength(1)
 })
 
-test('who has lost the secret keeps the users: a backup under a new one needs no signing key', async () => {
+test('whoever has lost the secret keeps the users: a backup under a new one needs no signing key', async () => {
   const { url } = await smallBackup()
   const MUNJIGI_SECRET = 'another secret, of more than thirty-two bytes'
   const file = join(newFolder(), 'now.backup')
@@ -450,7 +450,7 @@ describe('a restore to', () => {
     },
   )
 
-  test('where a database was closed and moved away: what that left there is empty', async () => {
+  test('a place whose database was closed and moved away is no problem: the files it left are empty', async () => {
     const { url, file } = await smallBackup()
     const path = url.slice('file:'.length)
     renameSync(path, `${path}.old`)
@@ -472,7 +472,7 @@ describe('a restore to', () => {
 const isRoot = process.getuid?.() === 0
 
 test.skipIf(!requires('root, who restores for others', isRoot)).each(['a file', 'a folder'])(
-  'what root restores belongs to whom %s there belongs',
+  'what root restores belongs to the owner of %s there',
   async (what) => {
     const { url, file } = await smallBackup()
     const home = newFolder()

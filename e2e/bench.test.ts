@@ -30,7 +30,7 @@ const NOTHING = {
   repeated: [],
 }
 
-test('the line that a careless server has in another way is there', () => {
+test('the line that is changed to make a careless server is there', () => {
   const text = readFileSync(join(import.meta.dir, '..', EARLY_EXIT.file), 'utf8')
   expect(spoil(text)).not.toBe(text)
 })

@@ -1,5 +1,5 @@
-// A link between a client and a server on which an answer can come late, or get lost when all is done: every request
-// reaches the server, and every answer is the server's own.
+// A link between a client and a server on which an answer can come late, or get lost after the server has done its work: every
+// request reaches the server, and every answer is the server's own.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 
 /** The link. Disposing of it cuts it. */
 export interface Link extends AsyncDisposable {
-  /** Stands in the place of the server's. */
+  /** To be used in the place of the server's. */
   readonly url: string
   /** The operations that have passed to the server, by their first name; it goes on growing. */
   readonly passed: readonly string[]
@@ -67,7 +67,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-/** Those that the server looks at. */
+/** The headers that the server looks at. */
 function headersOf({ headers }: IncomingMessage): Headers {
   const passing = ['content-type', 'accept', 'authorization'] as const
   return new Headers(passing.flatMap((name) => (headers[name] ? [[name, headers[name]]] : [])))

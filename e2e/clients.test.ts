@@ -402,7 +402,7 @@ describe('a server that is busy', () => {
     }
   })
 
-  test('serves those who wait as told', async () => {
+  test('serves clients that wait as they were told', async () => {
     await using own = await startServer({ mode: 'serve', env: HASTY })
     const connections = await connectAll(own)
     const refused = async (connection: Connection) => {

@@ -249,7 +249,7 @@ describeCompose('docker compose up', () => {
 })
 
 describeCompose('the way out that docs/passwords.md gives', () => {
-  test('reaches who asks about breaches, beside their own networks, and nobody else', async () => {
+  test('is open to those that ask about breaches, beside their own networks, and to nobody else', async () => {
     const page = readFileSync(join(ROOT, 'docs/passwords.md'), 'utf8')
     const [, told = ''] = /```yaml\n([^`]*)```/.exec(page) ?? []
     const path = join(folder, 'outside.yml')
@@ -823,7 +823,7 @@ describe('the files', () => {
     expect([cores, Math.floor(most)]).toEqual([40, 40])
   })
 
-  test('every port that can be chosen is told with its default', () => {
+  test('every port that can be chosen is documented with its default', () => {
     const page = readFileSync(join(ROOT, 'docs/edge.md'), 'utf8')
     const rows = page.split('\n').filter((line) => line.startsWith('| `'))
     const ports = [...text.matchAll(/\$\{(\w+_PORT):-(\d+)\}/g)]
@@ -842,7 +842,7 @@ describe('the files', () => {
     expect(images.filter((image) => !/:v?\d+\.\d+\.\d+$/.test(image))).toEqual([])
   })
 
-  test('who reaches the socket of Docker is told', () => {
+  test('the documents name every service that reaches the socket of Docker', () => {
     const reaching = Object.entries(file.services)
       .filter(([, { user, volumes = [] }]) => {
         const of = volumes.map((volume) => String(volume).split(':')[0] ?? '')

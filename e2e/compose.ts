@@ -88,8 +88,8 @@ export async function docker(...args: string[]): Promise<string> {
 
 /**
  * Replaces every replica: starts a new one, waits until the edge sends it requests, and lets an old one finish and end.
- * There are never fewer than before. Of one that was stopped there is a new one too. Throws when a new one does not get
- * ready; the old ones that are left stay.
+ * There are never fewer than before. A stopped one is replaced by a new one, too. Throws when a new one does not get ready; the
+ * old ones that are left stay.
  */
 export async function rollOut(
   compose: Compose,
@@ -99,7 +99,7 @@ export async function rollOut(
   const all = await compose.containers('munjigi')
   const stopped = all.filter((replica) => !replica.running)
   const old = all.filter((replica) => replica.running)
-  // Compose would start these again rather than make new ones.
+  // Compose would start the stopped ones again rather than make new ones.
   for (const { id } of stopped) await docker('rm', id)
   let running = old.length
   for (const replica of [...stopped, ...old]) {
@@ -193,7 +193,7 @@ async function inspect(ids: readonly string[]): Promise<Container[]> {
     }))
 }
 
-/** What a replica was told about draining; what it does when it was told nothing. */
+/** How long a replica drains: as its environment says, or the default. */
 function drainSecondsOf(environment: readonly string[]): number {
   const line = environment.find((one) => one.startsWith('MUNJIGI_DRAIN_SECONDS='))
   return Number(line?.split('=')[1] || 6)

@@ -9,7 +9,7 @@ import type { Server } from './server.ts'
 import { startServer, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
-/** What was found; all lists and counts of wrongs should be empty. */
+/** What was found; all lists of what went wrong should be empty. */
 export interface CrashReport {
   readonly kills: number
   readonly acknowledged: number
@@ -26,7 +26,7 @@ export interface CrashReport {
   readonly recoveries: readonly number[]
 }
 
-/** How often, how many clients, and what is told in between. */
+/** How often, how many clients, and what is called in between. */
 export interface CrashOptions {
   readonly kills: number
   readonly clients: number
@@ -60,7 +60,7 @@ export async function crashSqld(sqld: Sqld, options: CrashOptions): Promise<Cras
     server: () => server,
     async killAndRestart({ unknown }) {
       await sqld.kill()
-      // By chance all could be hashing, and write when it is there again.
+      // By chance all clients could be hashing just then, and write only when the server is there again.
       await until('somebody has been cut off or refused', () => unknown.length > 0)
       const started = performance.now()
       await sqld.restart()
@@ -75,7 +75,7 @@ export async function crashSqld(sqld: Sqld, options: CrashOptions): Promise<Cras
 interface Victim {
   url(): string
   server(): Server
-  /** Kills it under those who write into the ledger. Gives the milliseconds until it serves again. */
+  /** Kills it while clients write into the ledger. Gives the milliseconds until it serves again. */
   killAndRestart(ledger: Ledger): Promise<number>
 }
 
@@ -94,7 +94,7 @@ async function crash(
   for (let kill = 1; kill <= kills; kill += 1) {
     const enough = ledger.acknowledged.length + 1
     await until('somebody has signed up', () => ledger.acknowledged.length >= enough, 30_000)
-    // The moment is chance: before, in and behind a commit.
+    // The moment is chance: before, during or after a commit.
     await Bun.sleep(Math.random() * life)
     recoveries.push(await victim.killAndRestart(ledger))
     const said = await integrityOf(database)

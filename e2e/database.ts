@@ -53,7 +53,7 @@ export interface Sqld extends AsyncDisposable {
   readonly pid: number
   /** Where its data is. */
   readonly folder: string
-  /** Keeps its connections and answers nothing more. */
+  /** Makes it keep its connections and answer nothing any more. */
   hang(): void
   goOn(): void
   kill(): Promise<void>
@@ -151,7 +151,7 @@ function spawnSqld(folder: string, port: number, options: SqldOptions) {
   const address = ['--http-listen-addr', `127.0.0.1:${port}`]
   if (grpcPort) address.push('--grpc-listen-addr', `127.0.0.1:${grpcPort}`)
   if (adminPort) address.push('--admin-listen-addr', `127.0.0.1:${adminPort}`)
-  // One that is put aside to make room can be missing for a moment when it is asked again.
+  // A database that the server closed to make room can be missing for a moment when it is asked again.
   if (namespaces) address.push('--enable-namespaces', '--max-active-namespaces', '10000')
   if (primaryGrpcPort) address.push('--primary-grpc-url', `http://127.0.0.1:${primaryGrpcPort}`)
   // Without timed checkpoints this version can stop taking writes when several come at a time.

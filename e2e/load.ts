@@ -13,7 +13,7 @@ export interface Outcome {
 /** Sends one request and says what came of it. */
 export type Send = () => Promise<string>
 
-/** More than any server keeps open; beyond it what should be sent is left out. */
+/** More requests at once than any server keeps open; beyond them, what should be sent is left out. */
 const MOST_OPEN = 4_000
 const TICK_MS = 10
 

@@ -19,10 +19,10 @@ type Entry = Readonly<Record<string, unknown>>
 
 const USAGE = 'npm run logs [-- --request <id>] [--user <id>] [--event <name>]'
 
-/** What every line has, in one place each; the rest follows as it is named. */
+/** The fields that every line has, in fixed places; the others follow, with their names. */
 const SHOWN = ['time', 'level', 'event', 'type', 'requestId', 'request_id']
 
-/** A line for people, or null if it is not wanted. What is no JSON is shown as it is where nothing is asked for. */
+/** A line for people, or null if it is not wanted. A line that is not JSON is shown as it is, unless a filter is set. */
 export function readable(line: string, wanted: Wanted, paint: Paint): string | null {
   const entry = parse(line)
   if (!entry) return Object.keys(wanted).length === 0 && line.trim() !== '' ? line : null

@@ -43,7 +43,7 @@ test('generating again changes nothing', () => {
   expect(contentsOf(out)).toEqual(contentsOf(MIGRATIONS))
 }, 60_000)
 
-test('would change something if a table were not in them', () => {
+test('generating would change something if a table were not in the migrations', () => {
   const table = join(folder, 'table.ts')
   writeFileSync(
     table,
@@ -55,7 +55,7 @@ test('would change something if a table were not in them', () => {
   expect(added.filter((file) => file.endsWith('.sql'))).toHaveLength(1)
 }, 60_000)
 
-test('they follow each other', () => {
+test('drizzle-kit finds the migrations consistent', () => {
   const { exitCode, output } = runTool('check')
   expect(output).toContain("Everything's fine")
   expect(exitCode).toBe(0)

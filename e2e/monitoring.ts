@@ -12,9 +12,9 @@ import { until } from './until.ts'
 
 /** Prometheus at work. Disposing of it ends it and its exporters. */
 export interface Monitoring extends AsyncDisposable {
-  /** Of Prometheus, without a slash at the end. */
+  /** The URL of Prometheus, without a slash at the end. */
   readonly url: string
-  /** The result of a PromQL expression now. Throws with what Prometheus says if it is none. */
+  /** The result of a PromQL expression now. Throws with what Prometheus says if it is not valid. */
   query(expr: string): Promise<readonly Sample[]>
   /** Resolves when every target was asked with success. Throws with what did not answer within a minute. */
   ready(): Promise<void>
@@ -35,7 +35,7 @@ export interface MonitoringOptions {
   /** Changes the text of each file of rules. */
   readonly rules?: (text: string) => string
   readonly scrapeInterval?: string
-  /** Of Prometheus; any free one if it is not given. */
+  /** The port of Prometheus; any free one if it is not given. */
   readonly port?: number
 }
 
@@ -54,12 +54,12 @@ export function hasAllPrograms(): boolean {
   return [...Object.values(PROGRAMS), 'promtool'].every((name) => Bun.which(name))
 }
 
-/** Whether the one is installed without which there is nothing to see. */
+/** Whether Prometheus is installed, without which there is nothing to see. */
 export function hasPrometheus(): boolean {
   return Bun.which(PROGRAMS.prometheus) !== null
 }
 
-/** Starts Prometheus, and of the others what is installed. */
+/** Starts Prometheus, and those of the others that are installed. */
 export async function startMonitoring(
   stack: Stack,
   options: MonitoringOptions = {},

@@ -100,7 +100,7 @@ describe('what is mistyped', () => {
     expect(readdirSync(home)).toEqual([])
   })
 
-  test('is no folder that is there, or that is written as a path', () => {
+  test('is not a folder that exists, or one that is written as a path', () => {
     const home = newFolder()
     mkdirSync(join(home, 'there'))
     for (const name of ['there', './new', '.', join(home, 'other')])
@@ -115,7 +115,7 @@ describe('what is mistyped', () => {
     ])
   })
 
-  test('as a number is told how large one may be', () => {
+  test('as a number is answered with how large it may be', () => {
     const { exitCode, stderr } = inFolder(newFolder(), 'users', 'list', '--limit', '9999999')
     expect([exitCode, stderr]).toEqual([64, expect.stringContaining('from 1 to 999999')])
   })
@@ -155,7 +155,7 @@ describe('a list', () => {
     },
   )
 
-  test('whose reader has gone is none', async () => {
+  test('whose reader has gone is no failure', async () => {
     const child = await list('pipe')
     await child.stdout.cancel()
     expect(await endOf(child)).toEqual([0, ''])
@@ -255,7 +255,7 @@ describe('set-password', () => {
   }
 })
 
-test('a user is named by the id as well: a line of the log says no other name', async () => {
+test('a user can also be named by the id, which is all that a line of the log says', async () => {
   const path = join(newFolder(), 'munjigi.db')
   await munjigi(path, 'migrate')
   await munjigi(path, 'users', 'import', oneUser())

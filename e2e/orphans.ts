@@ -1,7 +1,7 @@
 // That nothing outlives us, however we end.
 
 /**
- * Before a command that would outlive us if we were killed; Envoy and Bun see to that by themselves. Nothing where it cannot be.
+ * Goes before a command that would outlive us if we were killed; Envoy and Bun see to that by themselves. Empty where it cannot be.
  * With KILL, as theirs: sqld hears no TERM in its first tenth of a second.
  */
 export function dyingWithUs(): string[] {

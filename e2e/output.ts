@@ -29,7 +29,7 @@ export async function readLines(
   if (rest !== '') onLine(rest)
 }
 
-/** Opens a file for what a program prints, as long as it takes to start it; what is there stays in front. */
+/** Opens a file for what a program prints, for as long as starting it takes; what is in it stays, before the new lines. */
 export function withOutputTo<T>(file: string, start: (output: number) => T): T {
   const output = openSync(file, 'a', 0o600)
   try {

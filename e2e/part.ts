@@ -29,7 +29,7 @@ export interface Result extends Counts {
   readonly missing: readonly string[]
 }
 
-/** Beyond this a part hangs. */
+/** A part that takes longer than this hangs. */
 const LIMIT_MINUTES = 15
 
 /** How long a process has to end by itself before it is killed. */
@@ -58,7 +58,7 @@ export async function runPart(part: Part, show: boolean, signal: AbortSignal): P
       missing: missingIn(output),
     }
   } finally {
-    // Not what is mounted there still, by a test that was killed.
+    // But not what a killed test has left mounted there.
     await rm(folder, { recursive: true, force: true }).catch(() => {})
   }
 }
@@ -129,6 +129,6 @@ function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid, signal)
   } catch {
-    // Nobody is left in it.
+    // The group is empty.
   }
 }

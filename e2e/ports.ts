@@ -21,7 +21,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...found]
 }
 
-/** One, on 127.0.0.1, at once. */
+/** A free port on 127.0.0.1, without waiting. */
 export function freePort(): number {
   for (;;) {
     const port = anyPort()
@@ -50,7 +50,7 @@ export async function isFree(port: number): Promise<boolean> {
 const [FIRST, COUNT] = [20_000, 12_000]
 let next = Math.floor(Math.random() * COUNT)
 
-/** One after the other from anywhere on: of parts that run at once, none gets what another has, and does not listen on yet. */
+/** One after the other from a random one on: of parts that run at once, none gets a port that another has but does not listen on yet. */
 function anyPort(): number {
   next = (next + 1) % COUNT
   return FIRST + next

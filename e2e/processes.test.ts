@@ -328,7 +328,7 @@ describe('SIGTERM', () => {
     }
   })
 
-  test('the same one is heard once where a supervisor tells it and the launcher passes it on', async () => {
+  test('the same one is heard once where a supervisor sends it and the launcher passes it on', async () => {
     const server = await draining(1)
     await signal(server)
     server.process.kill('SIGTERM')

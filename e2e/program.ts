@@ -1,5 +1,5 @@
-// The program with nothing given: no settings but those that a test names. For what it says when it does not start, and
-// for whoever wants to hear standard error too; server.ts is for servers that run.
+// The program with no settings but those that a test names. For what it says when it does not start, and for tests that read
+// standard error too; server.ts is for servers that run.
 
 import { join } from 'node:path'
 

@@ -178,7 +178,7 @@ describe('three replicas', () => {
     expect(await refresh(replicas[1], idle[1] as Tokens)).toBe('INVALID_REFRESH_TOKEN')
   })
 
-  test('told of no key that they could not read', () => {
+  test('reported no key that they could not read', () => {
     const lines = replicas.flatMap((replica) => replica.lines)
     expect(lines.filter((line) => line.includes('key.refused'))).toEqual([])
   })

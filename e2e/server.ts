@@ -19,7 +19,7 @@ export interface ServerOptions {
 
 /** A server that answers requests. Disposing of it stops it. */
 export interface Server extends AsyncDisposable {
-  /** Of the public port, without a slash at the end. */
+  /** The URL of the public port, without a slash at the end. */
   readonly url: string
   /** The whole URL of `/metrics`. */
   readonly metricsUrl: string
@@ -42,7 +42,7 @@ export const UNTHROTTLED = {
   MUNJIGI_THROTTLE_SIGNUP_ATTEMPTS: '0',
 }
 
-/** For tests only, and long enough for `serve`. */
+/** A secret for tests only, long enough for `serve`. */
 export const TEST_SECRET = 'a secret of more than thirty-two bytes, for tests'
 
 /** The `iss` of what a `serve` signs; nothing answers there. */
@@ -58,7 +58,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     lines: output.lines,
     process: child,
     logged: output.logged,
-    // Once: a second signal would cut short what the first one began.
+    // Sent once: a second signal would cut short what the first one began.
     stop: () => (stopped ??= end()),
     async [Symbol.asyncDispose]() {
       await server.stop()

@@ -5,11 +5,11 @@ import { connect, createServer } from 'node:net'
 
 /** The link. Disposing of it cuts it. */
 export interface SlowLink extends AsyncDisposable {
-  /** Stands in the place of the server's. */
+  /** To be used in the place of the server's. */
   readonly url: string
   /** POST requests that have passed to the server; it goes on growing. */
   readonly posts: number
-  /** By so many milliseconds each request is late. */
+  /** How many milliseconds each request is delayed. */
   delay: number
   /** Lets nothing pass, in either direction, until it is let go. */
   hold(): void

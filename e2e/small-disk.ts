@@ -8,7 +8,7 @@ const MIB = 1_048_576
 /** A mounted disk. Disposing of it takes it away. */
 export interface SmallDisk extends Disposable {
   readonly folder: string
-  /** Leaves not a byte. */
+  /** Fills it to the last byte. */
   fill(): void
   free(): void
 }
@@ -34,7 +34,7 @@ function addUntilFull(path: string, bytes: Buffer): void {
   try {
     for (;;) writeFileSync(path, bytes, { flag: 'a' })
   } catch {
-    // Full.
+    // The disk is full.
   }
 }
 

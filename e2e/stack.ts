@@ -19,26 +19,26 @@ import type { Tools } from './tools.ts'
 import { findTools } from './tools.ts'
 import { until } from './until.ts'
 
-/** What to start; without anything: what is deployed, on free ports, in a folder that goes with it. */
+/** What to start. By default: what is deployed, on free ports, in a folder that is removed with the stack. */
 export interface StackOptions {
   readonly replicas?: number
   readonly edge?: Partial<EdgeSettings>
   readonly ports?: Readonly<Record<EdgeListener, number>>
-  /** Where the data, the secrets and the certificate stay. Without it they go with the stack. */
+  /** Where the data, the secrets and the certificate stay. Without it they are removed with the stack. */
   readonly folder?: string
   /** Settings of the replicas beside those a stack always has. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Requests a second that are no flood, in all and from one address: load from one machine has one address. */
+  /** The edge's limits on floods, in requests a second, in all and for one address: load from one machine has one address. */
   readonly floodLimit?: number
-  /** Bytes of the edge's heap at which it is full. */
+  /** Bytes of heap at which the edge counts as full. */
   readonly heapBytes?: number
   /** Whether a part that ends by itself is started again. */
   readonly restart?: boolean
-  /** Lines of output that are at hand of each part. */
+  /** How many lines of output are kept of each part. */
   readonly keepLines?: number
   /**
-   * A folder that is there and gets what the parts write, a file each. Without it, it comes through us; with it `onLine`
-   * hears nothing, and the `lines` of a part are read anew each time.
+   * An existing folder that the parts write their output to, a file each. Without it their output comes through us; with it
+   * `onLine` is never called, and the `lines` of a part are read from the file each time.
    */
   readonly logFolder?: string
   readonly onEvent?: (event: StackEvent) => void
@@ -63,11 +63,11 @@ export interface Stack extends AsyncDisposable {
   readonly ca: { readonly path: string; readonly text: string }
   readonly replicas: readonly Replica[]
   readonly database: Part
-  /** Where the database counts, as Prometheus reads it. */
+  /** Where Prometheus reads the database's metrics. */
   readonly databaseMetricsUrl: string
   readonly edge: Part
   readonly parts: readonly Part[]
-  /** What the edge says of the replicas. */
+  /** What the edge reports about the replicas. */
   console(): Promise<ConsoleView>
   /** Resolves when the edge sees this replica in one of these states. Throws after the deadline. */
   seen(replica: Replica, ...states: readonly ReplicaState[]): Promise<ReplicaStatus>
@@ -121,7 +121,7 @@ export function controlSocket(httpsPort: number): string {
   return join(ROOT, '.cache', `up-${httpsPort}.sock`)
 }
 
-/** The same if one answers there, else null: one that was killed leaves its socket behind. */
+/** That place if a stack answers there, else null: one that was killed leaves its socket behind. */
 export async function findControl(httpsPort: number): Promise<string | null> {
   const unix = controlSocket(httpsPort)
   const signal = AbortSignal.timeout(2_000)
@@ -150,7 +150,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     command: databaseCommand(tools, files, databasePort, adminPort),
     ready: async () =>
       (await answers(`http://127.0.0.1:${databasePort}/health`)) &&
-      // Here, because it has to be told at each of its starts.
+      // Done here, because sqld has to be told at each of its starts.
       (await makeDurable(`http://127.0.0.1:${adminPort}`).then(
         () => true,
         () => false,
@@ -161,7 +161,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const part = createPart(watch, {
       name: `replica-${index + 1}`,
       address: `127.0.0.1:${port}`,
-      // Its death with us, should we be killed, is Bun's own option.
+      // That it dies with us, should we be killed, is an option of Bun's.
       command: [process.execPath, '--no-orphans', '--no-env-file', 'src/main.ts', 'serve'],
       env: {
         ...replicaSettings(files, { port, metricsPort, databasePort, ports }),
@@ -236,7 +236,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   /** The edge first, so that no request meets a replica that ends. */
   async function stop(): Promise<void> {
     await envoy.stop()
-    // Nobody asks them any more: a second signal, another one, ends their draining.
+    // Nobody asks the replicas any more: a second signal, of another kind, cuts their draining short.
     const ending = replicas.map((replica) => replica.stop())
     for (const replica of replicas) replica.kill('SIGINT')
     await Promise.all(ending)
@@ -465,7 +465,7 @@ function createPart(watch: Watch, plan: PartPlan): Part {
     if (watch.restart) void restart()
   }
 
-  /** At once, and more and more slowly if it does not live long. A failed start comes back here through `ended`. */
+  /** Restarts at once, or after longer and longer pauses if the part does not live long. A failed start comes back through `ended`. */
   async function restart(): Promise<void> {
     if (deaths > 0) await Bun.sleep(Math.min(500 * 2 ** deaths, 15_000))
     if (state !== 'ended') return
@@ -481,7 +481,7 @@ function createPart(watch: Watch, plan: PartPlan): Part {
   async function stop(): Promise<number> {
     const ending = child
     if (!ending || state === 'ended') {
-      // Not to be started again by a restart that is waiting for its turn.
+      // A restart that is waiting for its turn must not start it again.
       become('stopping')
       return 0
     }

@@ -110,7 +110,7 @@ export function painter(terminal: boolean): Paint {
   return (colour, text) => `\u001b[${CODES[colour]}m${text}\u001b[0m`
 }
 
-/** A block of lines that is written again in the same place. Where nobody looks it is written once each time. */
+/** A block of lines that is written again in the same place. Without a terminal it is simply written each time. */
 export function createScreen(out: NodeJS.WriteStream) {
   let height = 0
   return {
@@ -121,7 +121,7 @@ export function createScreen(out: NodeJS.WriteStream) {
     },
     show(lines: readonly string[]) {
       this.clear()
-      // A line that is broken by a narrow window would take two, and the count would be wrong.
+      // A line that a narrow window wraps would take two, and the count would be wrong.
       const fitting = lines.slice(-(out.rows ?? 1_000) + 1).map((line) => cut(line, out.columns))
       out.write(fitting.map((line) => `${line}\n`).join(''))
       height = fitting.length
@@ -167,7 +167,7 @@ function fail(message: string, exitCode: number): number {
   return exitCode
 }
 
-/** Where it was said to be; or where Compose, which reads `.env`, has published it; or where it is by default. */
+/** Where the console is: as was said; or where Compose, which reads `.env`, has published it; or at the default place. */
 async function findConsole(control: string | null): Promise<string> {
   const url = `http://127.0.0.1:${readPorts(process.env).console}`
   if (process.env['EDGE_CONSOLE_PORT'] || control || !hasDocker()) return url

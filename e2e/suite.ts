@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs'
 import type { Part, Result } from './part.ts'
 import { runPart } from './part.ts'
 
-/** What stores, once more, on a libSQL server, which is slower by the way there. */
+/** Tests of what is stored, once more on a libSQL server, which is slower to reach. */
 const SERVER_TESTS = [
   ...['sessions', 'keys', 'http', 'app.test.ts'].map((path) => `./src/${path}`),
   '--preload=./e2e/on-server.ts',
@@ -14,7 +14,7 @@ const SERVER_TESTS = [
 /** A busy machine is slow; what hangs is ended all the same. */
 const PATIENT = '--timeout=60000'
 const VERBOSE = '--verbose'
-/** The longest: it begins first. */
+/** The part that takes longest: it begins first. */
 const LONGEST = 'compose'
 /** Most parts wait for something most of the time: three run at once, unless what they print is to be read. */
 const LANES = 3

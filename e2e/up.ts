@@ -105,7 +105,7 @@ function readArguments(given: readonly string[]): { folder?: string; replicas?: 
   return options
 }
 
-/** Settings of the replicas that the person gave; those that make the stack a stack are not theirs to choose. */
+/** The settings of replicas that the person gave, without those that the stack sets itself. */
 function ownSettings(): Record<string, string | undefined> {
   const fixed =
     /^MUNJIGI_(HOST|PORT|METRICS_.*|DATABASE_.*|SECRET.*|ISSUER_URL|TRUSTED_PEERS|CLIENT_.*)$/
@@ -207,13 +207,13 @@ function partsTable(stack: Stack, view: ConsoleView | null, memory: Memory, pain
   return [paint('dim', first), ...lines.map((line, row) => paintState(line, rows[row]?.[1], paint))]
 }
 
-/** A replica is where it is since the edge saw it there, or since its process began: whichever came later. */
+/** A replica is in its state since the edge saw it there, or since its process began: whichever came later. */
 function sinceOf(part: Part, memory: Memory): string {
   const seen = memory.since(part.name)
   return clock(seen && seen > part.since ? seen : part.since)
 }
 
-/** Those who are told every line of output. */
+/** Called with every line of output. */
 type Listening = Set<(line: StackEvent) => void>
 
 /**
@@ -229,7 +229,7 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
   const server = Bun.serve({
     unix,
     fetch(request, server) {
-      // Who follows, or waits for a replica that drains, may hear nothing for long.
+      // A client that follows logs, or waits for a replica that drains, may get nothing for a long time.
       server.timeout(request, 0)
       if (new URL(request.url).pathname === '/logs') return new Response(follow(stack, listening))
       if (request.method === 'GET') {
@@ -248,7 +248,7 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
     },
   }
 
-  /** Goes on to its end whether or not anybody still reads of it. */
+  /** Goes on to its end whether or not anybody still reads the answer. */
   function rollout(): ReadableStream<Uint8Array> {
     return streamOfLines((say, end) => {
       void replaceAll(say).finally(() => {
@@ -283,7 +283,7 @@ function follow(stack: Stack, listening: Listening): ReadableStream<Uint8Array> 
   })
 }
 
-/** What `begin` says, until it ends. Once the reader has gone nobody hears it any more, and what `begin` returned is called. */
+/** A stream of what `begin` says, until it ends. Once the reader has gone, the function that `begin` returned is called. */
 function streamOfLines(
   begin: (say: (line: string) => void, end: () => void) => () => void,
 ): ReadableStream<Uint8Array> {

@@ -21,9 +21,9 @@ export interface WritersReport {
   readonly lost: number
   /** Writers whose last token no longer works. */
   readonly broken: number
-  /** Seconds that the least lucky writer was without a success. */
+  /** The most seconds that any writer was without a success. */
   readonly longestWait: number
-  /** Milliseconds of successes. */
+  /** How many milliseconds successes took. */
   readonly latency: { readonly p50: number; readonly p99: number; readonly max: number }
   /** Seconds from the server's new start until every writer had a success; absent if it was not killed. */
   readonly serviceBack?: number
@@ -73,7 +73,7 @@ export async function writeTogether(sqld: Sqld, options: WritersOptions): Promis
   }
   const elapsed = (performance.now() - begun) / 1_000
   const acknowledged = latencies.length
-  // Who has not had a success since waits still: a server that takes nothing any more has no next success.
+  // A writer without a success since then is still waiting: on a server that takes nothing any more there is no next success.
   const now = performance.now()
   const waits = writers.map((writer) => Math.max(writer.longestWait, now - writer.lastSuccess))
   const longestWait = Math.max(...waits) / 1_000

@@ -220,7 +220,7 @@ test('a hundred signups of one address at once make one user', async () => {
 })
 
 test('more passwords at once than may wait are refused at once, and the others are served', async () => {
-  // In memory: by a slower way the line would never fill up.
+  // In memory: with a slower database the line would never fill up.
   const unthrottled = { throttleUserAttempts: 0, throttleAddressAttempts: 0 }
   const app = await createTestApp({ config: { databaseUrl: ':memory:', ...unthrottled } })
   const answers = await Promise.all(Array.from({ length: 300 }, () => app.run(LOGIN, KIM)))
@@ -236,7 +236,7 @@ test('more passwords at once than may wait are refused at once, and the others a
   expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
 })
 
-test('who finds no room is told so before anything else is looked at', async () => {
+test('a request that finds no room is refused before anything else of it is looked at', async () => {
   const app = await createTestApp({
     config: { passwordHashConcurrency: 1, throttleUserAttempts: 0, throttleAddressAttempts: 0 },
   })
@@ -269,7 +269,7 @@ test('who finds no room is told so before anything else is looked at', async () 
   expect(await nothingRight()).toEqual(known)
 }, 30_000)
 
-/** Resolves when what operators see matches; throws when it does not within ten thousand looks. */
+/** Resolves when the metrics match; throws when they do not within ten thousand looks. */
 async function untilMetric(app: TestApp, expected: RegExp): Promise<void> {
   for (let looks = 0; looks < 10_000; looks += 1) {
     if (expected.test(await app.metrics.print())) return
@@ -383,7 +383,7 @@ describe('what operators see', () => {
     expect(expected.filter((series) => !text.includes(`${series}\n`))).toEqual([])
   })
 
-  test('the age of what has not been done yet is a number, and the greatest', async () => {
+  test('the age of what has never been done yet is a number, the greatest there is', async () => {
     const text = await (await createTestApp()).metrics.print()
     for (const series of [
       'munjigi_database_write_age_seconds',

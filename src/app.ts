@@ -74,9 +74,12 @@ export interface App {
   readonly madeSigningKey: boolean
 }
 
-/** Passwords in line for each that is hashed: beyond half a second's worth at the pace of late, or so many, they are refused. */
+/**
+ * How many passwords may wait for each one that is being hashed, how long one may wait, and how long a wait may be expected
+ * to be at the recent pace; beyond any of these they are refused. Times: milliseconds.
+ */
 const HASHING = { waitingEach: 32, patience: 2_000, foreseen: 500 }
-/** What the engine that does not run would give, for the log. */
+/** What the other engine would offer, for the log. */
 const OTHER_ENGINE = {
   bun: 'MUNJIGI_PASSWORD_ENGINE=native computes the same hashes for less than half of the CPU',
   native:
@@ -85,7 +88,7 @@ const OTHER_ENGINE = {
 /** How often rows that nobody needs any more are deleted. */
 const SWEEP_MS = 60_000
 
-/** The services, with what goes on in the background: all of the app that needs no HTTP. */
+/** The services and the background work: everything in the app that needs no HTTP. */
 export interface Core extends Services {
   readonly keys: KeyRing
   readonly ended: EndedSessions
@@ -133,7 +136,7 @@ export async function createCore(dependencies: Dependencies): Promise<Core> {
     clock,
     random,
     metrics,
-    // A minute more: what has ended must not come back where clocks are further apart than they may be.
+    // A minute longer than a token lives: an ended session must not come back where clocks differ more than they may.
     lifetime: config.accessTokenTtl + 60,
   })
   const heartbeat = createHeartbeat(database, { clock, random, metrics })
@@ -270,7 +273,7 @@ export async function createApp(
     keys,
     tokens,
     ended,
-    // Here, not around all of a request: what waits inside costs more, and most of a light one is not execution.
+    // Here, not around the whole request: waiting inside a context costs more, and most of a light request is not execution.
     graphql: (operation) =>
       withLogContext({ requestId: operation.client.requestId }, () =>
         database.forRequest(() => serveGraphQL(operation)),

@@ -31,7 +31,7 @@ const DOORS: ReadonlyArray<{ library: RegExp; files: RegExp }> = [
   { library: /^@logtape\//, files: /^observability\/log\.ts$|^testing\/log\.ts$/ },
 ]
 
-/** What only one file may call: a second way to a password would have a budget of its own. */
+/** What only one file may call: a second way to check a password would have a budget of its own. */
 const CHOKE_POINTS: ReadonlyArray<{ use: RegExp; files: RegExp }> = [
   {
     use: /\bpassword\.verify\(|\bargon2Verify|\bverifySync\(|\bcreate\w*Hasher\(/,

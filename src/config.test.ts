@@ -194,7 +194,7 @@ describe('values', () => {
     expect(found[0]).toStartWith(`MUNJIGI_${name}:`)
   })
 
-  test('networks that cannot be read are not missing as well', () => {
+  test('networks that cannot be read are not reported as missing, too', () => {
     const environment = {
       MUNJIGI_TRUSTED_PEERS: 'edge',
       MUNJIGI_CLIENT_ADDRESS_HEADER: 'x-real-ip',
@@ -215,7 +215,7 @@ describe('a secret from a file', () => {
       ).secret,
     ).toBe(SECRET)
   })
-  test('of the database is read to the byte but for that', () => {
+  test('of the database is read to the byte, except for that line break', () => {
     const environment = { MUNJIGI_DATABASE_AUTH_TOKEN_FILE: '/run/t' }
     for (const end of ['', '\n', '\r\n'])
       expect(read('dev', environment, { '/run/t': ` a token\n ${end}` }).databaseAuthToken).toBe(
@@ -227,7 +227,7 @@ describe('a secret from a file', () => {
       'MUNJIGI_SECRET_FILE: cannot read the file it names (ENOENT)',
     ])
   })
-  test('beside the variable itself is one too many', () => {
+  test('together with the variable itself is a fault', () => {
     expect(
       faults(
         'dev',

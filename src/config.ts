@@ -72,7 +72,7 @@ export interface Config extends Settings {
 
 type LogLevel = 'debug' | 'info' | 'warning' | 'error'
 
-/** The environment that settings are read from, and how a `…_FILE` is read (throws when it cannot be, `NotText` when it is none). */
+/** The environment that settings are read from. `readFile` reads a `…_FILE`; it throws if it cannot, `NotText` if it is not text. */
 export interface ConfigSource {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly readFile: (path: string) => string
@@ -169,11 +169,11 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
   if (values.port !== 0 && values.port === values.metricsPort)
     faults.push(`${PREFIX}METRICS_PORT: must not be the public port`)
   if (faults.length > 0) throw new ConfigFaults(faults)
-  // Without faults every setting with a default, and every one that is demanded, has a value: the type says what the checks above ensured.
+  // Without faults every setting that has a default or is required has a value: the cast states what the checks above ensured.
   return Object.freeze(values) as Settings
 }
 
-/** The secrets in force, the one that writes first. */
+/** The secrets in force. The first one writes; a second one is only accepted beside it. */
 export function secretsOf({
   secret,
   secretPrevious,
@@ -181,7 +181,7 @@ export function secretsOf({
   return secretPrevious === undefined ? [secret] : [secret, secretPrevious]
 }
 
-/** Of so many wrong passwords in a row for one user, how many can only come from addresses that the user has logged in from. */
+/** How many of the `limit` wrong passwords in a row for one user are kept for addresses that the user has logged in from. */
 export function knownAddressLimit(limit: number): number {
   return Math.floor(limit / 5)
 }
@@ -195,17 +195,17 @@ const CHEAPEST = [
   [7, 5],
 ] as const
 
-/** A setting that could not be read is a fault of its own. */
+/** Whether the parameters are weaker than OWASP asks for. One that could not be read is a fault already, and not weak as well. */
 function isCheap(memory = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INFINITY): boolean {
   return !CHEAPEST.some(([least, fewest]) => memory >= least && passes >= fewest)
 }
 
-/** Whether the owner, at home, would be shut out for a day by wrong passwords that are not even to be delayed. */
+/** Whether so few wrong passwords that none would be delayed would already shut a user out at their own addresses. */
 function endsBeforeItWaits(attempts = 0, limit = Number.POSITIVE_INFINITY): boolean {
   return attempts > 0 && attempts >= knownAddressLimit(limit)
 }
 
-/** On a terminal `dev` speaks to a person, unless told otherwise. */
+/** On a terminal `dev` logs for a person, unless `LOG_FORMAT` is set. */
 function forPeople(mode: Mode, { environment, onTerminal }: ConfigSource): boolean {
   return mode === 'dev' && onTerminal && !environment[`${PREFIX}LOG_FORMAT`]
 }

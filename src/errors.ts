@@ -170,7 +170,7 @@ export class AuthError extends StacklessError {
   }
 }
 
-/** Whoever asked has hung up while waiting in line: nobody reads the answer, and it is nobody's fault. */
+/** The client has hung up while waiting in line: nobody reads this answer, and nobody is at fault. */
 export class ClientLeft extends AuthError {
   constructor() {
     super('OVERLOADED', { retryAfter: 1 })

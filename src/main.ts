@@ -73,7 +73,7 @@ try {
   process.exit(exitCode)
 }
 
-/** For an operator's command: its result is what is printed, so the log keeps to errors, and to standard error. */
+/** For an operator's command: standard output is for its result, so only errors are logged, and to standard error. */
 function forOperator(): OperatorParts {
   const settings = readSettings('dev', source)
   return { settings, parts: realParts({ ...settings, logLevel: 'error' }, 'stderr') }

@@ -57,7 +57,7 @@ const login: Send = async () => {
 }
 
 for (let i = 0; i < USERS; i += 1) await as(SIGNUP, i)
-// Who reads does not log in besides: a hundred logins later the session of this token would end.
+// The one who reads does not log in as well: a hundred logins later the session of this token would end.
 const reader = await as(SIGNUP, USERS)
 const token = reader.data.signup.tokens.accessToken
 const light: Record<string, Send> = {

@@ -1,5 +1,5 @@
-// npm run drill fuzz [-- --rounds N --seed N]: what fuzz.test.ts does, longer and with a seed of today, and how long the real
-// server takes over each attack of payloads.ts. Ends with 1 when something did what nothing may.
+// npm run drill fuzz [-- --rounds N --seed N]: what fuzz.test.ts does, longer and with a new seed, and how long the real server
+// takes over each attack of payloads.ts. Ends with 1 when anything failed.
 
 import { parseArgs } from 'node:util'
 import type { Findings } from '../fuzz/operations.ts'
@@ -44,7 +44,7 @@ function tellFindings(findings: readonly Findings[]): void {
 async function timePayloads(): Promise<boolean> {
   await using server = await startServer({ mode: 'serve' })
   const payloads = [...DOCUMENTS, ...ENVELOPES, ...FOREIGN, ...HEAVY]
-  // Once for the compiler.
+  // Once unmeasured, so that the code is compiled.
   for (const payload of payloads) await timeOf(server.url, payload)
   const times: Array<{ name: string; median: number; most: number }> = []
   for (const payload of payloads) {

@@ -74,7 +74,7 @@ export function composeRequest(
     if (chance(3)) return pick(['__typename', '__typename', 'nope', '__schema { types { name } }'])
     if (chance(6)) return spread(type, depth)
     if (fields.length === 0) return '__typename'
-    // Else few would have a token for the others.
+    // Otherwise few operations would have a token to work with.
     const opening = fields.filter(({ args }) => args.some(({ name }) => name === 'email'))
     return fieldText(pick(opening.length > 0 && chance(30) ? opening : fields), depth)
   }

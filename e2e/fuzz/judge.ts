@@ -6,7 +6,7 @@ import { parsePassword } from '../../src/passwords/password.ts'
 import { readEmail } from '../../src/users/email.ts'
 import type { FuzzRequest } from './documents.ts'
 
-/** In every good password, so that a repeated one is recognised. */
+/** Part of every good password, so that one that is repeated is recognised. */
 export const MARK = 'zqmark'
 
 /** A user as stored. */
@@ -26,7 +26,7 @@ export function judgeAnswer({ tampered }: FuzzRequest, status: number, text: str
   if (status >= 500 || codes.includes('INTERNAL_SERVER_ERROR')) throw new Error(`fault: ${text}`)
   if (!codes.every((code) => Object.hasOwn(ERRORS, code))) throw new Error(`no such code: ${text}`)
   if (data === undefined && codes.length === 0) throw new Error(`neither data nor error: ${text}`)
-  // Cut about, a password may have become a name, and names may be repeated.
+  // In a document that was cut about, a password may have become a name, and names may be repeated.
   if (!tampered && text.includes(MARK)) throw new Error(`repeats a password: ${text}`)
   return codes[0] ?? 'ok'
 }

@@ -60,7 +60,7 @@ export async function fuzzOperations({ runs, seed }: FuzzOptions): Promise<Findi
     refreshTokens.push(...valuesOf('refreshToken', sent.text))
     app.clock.advance('1s')
   })
-  // What came before has changed the app, so a failure is not made smaller.
+  // Earlier operations have changed the app, so fast-check must not try to shrink a failure.
   await fc.assert(property, { numRuns: runs, seed, endOnFailure: true })
   judgeLog(app.logLines)
   return { operations: runs, users, codes, events: types, slowest }
@@ -114,7 +114,7 @@ async function send(
   return { status: response.status, text, ms: (user + system) / 1_000 }
 }
 
-/** Puts the request into what was wrong with it. */
+/** Adds the request to the error about it. */
 async function naming({ body }: FuzzRequest, work: () => Promise<void>): Promise<void> {
   try {
     await work()

@@ -25,19 +25,19 @@ function read(name: string, bytes: string | Uint8Array): readonly string[] {
   return readBackupSecrets(settings(), name === 'secret' ? undefined : join(folder, name))
 }
 
-test('a key of bytes is refused, as all such would be one key', () => {
+test('a key of raw bytes is refused, since all such would become the same key', () => {
   for (const byte of [0x80, 0xff])
     expect(() => read('key', Buffer.alloc(32, byte))).toThrow(
       '--key-file: is not text; use `openssl rand -base64 48`',
     )
 })
 
-test('a key is as long as its bytes', () => {
+test('the length of a key is counted in bytes', () => {
   expect(read('key', `${'가'.repeat(11)}\n`)).toEqual(['가'.repeat(11)])
   expect(() => read('key', '가'.repeat(10))).toThrow('--key-file: must hold at least 32 bytes')
 })
 
-test('the secret of before opens as well, and does not seal', () => {
+test('the previous secret opens backups as well, but seals none', () => {
   const [secret, previous] = ['abcdefgh'.repeat(4), '12345678'.repeat(4)]
   const both = settings({ MUNJIGI_SECRET: secret, MUNJIGI_SECRET_PREVIOUS: previous })
   expect(readBackupSecrets(both, undefined)).toEqual([secret, previous])

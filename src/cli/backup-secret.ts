@@ -20,7 +20,7 @@ export function readBackupSecrets(
   return secretsOf({ ...settings, secret })
 }
 
-/** The text, and what it holds if it is a copy of the file of `MUNJIGI_SECRET_FILE` from while that secret was being replaced. */
+/** The whole text; and if it is a copy of the file of `MUNJIGI_SECRET_FILE`, made during a replacement, the two secrets in it. */
 function readKeyFile(path: string): readonly [string, ...string[]] {
   const key = readTextFile(path, `--key-file: is not text; ${RANDOM_TEXT}`)
   if (Buffer.byteLength(key) < LEAST_BYTES)

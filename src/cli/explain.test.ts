@@ -30,13 +30,13 @@ test('a user who is gone is no fault of the database', () => {
   })
 })
 
-test('a folder in the place of a file is told as one', async () => {
+test('a folder in the place of a file is reported as one', async () => {
   await using folder = await open(tmpdir(), 'r')
   const error = await failure(() => folder.read(Buffer.alloc(1)))
   expect(explain(error)).toEqual({ message: 'munjigi: cannot read (EISDIR)', exitCode: 69 })
 })
 
-test('a disk that is full is told as such, and a file by its path', async () => {
+test('a full disk is reported as one, and a file by its path', async () => {
   const full = Object.assign(new Error('hunter2'), { syscall: 'write', code: 'ENOSPC' })
   expect(explain(full)).toEqual({ message: 'munjigi: cannot write (ENOSPC)', exitCode: 69 })
   const missing = await failure(() => open('/no/such/file'))
@@ -46,7 +46,7 @@ test('a disk that is full is told as such, and a file by its path', async () => 
   })
 })
 
-test('a database that is none, or may not be opened, is told by the code of SQLite', async () => {
+test("a file that is no database, or may not be opened, is reported by SQLite's code", async () => {
   const folder = mkdtempSync(join(tmpdir(), 'munjigi-explain-'))
   const garbage = join(folder, 'hunter2.db')
   writeFileSync(garbage, 'no database at all. '.repeat(1_000))
@@ -58,7 +58,7 @@ test('a database that is none, or may not be opened, is told by the code of SQLi
   rmSync(folder, { recursive: true })
 })
 
-test('a fault of ours is told by its kind and its place', () => {
+test('a fault of ours is reported by its kind and its place', () => {
   const { message, exitCode } = explain(new TypeError('hunter2'))
   expect([message, exitCode]).toEqual([
     expect.stringMatching(/^munjigi: unexpected failure: TypeError\n {2}at /),

@@ -13,7 +13,10 @@ import { isUsageError, USAGE } from './program.ts'
 import { Stopped } from './secret-input.ts'
 import { NotDone } from './with-core.ts'
 
-/** BSD's sysexits: 78 for configuration, 65 for a backup that is none, 69 for a part that cannot be used, 70 for a fault of ours; 1: nothing done; 130: Ctrl-C. */
+/**
+ * The sentence and the exit code. BSD's sysexits: 64 for a call nobody can understand, 78 for configuration, 65 for a backup that
+ * is none, 69 for a part that cannot be used, 70 for a fault of ours; 1: not done, or not all of it; 130: Ctrl-C.
+ */
 export function explain(error: unknown): { message: string; exitCode: number } {
   // Commander has told the user already; help and version are no failures.
   if (isUsageError(error)) return { message: '', exitCode: error.exitCode === 0 ? 0 : USAGE }
@@ -57,7 +60,7 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       exitCode: 69,
     }
   if (error instanceof Error && 'syscall' in error && 'code' in error) {
-    // What is done with an open file has no path: a disk that is full, a folder that is read as a file.
+    // An error in the use of an open file has no path: a disk is full, or a folder is read as a file.
     const what = 'path' in error && error.path ? `use ${error.path}` : error.syscall
     return { message: `munjigi: cannot ${what} (${error.code})`, exitCode: 69 }
   }

@@ -43,7 +43,7 @@ const count = async (app: TestApp) =>
   (await app.database.read((db) => db.get<{ n: number }>('SELECT count(*) AS n FROM users'))).n
 
 describe('an import', () => {
-  test('takes over every line, whatever the batches, and who is there logs in', async () => {
+  test('takes over every line, whatever the batches, and the imported users can log in', async () => {
     const app = await createTestApp()
     const { counts, told } = await run(app, crowd(401).join('\n'))
     expect([counts, told]).toEqual([{ imported: 401, present: 0, refused: 0 }, []])
@@ -51,7 +51,7 @@ describe('an import', () => {
       expect((await app.run(LOGIN, { ...KIM, email })).data.login.__typename).toBe('LoggedIn')
   })
 
-  test('leaves those alone who are there, and can be run again', async () => {
+  test('leaves existing users alone, and can be run again', async () => {
     const app = await createTestApp()
     await app.run(SIGNUP, { email: 'U1@example.com', password: 'another horse, another battery' })
     const text = [...crowd(3), lineOf('U2@EXAMPLE.com')].join('\n')
@@ -83,7 +83,7 @@ describe('an import', () => {
     expect(told.join()).not.toMatch(/hunter2|example|nonsense/)
   })
 
-  test('goes into the database by the few hundred, so that other writers have their turn', async () => {
+  test('writes a few hundred users at a time, so that other writers have their turn', async () => {
     const sizes: number[] = []
     const importAll = async ({ length }: { readonly length: number }) => {
       sizes.push(length)
@@ -101,7 +101,7 @@ describe('an import', () => {
     expect(await count(app)).toBe(0)
   })
 
-  test('keeps whom the other system kept out, and the time of the signup', async () => {
+  test('keeps users out whom the other system had disabled, and keeps the time of the signup', async () => {
     const app = await createTestApp()
     await run(app, lineOf(KIM.email, { disabled: true, createdAt: '2020-01-02T03:04:05Z' }))
     expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
@@ -111,7 +111,7 @@ describe('an import', () => {
     expect(row.created_at).toBe(Date.UTC(2020, 0, 2, 3, 4, 5))
   })
 
-  test('beside the same one makes every user once', async () => {
+  test('run twice at the same time makes every user once', async () => {
     const app = await createTestApp()
     const text = crowd(500).join('\n')
     const both = await Promise.all([run(app, text), run(app, text)])

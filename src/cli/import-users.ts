@@ -1,5 +1,5 @@
 // munjigi users import: users of another system, with their stored hashes, from lines of JSON. Batch by batch, each one
-// statement; who is there already stays as they are, so that an import that broke off is simply run again.
+// statement; users who are there already stay as they are, so that an import that broke off is simply run again.
 
 import type { ImportedUser } from '../users/imported-user.ts'
 import { readImportedUser } from '../users/imported-user.ts'
@@ -14,9 +14,9 @@ export interface ImportCounts {
   refused: number
 }
 
-/** Where the lines come from and who is told. */
+/** Where the lines come from, who takes the users over, and who is told. */
 export interface UserImport {
-  /** Who takes them over. Null: only read and judge, write nothing; then `present` stays 0. */
+  /** Who takes the users over. Null: the lines are only read and judged, and nothing is written; then `present` stays 0. */
   readonly users: Pick<Users, 'importAll'> | null
   readonly source: AsyncIterable<Uint8Array>
   readonly now: number

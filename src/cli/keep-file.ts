@@ -13,7 +13,7 @@ export interface KeptFile {
   readonly isNew: boolean
 }
 
-/** What the file at `path` holds without outer spaces, or null if it is not there. Throws `ConfigFaults` if it is empty, or no text. */
+/** What the file at `path` holds, less outer spaces, or null if there is none. Throws `ConfigFaults` if it is empty, or not text. */
 export function readKept(path: string): string | null {
   if (!existsSync(path)) return null
   const text = readTextFile(path, `${path}: is not text; put back what it held`)
@@ -22,7 +22,7 @@ export function readKept(path: string): string | null {
   return text
 }
 
-/** Gives the file that is there, or makes it from `make`. Two processes at once agree on one text. */
+/** Reads the file if it is there, else makes it from `make`. Two processes at once agree on one text. */
 export async function keepFile(
   path: string,
   random: Random,

@@ -30,7 +30,7 @@ export async function keepSecret(settings: Settings, random: Random): Promise<Ke
   return { secret: checked(secret, path), path, isNew }
 }
 
-/** Who put it there may have typed it. */
+/** Somebody may have put a typed secret there. */
 function checked(secret: string, path: string): string {
   try {
     return secretText(secret)
@@ -45,7 +45,7 @@ export function newSecret(random: Random): string {
   return Buffer.from(random.bytes(48)).toString('base64url')
 }
 
-/** A database elsewhere has no folder here: then it is where the file would be by default. */
+/** A database on a server has no folder here: then the secret is where the database file would be by default. */
 function pathOf({ databaseUrl }: Settings): string {
   return join(databaseUrl.startsWith('file:') ? dirname(fileOf(databaseUrl)) : 'data', 'secret')
 }

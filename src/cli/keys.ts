@@ -6,7 +6,7 @@ import { moment, print, table } from './output.ts'
 import type { Actions } from './program.ts'
 import { NotDone } from './with-core.ts'
 
-/** The commands, over whoever opens the services, or the readable keys alone, for them. */
+/** The commands. `withCore` opens the services for one of them, `withKeys` only the keys, of which some may be unreadable. */
 export function keyCommands(
   withCore: (use: (core: Core) => Promise<void>) => Promise<void>,
   withKeys: (use: (keys: KeyRing) => Promise<void>) => Promise<void>,
@@ -59,5 +59,5 @@ export function keyCommands(
   }
 }
 
-/** Sealed under a secret that is not ours, or of an algorithm that we do not know. */
+/** The stage of a key that is sealed under a secret that is not ours, or of an algorithm that we do not know. */
 const UNREADABLE = 'unreadable'

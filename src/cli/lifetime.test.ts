@@ -1,4 +1,4 @@
-// Faults that belong to no request: told in the log, by kind and place only.
+// Faults that belong to no request: they are logged, by kind and place only.
 
 import { expect, test } from 'bun:test'
 import { join } from 'node:path'
@@ -55,13 +55,13 @@ test('background work that throws is a line of the log, and is done again', asyn
   expect(code).toBe(0)
 })
 
-test('what nobody could catch is one as well, and ends the process', async () => {
+test('an exception that nobody caught is a line as well, and ends the process', async () => {
   const { code, events } = await run(`setTimeout(() => { throw new Error('${SECRET}') })`)
   expect(events).toContain('process.failed')
   expect(code).toBe(1)
 })
 
-test('what no answer was made for is a failure, and a line of the log', async () => {
+test('a request whose answer throws gets a 500, and a line of the log', async () => {
   const { log, lines } = createTestLog()
   const listener = listen('127.0.0.1', 0, log)
   listener.answer(() => Promise.reject(new Error(SECRET)))

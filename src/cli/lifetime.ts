@@ -17,7 +17,7 @@ export interface Running {
   readonly random: Random
   readonly publicListener: Listener
   readonly metricsListener: Listener
-  /** Of `firstSignal`, made before anything that takes time. */
+  /** What `firstSignal` returned; called before anything that takes time. */
   readonly signalled: Promise<string>
   readonly drainSeconds: number
 }
@@ -56,13 +56,13 @@ function logFaults(log: Log): void {
   })
 }
 
-/** systemd tells every process of a service, and the launcher or npm, which is one of them, passes it on. */
+/** systemd sends a signal to every process of a service; the launcher or npm, one of them, passes it on, and we hear it twice. */
 const HEARD_TWICE_MS = 500
 
 /**
- * The first SIGTERM or SIGINT; a second one ends the process at once, but the same one within half a second is the first,
- * heard twice. One listener, never taken away: without any, even for a moment, that one would end it by itself, and the first
- * process of a container would hear none.
+ * The first SIGTERM or SIGINT. A second one ends the process at once, but the same one within half a second is the first, heard
+ * twice. The listener is never taken away: without one, even for a moment, a second signal would end the process by itself, and
+ * the first process of a container would not hear it at all.
  */
 export function firstSignal(): Promise<string> {
   return new Promise((resolve) => {

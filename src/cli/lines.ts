@@ -16,7 +16,7 @@ export async function* linesOf(
       tooLong = false
       rest = next
     }
-    // Of a line that will be refused nothing is kept.
+    // Nothing is kept of a line that will be refused.
     if (rest.length > longest) [rest, tooLong] = ['', true]
   }
   rest += decoder.decode()

@@ -33,25 +33,25 @@ test.each([
   expect(listener.url).toBe(`http://${name}:${listener.port}`)
 })
 
-test('until it is told what answers, nobody is served', async () => {
+test('until `answer` is called, nobody is served', async () => {
   const listener = kept(listen('127.0.0.1', 0, log))
   expect((await fetch(listener.url)).status).toBe(503)
   listener.answer((_, peer) => new Response(peer))
   expect(await (await fetch(listener.url)).text()).toBe('127.0.0.1')
 })
 
-test('a port that is taken is refused, and where the next one will do, that is had', () => {
+test('a taken port is refused; where the next one will do, that is taken instead', () => {
   const { port } = kept(listen('127.0.0.1', 0, log))
   expect(() => listen('127.0.0.1', port, log)).toThrow(PortTaken)
   const next = kept(listenNear('127.0.0.1', port, log))
   expect(next.port).toBeWithin(port + 1, port + 101)
 })
 
-test('behind the last port there is none', () => {
+test('after the last port there is none to try', () => {
   try {
     kept(listen('127.0.0.1', 65_535, log))
   } catch (error) {
-    // By somebody else is as good.
+    // If somebody else listens there, that will do as well.
     expect(error).toBeInstanceOf(PortTaken)
   }
   expect(() => listenNear('127.0.0.1', 65_535, log)).toThrow(PortTaken)

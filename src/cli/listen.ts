@@ -33,8 +33,8 @@ export class CannotListen extends Error {
 }
 
 /**
- * Above the edge's 5 s, so that it is the edge that closes idle connections, never we under its hands. Bun counts it from the
- * end of a request; a connection that has had none yet it closes after 8 to 13 s, whatever is set here.
+ * Above the edge's 5 s, so that the edge closes idle connections, and never we while it is about to use one. Bun counts it from
+ * the end of a request; a connection without a request so far is closed after 8 to 13 s, whatever is set here.
  */
 const IDLE_SECONDS = 120
 
@@ -49,7 +49,7 @@ export function listen(hostname: string, port: number, log: Log): Listener {
       answer = fetch
     },
     async close(patience) {
-      // A client that neither sends its request nor reads its answer would keep us for ever.
+      // A client that does not finish its request, or does not read its answer, would keep us for ever.
       const timer = setTimeout(() => void server.stop(true), patience)
       await server.stop()
       clearTimeout(timer)
@@ -63,11 +63,11 @@ export function listen(hostname: string, port: number, log: Log): Listener {
         port,
         idleTimeout: IDLE_SECONDS,
         development: false,
-        // Bun would share the port with another process of ours, and half of the requests with its database.
+        // Bun would share the port with another process of ours, and half of the requests would go to its database.
         reusePort: false,
         // The limit is ours (100 KiB), with a coded answer; Bun's own answer has no code.
         maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-        // Of what answers, which has an answer for every fault of its own.
+        // Should not happen: `answer` has an answer for every fault.
         error(fault) {
           log.error('request.failed', describeError(fault))
           return new Response(null, { status: 500 })

@@ -1,4 +1,4 @@
-// munjigi migrate: brings the schema forward apart from a start; with --check it only says what would run.
+// munjigi migrate: brings the schema forward without starting a server; with --check it only says what would run.
 
 import { print } from './output.ts'
 import type { OperatorParts } from './parts.ts'

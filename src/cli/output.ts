@@ -1,14 +1,14 @@
-// What commands print: one JSON value for programs, aligned columns for people. Nothing a stranger named itself reaches the
-// terminal as a command.
+// What commands print: one JSON value for programs, aligned columns for people. No text of a stranger, such as the name of a
+// client, reaches the terminal as a command to it.
 
 import { escapeLineBreaks } from '../observability/lines.ts'
 
-/** Prints a result in the form that was asked for. Throws where it cannot be written, as on a full disk: `console` would not say. */
+/** Prints a result in the form that was asked for. Throws if it cannot be written, as on a full disk; `console` would not. */
 export async function print(json: true | undefined, value: unknown, text: string): Promise<void> {
   try {
     await Bun.write(Bun.stdout, `${json ? jsonOf(value) : text}\n`)
   } catch (error) {
-    // A reader that has seen enough, such as `head`.
+    // EPIPE: the reader has seen enough, such as `head`.
     if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
   }
 }

@@ -12,7 +12,7 @@ export interface Parts {
   readonly log: Log
   readonly random: Random
   readonly openDatabase: (settings: Settings) => Promise<Database>
-  /** Where one opens, those that do not are left out. */
+  /** If one key opens, those that do not are left out. */
   readonly openReadableKeys: (config: Config, database: Database) => Promise<KeyRing>
   readonly createCore: (config: Config, database: Database) => Promise<Core>
   readonly createApp: (config: Config, database: Database) => Promise<App>

@@ -170,7 +170,7 @@ export function createProgram(actions: Actions, version: string): Command {
   return program
 }
 
-/** A word could be a command that is mistyped: secrets made in its name would lie in the wrong place, and rotate nothing. */
+/** A bare word may be a mistyped `rotate`: it would make secrets in a folder of that name, and rotate nothing. */
 function readFolder(text: string): string {
   if (!/[\\/]/.test(text) && !existsSync(text))
     throw new InvalidArgumentError(`There is no such command and no such folder; write ./${text}.`)

@@ -13,7 +13,7 @@ import type { RestoreOptions } from './program.ts'
 import { createProgress } from './progress.ts'
 import { NotDone } from './with-core.ts'
 
-/** Restores. Throws `BrokenBackup`, `NotDone` where it may not be done, and the errors of database and disk. */
+/** Restores. Throws `BrokenBackup`, `NotDone` if the place must not be replaced, and the errors of database and disk. */
 export async function restore(
   path: string,
   options: RestoreOptions,

@@ -1,4 +1,4 @@
-// `munjigi secrets rotate`: replaces the secret in the file that the replicas read, in three steps with a rollout behind each,
+// `munjigi secrets rotate`: replaces the secret in the file that the replicas read, in three steps with a rollout after each,
 // so that no replica meets what another one wrote under a secret that it does not know. Each step is one rename: a machine
 // that dies in the middle leaves the file as it was or as it is to be.
 
@@ -36,7 +36,7 @@ export async function rotateSecret(
   console.log(DONE[after.other?.word ?? 'dropped'])
 }
 
-/** What the file is to hold. Throws `NotDone` when it is another step's turn. */
+/** What the file is to hold after this step. Throws `NotDone` when it is another step's turn. */
 function nextStep(
   { useNext, dropPrevious }: Step,
   { secret, other }: SecretFile,
@@ -62,7 +62,7 @@ const DUE = {
     'the previous secret is still there. When nobody needs it any more: munjigi secrets rotate --drop-previous',
 } as const
 
-/** Opening the signing keys seals them under the first secret. That nothing needs the other one is then seen, not supposed. */
+/** Opening the signing keys seals them under the first secret. Opening them without the other one then shows that none needs it. */
 async function sealAnew(file: SecretFile, { settings, parts }: OperatorParts): Promise<void> {
   const both = { ...settings, secret: file.secret, secretPrevious: file.other?.secret }
   await withCore({ settings: both, parts }, async () => {})
@@ -75,8 +75,8 @@ async function sealAnew(file: SecretFile, { settings, parts }: OperatorParts): P
 }
 
 /**
- * With mode and owner of the file that was there: whoever calls this need not be who reads it. Of two at once the last one
- * counts, or one takes the other's draft away and has it fail.
+ * Keeps mode and owner of the file that was there: whoever calls this need not be the one who reads it. Of two calls at once the
+ * last one counts, or one removes the other's draft and makes it fail.
  */
 async function replaceFile(path: string, text: string, random: Random): Promise<void> {
   await removeDrafts(path)
@@ -94,7 +94,7 @@ async function replaceFile(path: string, text: string, random: Random): Promise<
 
 const DRAFT = 'rotating'
 
-/** Of a call that was killed: they hold secrets, perhaps one that was dropped since. */
+/** Removes drafts of calls that were killed: they hold secrets, perhaps one that was dropped since. */
 async function removeDrafts(path: string): Promise<void> {
   const folder = dirname(path)
   const isDraft = (name: string) => name.startsWith(`${basename(path)}.${DRAFT}-`)

@@ -13,8 +13,8 @@ export class Stopped extends Error {
 const LINE_FEED = 0x0a
 
 /**
- * One line of standard input, without its line break. Empty when there is none. Throws `NotText`, as a password in which signs
- * were replaced would be another one, and `Stopped`.
+ * One line of standard input, without its line break. Empty when there is none. Throws `Stopped`, and `NotText`: with characters
+ * replaced, a password would be another one.
  */
 export async function readSecretLine(prompt: string): Promise<string> {
   return process.stdin.isTTY === true ? await askFor(prompt) : textOf(await firstLine())
@@ -38,7 +38,7 @@ async function askFor(prompt: string): Promise<string> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const reader = createInterface({ input: process.stdin, output: nowhere, terminal: true })
   process.stdin.on('data', keep)
-  // Not before the reader is there: until then the terminal shows what is typed.
+  // Not before there is a reader: until then the terminal shows what is typed.
   process.stderr.write(prompt)
   try {
     const line = await new Promise<string>((resolve, reject) => {
@@ -46,7 +46,7 @@ async function askFor(prompt: string): Promise<string> {
       reader.once('line', resolve)
       reader.once('close', () => resolve(''))
     })
-    // The reader has put signs in the place of what is no text.
+    // The reader has replaced what is no text. This throws for it.
     textOf(Buffer.concat(typed))
     return line
   } finally {

@@ -33,7 +33,7 @@ test('the token is signed with the key whose public half the database gets', asy
   expect(verify(null, signed, key, Buffer.from(signature, 'base64url'))).toBe(true)
 })
 
-test('what is there stays, and what got lost after it comes again to the byte', async () => {
+test('what is there stays, and a lost token or public key is made again, to the byte', async () => {
   const { files } = await make()
   const before = Object.values(files).map(read)
   expect((await make()).made).toEqual([])

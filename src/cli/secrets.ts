@@ -71,7 +71,7 @@ function databaseToken(key: ReturnType<typeof createPrivateKey>): string {
   return `${text}.${sign(null, Buffer.from(text), key).toString('base64url')}`
 }
 
-/** Whether it had to be written. */
+/** Writes a file unless it holds this text already. Returns whether it was written. */
 async function putFile(path: string, text: string, mode: number, random: Random): Promise<boolean> {
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return false
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })

@@ -13,7 +13,7 @@ export async function serve(config: Config, parts: Parts): Promise<void> {
   const app = await createApp(config, database)
   if (app.madeSigningKey) log.info('key.created', { algorithm: config.signingAlgorithm })
   await app.start()
-  // Not before: who is refused a connection is sent to another replica by the edge; who is answered with a failure is not.
+  // Not before: the edge tries another replica if a connection is refused, but not if a request is answered with a failure.
   const publicListener = listen(config.host, config.port, log)
   const metricsListener = listen(config.metricsHost, config.metricsPort, log)
   await serveUntilSignal({

@@ -5,8 +5,8 @@ import { ConfigFaults } from '../config.ts'
 import { NotText, textOf } from '../platform/utf8.ts'
 
 /**
- * Without outer spaces. Throws `ConfigFaults` with this fault where it is no text: raw bytes would nearly all become the same sign,
- * and one such key would open what another one sealed.
+ * The text of a file, less outer spaces. Throws `ConfigFaults` with `fault` if it is not text: nearly all raw bytes would become
+ * the same character, and one such key would open what another one sealed.
  */
 export function readTextFile(path: string, fault: string): string {
   try {

@@ -15,7 +15,7 @@ import { NotDone } from './with-core.ts'
 
 type Commands = Pick<Actions, Extract<keyof Actions, 'sessionsEnd' | `users${string}`>>
 
-/** The commands, over whoever opens the services for them. */
+/** The commands. `withCore` opens the services for one of them. */
 export function userCommands(
   withCore: (use: (core: Core) => Promise<void>) => Promise<void>,
   clock: Clock,
@@ -34,7 +34,7 @@ export function userCommands(
       }),
 
     usersImport: (file, { check, json }) =>
-      // Who only asks needs no database.
+      // A check writes nothing and needs no database.
       check
         ? importFrom(file, { users: null, json })
         : withCore(({ users }) => importFrom(file, { users, json })),

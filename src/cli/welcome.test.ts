@@ -17,10 +17,10 @@ const told = (facts: Partial<Parameters<typeof welcome>[0]> = {}) =>
   })
 
 test.each([
-  ['the port that was wanted needs no word', { wantedPort: 3_000, port: 3_000 }, null],
-  ['nor does one where any would do', { wantedPort: 0, port: 41_234 }, null],
+  ['the wanted port is not mentioned', { wantedPort: 3_000, port: 3_000 }, null],
+  ['nor is one where any would do', { wantedPort: 0, port: 41_234 }, null],
   [
-    'that it is another one is told',
+    'another port than the wanted one is mentioned',
     { wantedPort: 3_000, port: 3_001 },
     'port 3000 is taken, so this is 3001',
   ],
@@ -28,7 +28,7 @@ test.each([
   expect(/Note +(.*)$/m.exec(told(ports))?.[1] ?? null).toBe(note)
 })
 
-test('what was made is told, and nothing that was there', () => {
+test('what this start made is listed, and nothing that was there before', () => {
   const made = (text: string) => text.split('\n').filter((line) => line.includes('Made'))
   expect(made(told())).toEqual([])
   expect(made(told({ madeSecret: 'data/secret', madeSigningKey: true }))).toEqual([

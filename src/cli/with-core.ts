@@ -1,5 +1,5 @@
-// Opening the services for one command of an operator, and closing the database behind it. None makes a database: where none is,
-// somebody has mistaken the path.
+// Opening the services for one command of an operator, and closing the database after it. No command here makes a database: where
+// there is none, somebody has mistaken the path.
 
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -19,7 +19,7 @@ export class NotDone extends Error {
   override readonly name = 'NotDone'
 }
 
-/** Throws `NotDone` where a file is to be the database and is not there, or a file or server has none of our tables. */
+/** Throws `NotDone` if the file that should be the database is not there, or if the file or server has none of our tables. */
 export async function requireDatabase(settings: Settings): Promise<void> {
   const { databaseUrl: url } = settings
   if ((await missingIn(settings)).length === allMigrations().length)
@@ -43,7 +43,7 @@ export async function missingIn({
   }
 }
 
-/** Whether a file is to be the database and is not there. Throws where it may not be looked at: it may be there. */
+/** Whether the database should be a file that is not there. Throws where we may not look: it may be there. */
 function lacksFile(databaseUrl: string): boolean {
   return (
     databaseUrl.startsWith('file:') && !statSync(fileOf(databaseUrl), { throwIfNoEntry: false })

@@ -1,9 +1,9 @@
-// Names that nobody knows: a misspelt setting must not be silently without effect.
+// Unknown names: a misspelt setting must not silently have no effect.
 
 import { NAMES, SETTINGS } from './table.ts'
 import { PREFIX } from './values.ts'
 
-/** A fault for each variable that begins as a setting does and is none, with the likely one. An empty one is not set. */
+/** A fault for each variable that has our prefix but is no setting, with the likely name. An empty variable counts as not set. */
 export function unknownNames(environment: Readonly<Record<string, string | undefined>>): string[] {
   const known = NAMES.flatMap((name) =>
     'secret' in SETTINGS[name] ? [PREFIX + name, `${PREFIX}${name}_FILE`] : [PREFIX + name],

@@ -3,7 +3,7 @@
 
 import { PREFIX } from './values.ts'
 
-/** The secret that writes, and the one beside it. */
+/** The secret that writes, and the one that is accepted beside it. */
 export interface SecretFile {
   readonly secret: string
   readonly other?: { readonly word: 'next' | 'previous'; readonly secret: string }
@@ -11,7 +11,7 @@ export interface SecretFile {
 
 const FORM = /^(?<secret>.*[^\r])\r?\n(?<word>next|previous) (?<other>.+)$/s
 
-/** Reads such a file. Whatever else is in it is the secret, line breaks but the last one included. */
+/** Reads such a file. Everything that is not such a second line is the secret, line breaks included, but for the last one. */
 export function parseSecretFile(text: string): SecretFile {
   const whole = text.replace(/\r?\n$/, '')
   const { secret = whole, word, other } = FORM.exec(whole)?.groups ?? {}
@@ -33,8 +33,9 @@ interface Source {
 const [SECRET, PREVIOUS] = [`${PREFIX}SECRET`, `${PREFIX}SECRET_PREVIOUS`]
 
 /**
- * The same source with the secrets of that file in the place of its path. It is read once: were it replaced between two
- * readings, both could give the same secret. A file that cannot be read, or is empty, is left for others to complain of.
+ * The same source with the secrets of that file in the place of its path. It is read once: if it were replaced between two
+ * readings, both settings could get the same secret. A file that cannot be read, or is empty, is left to `readSettings`,
+ * which reports it.
  */
 export function withSecretFile<S extends Source>(source: S, faults: string[]): S {
   const { environment } = source

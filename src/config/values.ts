@@ -1,5 +1,5 @@
-// What a setting's text may be, and the value it becomes. Each reader throws a `Fault`, whose message goes behind the name of
-// the setting, and which never holds the text itself.
+// What a setting's text may be, and the value it becomes. Each reader throws a `Fault`, whose message is appended to the name
+// of the setting and never holds the text itself.
 
 import { BlockList, isIP } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -56,7 +56,7 @@ export function duration(least: number, most: number) {
   }
 }
 
-/** One of some words. */
+/** One of the given words. */
 export function oneOf<const T extends string>(...choices: T[]) {
   return (value: string): T => {
     const choice = choices.find((c) => c === value)
@@ -93,7 +93,7 @@ export function serverUrl(value: string): string {
   return databaseUrl(value)
 }
 
-/** A lone percent sign in a path is written %25; what follows two slashes is a host, and only this one has files. */
+/** Whether it decodes to a path. A percent sign itself is written %25; two slashes begin a host, which may only be this one. */
 function isPath(value: string): boolean {
   try {
     const path = value.startsWith('file://') ? fileURLToPath(value) : decodeURIComponent(value)
@@ -132,7 +132,7 @@ function list(value: string): string[] {
     .filter((item) => item !== '')
 }
 
-/** Exact origins, by commas. */
+/** Exact origins, separated by commas. */
 export function origins(value: string): readonly string[] {
   for (const origin of list(value))
     if (origin !== ANY_LOCALHOST && !isOrigin(origin))
@@ -142,14 +142,14 @@ export function origins(value: string): readonly string[] {
   return list(value)
 }
 
-/** As browsers write it. `URL.origin` is `null` for the schemes of applications: `capacitor://localhost`. */
+/** An origin as browsers write it. `URL.origin` would not do: it is `null` for the schemes of apps, `capacitor://localhost`. */
 function isOrigin(value: string): boolean {
   if (!URL.canParse(value)) return false
   const { protocol, host } = new URL(value)
   return host !== '' && !host.includes('*') && value === `${protocol}//${host}`
 }
 
-/** Addresses and networks, by commas. */
+/** Addresses and networks, separated by commas. */
 export function networks(value: string): BlockList {
   const result = new BlockList()
   for (const network of list(value)) addNetwork(result, network)

@@ -19,7 +19,7 @@ async function setUp() {
   return { app, core, user }
 }
 
-test('a user who has gone meanwhile is not found, and nothing is said to be done', async () => {
+test('whatever an operator decides about a user who has gone meanwhile throws NOT_FOUND', async () => {
   const { core, user } = await setUp()
   expect(await remove(core, user)).toBe(1)
   const code = 'NOT_FOUND'
@@ -29,7 +29,7 @@ test('a user who has gone meanwhile is not found, and nothing is said to be done
   await expect(remove(core, user)).rejects.toMatchObject({ code })
 })
 
-test("an operator's choice for a user is held against their e-mail too", async () => {
+test('a password that an operator chooses for a user is compared with their e-mail, too', async () => {
   const { core, user } = await setUp()
   await expect(setPassword(core, user, KIM.email)).rejects.toMatchObject({
     code: 'WEAK_PASSWORD',
@@ -56,7 +56,7 @@ test.each([
   expect(await kept()).toEqual([0, 0])
 })
 
-test('a user is disabled since the first time', async () => {
+test('a user who is disabled twice is disabled since the first time', async () => {
   const { app, core, user } = await setUp()
   const since = new Date(app.clock.now())
   expect(await disable(core, user)).toBe(1)

@@ -28,7 +28,7 @@ export async function changePassword(
     return await passwords.hash(chosen, { signal: client.signal })
   }
   const to = await hashChosen().catch(async (error) => {
-    // The password was right: it must not count as a wrong one when the next is refused, or there is no room for it.
+    // The current password was right: it must not count as wrong because the new one is refused, or finds no room to be hashed.
     await settleAttempt(database, success).catch(() => {})
     throw error
   })
@@ -43,7 +43,7 @@ export async function changePassword(
     now: clock.now(),
     also: (changed) => [...success(changed), ...forget(changed)],
   })
-  // Somebody else changed it while we were hashing, or disabled the user: what was checked holds no longer.
+  // While we were hashing, the password was changed or the user disabled: the check no longer holds.
   if (ended === null) throw reauthenticationFailed(services, who, client)
   sessions.ended(ended, 'password_changed')
   return await tokensOf(tokens, user, opened)

@@ -85,7 +85,7 @@ async function logIn(services: Services, input: LoginInput, client: Client): Pro
   const outcome = await openSession(services, { email, password }, client)
   if (outcome.kind === 'refused') {
     const { reason, userId } = outcome
-    // The digest only where there is no id: together they would tie the one to the other.
+    // The digest only where there is no id: a line with both would link them.
     const who = userId ? { userId } : { emailDigest: emailDigest(email.key) }
     report({ type: 'login.failed', reason, ...who, clientAddress: client.address })
     throw new AuthError('INVALID_CREDENTIALS')

@@ -1,4 +1,4 @@
-// The password once more of somebody who is logged in already, before what a stolen token must not be enough for
+// Checks the password again of somebody who is logged in already, before anything that a stolen token must not suffice for
 // (ASVS 7.5.1, re-authentication).
 
 import { AuthError } from '../errors.ts'
@@ -24,7 +24,7 @@ export async function reauthenticate(
   return confirmed
 }
 
-/** What to throw when the password was another, or is by now. It is reported. */
+/** The error for a password that is wrong, or was changed meanwhile. Reports it, too. */
 export function reauthenticationFailed(
   { report }: Services,
   { viewer: { userId, sessionId }, field }: Reauthentication,

@@ -1,4 +1,4 @@
-// Refreshing: a new access token and the next refresh token for the last one. Every refusal is alike for the client.
+// Refreshing: exchanges a refresh token for its successor and a new access token. To the client all refusals look alike.
 
 import { AuthError } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'

@@ -3,7 +3,7 @@
 import type { ErrorCode } from '../errors.ts'
 import { AuthError, ClientLeft } from '../errors.ts'
 
-/** The results of the errors that a flow may throw; `left`: of those whose client did not wait. */
+/** The result for each error that a flow may throw; `left`: for a client that did not wait. */
 export type Thrown<R> = Partial<Record<ErrorCode | 'left', R>>
 
 /** Runs `flow`, counts one result, and returns or throws what the flow did. */

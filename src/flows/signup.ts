@@ -39,7 +39,7 @@ export function signup(
       const field = 'password'
       const password = policy.choose(input.password, { field, email: email.address })
       const { user, row } = await users.prepare({ email, password, attempt }, client)
-      // Not before the attempt is paid for: each one is a question to somebody else.
+      // Only after the attempt was charged: each check is a question to another service.
       await policy.requireUnbreached(password, { field })
       const { row: session, opened } = sessions.prepare(user.id, client)
       await addUser(database, { user: row, session, also: attempt.succeed() }).catch(explain)

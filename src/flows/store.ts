@@ -21,8 +21,8 @@ export interface Signup {
 }
 
 /**
- * Adds a user and opens a session. Throws `StorageFault('conflict')` when the e-mail is taken: then nothing happens. In a
- * transaction of its own, for whoever shared it would have to begin anew then.
+ * Adds a user and opens a session. Throws `StorageFault('conflict')` when the e-mail is taken: then nothing happens. It has a
+ * transaction of its own, since a conflict would make all who share it begin anew.
  */
 export async function addUser(
   database: Pick<Database, 'write'>,
@@ -36,7 +36,7 @@ export async function addUser(
   await database.write(({ $client }) => $client.batch(statements, 'write'))
 }
 
-/** Writes that an attempt succeeded of which nothing came: its count begins anew, and no address becomes known. */
+/** Writes that an attempt succeeded but led to nothing: its counts begin anew, and no address becomes known. */
 export async function settleAttempt(database: Commits, success: WrittenWith): Promise<void> {
   await database.commit(success(sql`0`))
 }
@@ -72,7 +72,7 @@ export async function replacePassword(
   return replaced.rowsAffected === 0 ? null : ended.rows
 }
 
-/** Who is deleted: whoever has this password hash, if one is given. */
+/** Which user to delete; if a password hash is given, only while it is theirs. */
 export interface Deletion {
   readonly userId: UserId
   readonly passwordHash?: PasswordHash
@@ -81,8 +81,8 @@ export interface Deletion {
 }
 
 /**
- * Deletes a user and ends every session. Null: nothing was deleted, for there is no such user any more, or, where a hash is
- * given, none with that password who may log in.
+ * Deletes a user and ends every session. Null: nothing was deleted. There is no such user any more, or, if a hash is given, the
+ * password is another by now or the user may not log in.
  */
 export async function deleteUser(
   database: Commits,
@@ -92,7 +92,7 @@ export async function deleteUser(
     ? stillHas(userId, passwordHash)
     : sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId})`
   const which = sql`${ofUser(userId)} AND ${there}`
-  // All that hangs on the user before the user, who is the sign that it is meant.
+  // The user's row goes last: the condition of all the other statements rests on it.
   const [, ended, ...others] = await database.commit([
     ...ending({ which, reason: 'user_deleted', now }),
     ...also(there),

@@ -1,4 +1,4 @@
-// Where no key could sign, nothing is begun that a token has to follow.
+// Where no key could sign, nothing is begun that needs a token afterwards.
 
 import { expect, test } from 'bun:test'
 import { createCore } from '../app.ts'

@@ -24,7 +24,7 @@ export interface Viewer {
 /** The GraphQL context. A bad token gives no viewer rather than an error, so that `login` works with a stale header. */
 export interface Context {
   readonly client: Client
-  /** Whom the token speaks of, now: a field before may have ended the session. */
+  /** The user of the token, as of now: an earlier field of the same operation may have ended the session. */
   viewer(): Viewer | null
 }
 

@@ -31,7 +31,7 @@ export function parseDocument(source: string | Source, options?: ParseOptions): 
 }
 
 const TOO_MANY_TOKENS = `Syntax Error: Document contains more than ${LIMITS.tokens} tokens. Parsing aborted.`
-/** Of the rule that compares fields in pairs, which has a limit of its own. */
+/** The message of the rule that compares fields in pairs, when it exceeds a limit of its own. */
 const TOO_MANY_PAIRS = 'Validation aborted.'
 
 /** A validate function: our limits first, and only within them GraphQL's own rules, which cost more; the first fault only. */
@@ -60,7 +60,7 @@ export function createValidate(options: {
   }
 }
 
-/** The rule about literal values, without repeating them: an unquoted password would be one. */
+/** The rule about literal values, with a message that does not repeat them: a password without quotes would be one. */
 const quietValuesRule: ValidationRule = (context) =>
   ValuesOfCorrectTypeRule(
     Object.create(context, {
@@ -71,7 +71,7 @@ const quietValuesRule: ValidationRule = (context) =>
     }),
   )
 
-/** The longest text that is remembered, in characters, and half of all together. Parsed, a character takes some 150 bytes. */
+/** Characters: of the longest text that is remembered, and half of what all may have. Parsed, one takes some 150 bytes. */
 const MAX_TEXT = 4_096
 const MAX_TEXTS = 65_536
 
@@ -79,8 +79,8 @@ const MAX_TEXTS = 65_536
 export type AcceptedTexts = Recent<DocumentNode>
 
 /**
- * Remembers few texts and short ones. Those with string literals are not kept: they may hold a password, and they
- * rarely come twice.
+ * Remembers a few short texts. Those with string literals are not kept: they may hold a password, and they rarely come
+ * twice.
  */
 export function createAcceptedTexts(): AcceptedTexts {
   const recent = createRecent<DocumentNode>(MAX_TEXTS, ({ length }) => length)

@@ -55,7 +55,7 @@ function classify(error: GraphQLError): Classified {
     return { code: 'GRAPHQL_VALIDATION_FAILED', details: {}, hint: error.message }
   if (error.extensions['code'] === 'OPERATION_RESOLUTION_FAILURE')
     return { code: 'BAD_USER_INPUT', details: { field: 'operationName' } }
-  // The last of fifty: graphql-js then gives up on the others, and says so without a node.
+  // After fifty errors in variables graphql-js gives up on the others, and says so in an error without a node.
   if (error.message.startsWith('Too many errors processing variables'))
     return { code: 'BAD_USER_INPUT', details: { field: 'variables' } }
   return badValue(error) ?? { code: 'INTERNAL_SERVER_ERROR', details: {} }

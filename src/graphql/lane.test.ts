@@ -394,7 +394,7 @@ async function run(options: TestAppOptions) {
   return { answers, traces: await tracesOf(app) }
 }
 
-/** Everything of an answer; of tokens, what they say: the rest is chance. */
+/** Everything of an answer, but of tokens only their claims: the rest is chance. */
 async function describeResponse(response: Response) {
   const body = (await response.text())
     .replace(/eyJ[\w-]+\.([\w-]+)\.[\w-]+/g, (_, claims) => atob(claims))

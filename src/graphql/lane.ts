@@ -1,6 +1,6 @@
-// The short lane beside Yoga: a text that Yoga has accepted before is executed by the executor that Yoga has, but is not
-// parsed and validated again and takes none of the ways that Yoga has for other requests.
-// So nothing may be a validation rule that depends on who asks: a text accepted for one is executed for all.
+// The short lane beside Yoga: a text that Yoga has accepted before is executed by the same executor, but without being parsed and
+// validated again, and without the rest of Yoga.
+// So no validation rule may depend on who asks: a text accepted for one client is executed for all.
 
 import { normalizedExecutor } from '@graphql-tools/executor'
 import type { ExecutionResult, GraphQLSchema } from 'graphql'
@@ -38,7 +38,7 @@ export function createLane({ schema, accepted, time }: LaneOptions): Lane {
     const { query, operationName, variables: variableValues } = operation.params
     const document = accepted.get(query)
     const end = document && time(document, operationName)
-    // Which operation is meant may still be wrong: Yoga says so.
+    // The text may not have the operation that is meant: Yoga says so.
     if (!end) return undefined
     return execute(
       { schema, document, contextValue: operation, variableValues, operationName },

@@ -11,7 +11,7 @@ export const LIMITS = { tokens: 1_000, depth: 8, aliases: 15, credentialFields: 
 /** A name from the table, as `extensions.limit` shows it. */
 export type LimitName = keyof typeof LIMITS
 
-/** Fields with fields in them. GraphQL compares each with all others of its name, and what is in them: of 250 that took 12 ms. */
+/** The most fields with fields in them. GraphQL compares each, contents included, with all others of its name: 250 took 12 ms. */
 const MOST_BRANCHES = 60
 
 /** The error for one limit. */
@@ -19,7 +19,7 @@ export function tooComplex(limit: LimitName): GraphQLError {
   return new GraphQLError(limit, { originalError: new AuthError('QUERY_TOO_COMPLEX', { limit }) })
 }
 
-/** The limit that a document exceeds, or null. Tokens are the parser's business, all but those that cost more than others. */
+/** The limit that a document exceeds, or null. The parser counts tokens; `tokens` here means too many fields with fields in them. */
 export function exceededLimit(document: DocumentNode, schema: GraphQLSchema): LimitName | null {
   const { depth, credentialFields } = createMeasure(document, schema)
   const operations = document.definitions.flatMap((d) =>
@@ -34,7 +34,7 @@ export function exceededLimit(document: DocumentNode, schema: GraphQLSchema): Li
   return null
 }
 
-/** In the text, not in its expansion: an alias costs what its field costs, which depth and tokens bound. */
+/** Counts in the text, fragments not expanded: an alias costs what its field costs, which depth and tokens bound. */
 function countFields(document: DocumentNode): { aliases: number; branches: number } {
   let [aliases, branches] = [0, 0]
   visit(document, {
@@ -61,7 +61,7 @@ function createMeasure(document: DocumentNode, schema: GraphQLSchema) {
       ),
     ),
   )
-  // Only fields of the root are of this kind, so what is below a field does not count.
+  // Only root fields check credentials, so what is below a field does not count.
   const credentialFields = folded((selections) =>
     selections.reduce(
       (sum, { name, below }) =>
@@ -74,7 +74,7 @@ function createMeasure(document: DocumentNode, schema: GraphQLSchema) {
   )
   return { depth, credentialFields }
 
-  /** Folds a selection set from its leaves; each fragment once, a cycle as nothing (validation refuses it). */
+  /** Folds a selection set from its leaves; each fragment once, a cycle counts as nothing (validation refuses it). */
   function folded(
     combine: (selections: Array<{ name: string | undefined; below: number }>) => number,
   ) {

@@ -4,7 +4,7 @@ import { expect, test } from 'bun:test'
 import { createTestApp } from '../testing/app.ts'
 
 const SESSIONS = 'fragment F on Query { sessions { id } }'
-/** Each but the last twice in the one before: expanded, more than all the time there is. */
+/** Fragments of which each but the last contains the next one twice: expanded, they would never come to an end. */
 const doubled = (last: string) =>
   Array.from({ length: 40 }, (_, i) => `fragment F${i} on Query { ...F${i + 1} ...F${i + 1} }`)
     .concat(`fragment F40 on Query { ${last} }`)

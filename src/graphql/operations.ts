@@ -23,7 +23,7 @@ export interface OperationMetricsOptions {
   readonly metrics: Metrics
 }
 
-/** Begins to time an operation of a document; what is returned is told the result. Undefined if there is no such operation. */
+/** Begins to time an operation of a document. Call what it returns with the result. Undefined if there is no such operation. */
 export type OperationTimer = (
   document: DocumentNode,
   operationName: string | undefined,
@@ -31,7 +31,7 @@ export type OperationTimer = (
 
 /** Makes a timer, by names of the schema only: a client's own names would create series without end. */
 export function createOperationTimer({ clock, metrics }: OperationMetricsOptions): OperationTimer {
-  // A tenth of a light request, if they were looked up each time.
+  // Remembered: looking them up each time would cost a tenth of a light request.
   const known = new WeakMap<OperationDefinitionNode, Record<OperationOutcome, Series>>()
   return (document, operationName) => {
     const operation = getOperationAST(document, operationName)

@@ -1,4 +1,4 @@
-// Which status an answer has. That it has one at all the client decides, by what it accepts: routes.test.ts.
+// Which status an answer has. Whether it has one at all depends on what the client accepts: routes.test.ts.
 
 import { expect, test } from 'bun:test'
 import { answer } from './response.ts'

@@ -22,7 +22,7 @@ export interface WireResult {
   readonly errors?: readonly WireError[]
 }
 
-/** What an answer depends on beside its result. */
+/** What an answer depends on besides its result. */
 export interface AnswerTo {
   readonly type: AnswerType
   /** Whether the request carried a bearer token (RFC 6750 §3.1). */
@@ -36,7 +36,7 @@ export function answerType(accept: string | null): AnswerType {
   const ranges = accept
     .toLowerCase()
     .split(',')
-    // Not by a pattern that takes the spaces too: a header of nothing else would cost its square.
+    // Not with a pattern that takes the spaces too: on a header of nothing but spaces it takes quadratic time.
     .map((range) => range.split(';').map((part) => part.trim()))
   const response = weight(ranges, 'application/graphql-response+json')
   return response > 0 && response >= weight(ranges, 'application/json')
@@ -65,7 +65,7 @@ export function answer(result: WireResult, to: AnswerTo): Response {
   })
 }
 
-/** A refusal before or outside GraphQL, in the same shape. Typed so that Apollo shows its code, whatever was asked for. */
+/** A refusal before or outside GraphQL, in the same shape. Whatever was asked for, its type is the one whose codes Apollo shows. */
 export function refuse(
   code: ErrorCode,
   details: ErrorDetails,
@@ -83,12 +83,12 @@ function hasFailingStatus({ extensions }: WireError): boolean {
   return ERRORS[extensions.code].status >= 400
 }
 
-/** A fault of the request around the document has no place in it, and is 400 for every client. */
+/** A fault of the request around the document has no location in it, and is 400 for every client. */
 function isMalformed({ extensions, locations }: WireError): boolean {
   return extensions.code === 'BAD_USER_INPUT' && locations === undefined
 }
 
-/** Of every answer of that type. Copying them into a response costs a fifth of setting them one by one. */
+/** The headers of every answer of a type. Copying them into a response costs a fifth of setting them one by one. */
 const HEADERS = {
   'application/json': headersOf('application/json'),
   'application/graphql-response+json': headersOf('application/graphql-response+json'),

@@ -27,7 +27,7 @@ export interface GraphQLServerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
-  /** Told who asked for several fields that check credentials at once. Nothing of such a request is executed. */
+  /** Called with a client that asked for several credential-checking fields at once. Nothing of such a request is executed. */
   readonly onCredentialFlood: (client: Client) => Promise<void>
   /** What the short lane knows; a memory that keeps nothing leaves everything to Yoga. */
   readonly accepted?: AcceptedTexts
@@ -39,7 +39,7 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
   const { schema, metrics, onCredentialFlood, accepted = createAcceptedTexts() } = options
-  // By their client, made anew for each request: Yoga hands on a copy of the operation.
+  // By client, an object that is new for each request: of the operation itself Yoga hands on a copy.
   const floods = new WeakSet<Client>()
   metrics.declareOperations(rootFieldsOf(schema))
   const answerWith = createAnswer(options, floods)
@@ -54,7 +54,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     batching: false,
     // The gate is toWireError: it sees the original errors.
     maskedErrors: false,
-    // What is valid is remembered by the lane. What is not may be anything, a password included: it is not kept.
+    // The lane remembers valid texts. An invalid one may be anything, a password included: it is not kept.
     parserAndValidationCache: false,
     plugins: [useOurs(options, answerWith), useAccepted(accepted), useOperationTimer(time)],
   })
@@ -97,14 +97,14 @@ function isCredentialFlood({ extensions }: WireError): boolean {
   return extensions.limit === ('credentialFields' satisfies LimitName)
 }
 
-/** What we do of a request that Yoga executes, in the order of its life. */
+/** The steps of a request in Yoga that are ours, in their order. */
 function useOurs(
   { introspection }: GraphQLServerOptions,
   answerWith: AnswerWith,
 ): Plugin<object, Operation> {
   const validate = createValidate({ introspection })
   return {
-    // The envelope was read before.
+    // We have read the envelope already.
     onRequestParse: ({ serverContext, setRequestParser }) =>
       setRequestParser(() => ({ ...serverContext.params })),
     onParse: ({ setParseFn }) => setParseFn(parseDocument),

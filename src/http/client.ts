@@ -17,7 +17,7 @@ export type ClientReader = (request: Request, peer: string) => Client
 
 /** Makes a reader. */
 export function createClientReader(rules: ClientRules, random: Random): ClientReader {
-  // Behind an edge they are few, and without one most come more than once.
+  // Behind an edge there are few peers, and without one most come more than once.
   const trust = createRecent<boolean>(1_000)
   return (request, peer) => {
     const { headers } = request
@@ -28,7 +28,7 @@ export function createClientReader(rules: ClientRules, random: Random): ClientRe
       address: (trusted && reportedAddress(headers, rules.clientAddressHeader)) || address,
       userAgent: headers.get('user-agent') ?? '',
       requestId: (trusted && reportedId(headers)) || random.id('req'),
-      // Only who waits in a queue asks for it: making one for every request would cost each of them.
+      // A getter: only a request that waits in a queue needs one, and making it costs time.
       get signal() {
         return request.signal
       },
@@ -46,7 +46,7 @@ function isTrusted(address: string, peers: BlockList): boolean {
   return family !== 0 && peers.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
-/** Of a list the last, which the edge itself has added: what stands before it a client may have written. */
+/** The last address of a list, which the edge itself has added: a client may have written those before it. */
 function reportedAddress(headers: Headers, name: string | undefined): string | undefined {
   const last = (name && headers.get(name)?.split(',').at(-1)) || ''
   const address = plainAddress(last.trim())

@@ -62,7 +62,7 @@ export function createRoutes(options: RouteOptions): Routes {
   const { config, keys, tokens, ended, graphql, failing, graphiql, log } = options
   const deadline = createDeadline(REQUEST_DEADLINE_MS, options.clock)
   const app = new Hono<Env>({
-    // Always called with it, below.
+    // `observed` always passes it.
     getPath: (_, { env } = {}) => env?.path ?? '',
   })
   if (config.corsOrigins.length > 0) app.use('/graphql', cors(corsOptions(config.corsOrigins)))
@@ -97,7 +97,7 @@ export function createRoutes(options: RouteOptions): Routes {
     return await graphql({ params, client: c.env.client, viewer, answerTo })
   }
 
-  /** A body that is still coming is not waited for, and what is not read is not executed; work that began goes on. */
+  /** A body that is still coming at the deadline is not waited for, and not executed; work that has begun goes on. */
   function inTime(c: Context, work: Promise<Response>): Promise<Response> {
     return deadline.within(work, () => refusal(c, 'SERVICE_UNAVAILABLE', { retryAfter: 1 }))
   }
@@ -108,10 +108,10 @@ export function createRoutes(options: RouteOptions): Routes {
   }
 }
 
-/** Asked every second by whoever balances the load: in the log only for who looks for it. */
+/** Asked every second by whatever balances the load: logged as `debug` only. */
 const QUIET: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
-/** Of a path that is none of ours: what is sent there must not make series and lines of its own. */
+/** The route of every path that is not ours: what is sent there must not make series and lines of its own. */
 const ELSEWHERE = '/*'
 
 /** The outermost layer: gives the request its client, the answer its headers, the log its line, the metrics their count. */
@@ -128,7 +128,7 @@ function observed(app: Hono<Env>, options: RouteOptions): Routes {
     const took = clock.elapsed() - started
     const { method } = request
     const { status } = response
-    // Nothing of ours answers 404 but for a path, or a method on it, that is none of ours.
+    // We answer 404 only for a path, or a method on it, that is not ours.
     const route = status !== 404 && patterns.has(path) ? path : ELSEWHERE
     metrics.observeRequest(method, route, { status, seconds: took / 1_000 })
     log.request({
@@ -162,7 +162,7 @@ function corsOptions(origins: readonly string[]) {
         ? origin
         : null,
     allowMethods: ['POST'],
-    // Any header may be asked for: which origins may, is decided above, and no cookie is ever read.
+    // Any header is allowed: which origins may ask is decided above, and no cookie is ever read.
     allowHeaders: [],
     exposeHeaders: ['Retry-After', 'WWW-Authenticate', 'X-Request-Id'],
     maxAge: 600,

@@ -1,6 +1,6 @@
-// The key ring: which key signs, which keys verify, what the JWKS shows. Keys change in stages, so that no verification fails:
-// published, then, when every cache has it, signing, then, when its last token has expired, retired. The database decides
-// which replica does the work, and every replica follows it.
+// The key ring: which key signs, which keys verify, what the JWKS shows. Keys change in stages, so that no verification fails: a
+// key is published; it signs once every cache has it; after its successor took over and its last token expired it is retired.
+// The database decides which replica does the work, and every replica follows it.
 
 import type { SigningAlgorithm } from '../config.ts'
 import { AuthError } from '../errors.ts'
@@ -28,7 +28,7 @@ import {
 export interface KeyRing {
   /** The key that signs now. Throws `SERVICE_UNAVAILABLE` where there is none. */
   current(): SigningKey
-  /** Whether there is one: not where all were dropped, and the new one is sealed under a secret that this replica does not have. */
+  /** Whether there is one. There is none if all were dropped, and the new one is sealed under a secret that this replica lacks. */
   ready(): boolean
   /** The public key with this id, or null. Never asks the database: a stranger chooses the id. */
   find(kid: string): PublicJwk | null
@@ -36,15 +36,15 @@ export interface KeyRing {
   jwks(): { readonly keys: readonly PublicJwk[] }
   /** All keys and their stages, the newest first. */
   list(): readonly KeyStage[]
-  /** The ids of those that are in the database and do not open: nothing else about them can be believed. */
+  /** The ids of the keys in the database that do not open: nothing else about them can be believed. */
   unreadable(): readonly string[]
   /** Reads the keys again, publishes the next one when it is due, retires old ones. Where the database fails, what is known stays. */
   tend(): Promise<void>
   /** Publishes the next key now. Returns its id, or null when one is already waiting to sign. */
   rotate(): Promise<string | null>
   /**
-   * Takes a key away at once, and with it all tokens it signed; a new one signs if it was the one that did. False: there is none
-   * of this id. Throws `WrongSecret` for that one while others do not open.
+   * Takes a key away at once, and with it all tokens it signed. If it was the one that signs, a new one is made and signs; that
+   * throws `WrongSecret` while there are keys that do not open. False: there is no key of this id.
    */
   drop(kid: string): Promise<boolean>
   /** How often to tend, in milliseconds: several times within what caches may keep. */
@@ -91,11 +91,11 @@ export interface KeyRingOptions {
   readonly tokenLifetime: number
   /** The age at which a key is replaced; 0: never by itself. */
   readonly rotation: number
-  /** Keys that do not open are left out where one does, for whoever comes to see and drop them. */
+  /** If one key opens, those that do not are left out rather than refused: for the commands that list and drop them. */
   readonly leaveUnreadable?: true
 }
 
-/** What a replica dates further ahead than this waits for nobody: its clock is wrong, and rotation would stop until then. */
+/** A key dated further ahead than this is not taken for the next one: a clock was wrong, and rotation would stop until then. */
 const CLOCKS_DIFFER_MS = 60_000
 
 /** Loads the keys and makes the first one where there is none. Throws `WrongSecret`. */
@@ -104,7 +104,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     options
   const { leaveUnreadable = false } = options
   const interval = Math.min((jwksMaxAge * 1_000) / 10, 5_000)
-  // Replicas have looked at least twice, and others' caches are over, before a new key signs.
+  // Before a new key signs, every replica has looked at least twice, and what others cached has expired.
   const delay = jwksMaxAge * 1_000 + 2 * interval
   let keys: readonly SigningKey[] = []
   let refused: readonly string[] = []
@@ -126,7 +126,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     unreadable: () => refused,
     async tend() {
       try {
-        // First what others did: it must be known here even while nothing can be written.
+        // First read what other replicas did: it must be known here even while nothing can be written.
         await load()
         const published =
           keys.length > 0 && isDue() && (await publish(clock.now() - rotation * 1_000))
@@ -152,7 +152,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     isNew,
   }
 
-  /** The newest key of the set algorithm that may sign; after a change of the setting, the old one until then. */
+  /** The newest key of the configured algorithm that may sign by now; else the newest of another; else one that a clock ahead dated. */
   function current(): SigningKey {
     const ready = keys.filter((key) => key.signsFrom <= clock.now())
     const key = ready.find((candidate) => candidate.algorithm === algorithm) ?? ready[0] ?? keys[0]
@@ -160,7 +160,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     return key
   }
 
-  /** Whether the newest key of the set algorithm is too old, or there is none but such as a clock far ahead of ours has dated. */
+  /** Whether the newest key of the configured algorithm is too old, or missing. Keys that a clock far ahead dated do not count. */
   function isDue(): boolean {
     const newest = keys.find(
       (key) =>
@@ -177,10 +177,10 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     return published ? row.kid : null
   }
 
-  /** Whether any was. */
+  /** Deletes the keys that a successor has replaced for long enough. Returns whether there were any. */
   async function retire(): Promise<boolean> {
     const before = clock.now() - (tokenLifetime + jwksMaxAge) * 1_000
-    // One that opens: a key that does not signs nothing, and takes over from nobody.
+    // `keys` holds only those that open: one that does not open signs nothing, and takes over from nobody.
     const successor = keys.find((key) => key.algorithm === algorithm && key.signsFrom <= before)
     if (!successor) return false
     const retired = await database.write((db) => deleteRetired(db, successor.kid))
@@ -189,8 +189,8 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   }
 
   /**
-   * Where another key signs, or this one does not open, the others go on: a new one is in nobody's cache yet. The database
-   * decides: of two that are dropped at once, one must not count on the other.
+   * Deletes a key without making a new one, which would be in nobody's cache yet: if another key signs, or this one does not
+   * open. The database decides: of two that are dropped at once, one must not count on the other.
    */
   async function remove(kid: string): Promise<boolean> {
     if (refused.includes(kid)) return await database.write((db) => deleteKey(db, kid))
@@ -198,7 +198,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     return await database.write((db) => deleteKeyBeside(db, kid, clock.now()))
   }
 
-  /** The new one is sealed as we know to: not while others may know better. */
+  /** Replaces the key that signs by a new one; not while some do not open: our secret may be the wrong one to seal it under. */
   async function replace(kid: string): Promise<boolean> {
     if (!keys.some((key) => key.kid === kid)) return false
     if (refused.length > 0) throw new WrongSecret()
@@ -217,26 +217,26 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     }
   }
 
-  /** At the start, where a key that does not open means that the secret is wrong. */
+  /** For the start, where a key that does not open means that the secret is wrong. */
   async function loadAll(): Promise<void> {
     refused = await read()
     if (refused.length > 0 && !(leaveUnreadable && keys.length > 0)) throw new WrongSecret()
   }
 
-  /** Later: what does not open is left out, and told of once, so that it does not stop what does. */
+  /** For later: keys that do not open are left out and reported once, so that they do not stop those that do. */
   async function load(): Promise<void> {
     const unopened = await read()
     for (const kid of unopened) if (!refused.includes(kid)) report({ type: 'key.refused', kid })
     refused = unopened
   }
 
-  /** Learns the keys that open, and returns the ids of the others. Those in memory stay where a database has lost them all. */
+  /** Reads the keys that open, and returns the ids of the others. If the database has lost all keys, those in memory stay. */
   async function read(): Promise<string[]> {
     const rows = await database.read(selectKeys)
     const unopened: string[] = []
     const opened: SigningKey[] = []
     for (const row of rows) {
-      // One in memory is not opened again: another replica may have sealed it under a newer secret.
+      // A key in memory is not opened again: another replica may have sealed it under a newer secret.
       const key = keys.find(({ kid }) => kid === row.kid) ?? (await open(row))
       if (key) opened.push(key)
       else unopened.push(row.kid)
@@ -256,7 +256,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       await database.write((db) => updateSeal(db, { kid: row.kid, from: row.sealedPrivateJwk, to }))
     }
     const privateJwk = JSON.parse(opened) as JsonWebKey
-    // From the sealed half, never from a column: who can write rows must not add a key that verifies.
+    // From the sealed half, never from a column: whoever can write rows must not be able to add a key that verifies.
     const publicJwk = publicHalf(privateJwk, row.algorithm)
     if (publicJwk.kid !== row.kid) return null
     const { kid, algorithm: of, createdAt, signsFrom } = row

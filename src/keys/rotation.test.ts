@@ -172,7 +172,7 @@ describe('a key', () => {
     expect(stages(ahead)).toEqual(['published', 'signing'])
   })
 
-  test('that is dropped is gone also where nothing can be written while a new one is due', async () => {
+  test('that is dropped is also gone on a replica that has a new one to make and cannot write', async () => {
     const { app, open } = await setUp()
     const keys = await open()
     const { kid } = keys.current()
@@ -187,7 +187,7 @@ describe('a key', () => {
     expect(unwritable.find(kid)).toBeNull()
   })
 
-  test('that cannot be made is told of to who tends: that is no fault of the database', async () => {
+  test('that cannot be made makes `tend` throw: that is no fault of the database', async () => {
     const { open } = await setUp()
     await open()
     const keys = await open({ algorithm: 'HS256' as never })
@@ -195,7 +195,7 @@ describe('a key', () => {
     expect(stages(keys)).toEqual(['signing'])
   })
 
-  test('of another algorithm signs only when everybody can know it; until then the old one does', async () => {
+  test('of another algorithm signs only once everybody can know it; until then the old one does', async () => {
     const { app, open } = await setUp()
     const old = await open()
     const keys = await open({ algorithm: 'EdDSA' })
@@ -219,7 +219,7 @@ describe('a key', () => {
     expect(stages(keys)).toEqual(['retiring', 'signing'])
   })
 
-  test('that was made by who has a clock ahead of ours signs here too', async () => {
+  test('that was made by a replica whose clock is ahead of ours signs here too', async () => {
     const { app, open } = await setUp()
     const ahead = await open({ clock: tenMinutesAhead(app) })
     expect((await open()).current().kid).toBe(ahead.current().kid)
@@ -243,7 +243,7 @@ describe('a key', () => {
     ])
   })
 
-  test('that two drop at once makes way for one other', async () => {
+  test('that two operators drop at once is replaced by one new key', async () => {
     const { app, open } = await setUp()
     const [here, there] = [await open(), await open()]
     const { kid } = here.current()
@@ -349,7 +349,7 @@ describe('a key that does not open beside one that does', () => {
     return kid
   }
 
-  test('stops a start, but not who comes to see and drop it', async () => {
+  test('stops a start, but not the commands that list and drop it', async () => {
     const setting = await setUp()
     const { open, events } = setting
     const before = (await open()).current().kid
@@ -362,7 +362,7 @@ describe('a key that does not open beside one that does', () => {
     expect(keys.unreadable()).toEqual([])
     expect(await keys.drop(kid)).toBe(false)
     expect(events).toEqual([{ type: 'key.rotated', stage: 'dropped', kid }])
-    // No other key has come in its place, which nobody would know yet.
+    // No new key was made in its place: nobody would know that one yet.
     expect((await open()).list().map((key) => key.kid)).toEqual([before])
   })
 
@@ -394,7 +394,7 @@ describe('a key that does not open beside one that does', () => {
     await expect(setting.open({ leaveUnreadable: true })).rejects.toBeInstanceOf(WrongSecret)
   })
 
-  test('comes before any other that is to be dropped', async () => {
+  test('must be dropped before the key that signs can be', async () => {
     const setting = await setUp()
     const { kid } = (await setting.open()).current()
     await plant(setting)
@@ -404,7 +404,7 @@ describe('a key that does not open beside one that does', () => {
     expect(keys.find(kid)).not.toBeNull()
   })
 
-  test('takes over from no key, however old it says to be', async () => {
+  test('takes over from no key, however old it claims to be', async () => {
     const setting = await setUp({ rotation: 0 })
     const { app, open } = setting
     const keys = await open()

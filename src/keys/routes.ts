@@ -4,8 +4,8 @@ import { Hono } from 'hono'
 import type { KeyRing } from './keys.ts'
 
 /**
- * The JWKS, cacheable for `maxAge` seconds: the only answer of ours that is. Pages of any origin may read it: it is public. Without
- * a key it throws `SERVICE_UNAVAILABLE`, for an empty one would be kept by whoever asked.
+ * The JWKS, cacheable for `maxAge` seconds; no other answer of ours is. Pages of any origin may read it: it is public. Without a
+ * key it throws `SERVICE_UNAVAILABLE`, since an empty set would be cached.
  */
 export function keyRoutes(keys: KeyRing, maxAge: number): Hono {
   return new Hono().get('/.well-known/jwks.json', (c) => {
@@ -13,7 +13,7 @@ export function keyRoutes(keys: KeyRing, maxAge: number): Hono {
     const body = JSON.stringify(keys.jwks())
     return c.body(body, 200, {
       'content-type': 'application/json',
-      // For HEAD, too, whose answer has no body to be measured.
+      // Set for HEAD, whose answer has no body to be measured.
       'content-length': String(Buffer.byteLength(body)),
       'cache-control': `public, max-age=${maxAge}`,
       'access-control-allow-origin': '*',

@@ -13,7 +13,7 @@ export async function insertFirstKey(db: Db, row: SigningKeyRow): Promise<boolea
   return result.rowsAffected > 0
 }
 
-/** Adds a key unless one of its algorithm signs, or is to sign, since a moment after `after` and not after `until`. */
+/** Adds a key unless one of its algorithm has its `signsFrom` after `after` and not after `until`. */
 export async function insertNextKey(
   db: Db,
   row: SigningKeyRow,
@@ -24,7 +24,7 @@ export async function insertNextKey(
   return result.rowsAffected > 0
 }
 
-/** All keys, the one that signs last first. */
+/** All keys, the latest `signsFrom` first. */
 export async function selectKeys(db: Db): Promise<SigningKeyRow[]> {
   return await db
     .select()
@@ -32,7 +32,7 @@ export async function selectKeys(db: Db): Promise<SigningKeyRow[]> {
     .orderBy(desc(signingKeys.signsFrom), desc(signingKeys.kid))
 }
 
-/** Deletes the keys older than their successor, whose last token has expired; none when the successor is gone. */
+/** Deletes the keys whose `signsFrom` is before that of `successor`, and returns their ids; none when the successor is gone. */
 export async function deleteRetired(db: Db, successor: string): Promise<string[]> {
   const rows = await db
     .delete(signingKeys)
@@ -49,7 +49,7 @@ export async function deleteKey(db: Db, kid: string): Promise<boolean> {
   return rowsAffected > 0
 }
 
-/** The same, only while another one may sign. */
+/** The same, but only if another key may sign at `now`. */
 export async function deleteKeyBeside(db: Db, kid: string, now: number): Promise<boolean> {
   const { rowsAffected } = await db
     .delete(signingKeys)
@@ -59,17 +59,17 @@ export async function deleteKeyBeside(db: Db, kid: string, now: number): Promise
   return rowsAffected > 0
 }
 
-/** Replaces a key by another at once: nothing signed by it is accepted any more. */
+/** Replaces a key by another at once, if it is still there: nothing signed by it is accepted any more. */
 export async function replaceKey(db: Db, kid: string, row: SigningKeyRow): Promise<boolean> {
-  const exists = sql`SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM ${signingKeys} WHERE kid = ${kid})`
+  const isGone = sql`SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM ${signingKeys} WHERE kid = ${kid})`
   const [, deleted] = await db.batch([
-    insertUnless(db, row, exists),
+    insertUnless(db, row, isGone),
     db.delete(signingKeys).where(eq(signingKeys.kid, kid)),
   ])
   return deleted.rowsAffected > 0
 }
 
-/** Seals a key anew, unless another did so first. */
+/** Seals a key anew, unless another replica did so first. */
 export async function updateSeal(
   db: Db,
   change: { kid: string; from: string; to: string },

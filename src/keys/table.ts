@@ -1,4 +1,4 @@
-// The signing keys, sealed under a key derived from the secret. The public half is not stored: it follows from the other.
+// The signing keys, sealed under a key derived from the secret. The public half is not stored: it follows from the private one.
 
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 

@@ -13,7 +13,7 @@ interface Fields {
     clientAddress: string
   }
   'login.already_logged_in': { userId: string; clientAddress: string }
-  /** Somebody with a good token did not show the password, or may not log in any more. */
+  /** Somebody with a valid access token gave a wrong password, or may not log in any more. */
   'reauthentication.failed': { userId: string; sessionId: string; clientAddress: string }
   'session.refreshed': {
     userId: string
@@ -25,12 +25,12 @@ interface Fields {
     userId: string
     sessionId: string
     generation: number
-    /** From where it came: of a thief, or of whom a thief was faster than. */
+    /** Where the used token came from: the thief, or the user whom the thief was faster than. */
     clientAddress: string
   }
   'session.ended': { userId: string; sessionId: string; reason: EndReason }
   'key.rotated': { stage: 'published' | 'retired' | 'dropped'; kid: string }
-  /** A key in the database that does not open, or is of no algorithm that is known. */
+  /** A key in the database that does not open, or whose algorithm this version does not know. */
   'key.refused': { kid: string }
   'hash.refused': { running: number; waiting: number }
   'throttle.refused': {
@@ -59,7 +59,7 @@ export const END_REASONS = [
 ] as const
 export type EndReason = (typeof END_REASONS)[number]
 
-/** Every event, and how loudly the log says it. */
+/** Every event, and the level it is logged at. */
 const LEVELS: Record<keyof Fields, 'info' | 'warn'> = {
   'user.signed_up': 'info',
   'login.succeeded': 'info',

@@ -35,7 +35,7 @@ interface Value {
   readonly value: number
 }
 
-/** Upper bounds of the buckets in seconds, rising; one without a bound comes on top. */
+/** `buckets`: upper bounds in seconds, in ascending order; one without a bound is added. */
 export interface HistogramOptions {
   readonly name: string
   readonly help: string
@@ -95,7 +95,7 @@ function createCounts(labels: Labels, buckets: readonly number[]): Counts {
   }
 }
 
-/** As Prometheus wants them: each bucket with all below it. */
+/** As Prometheus wants them: each bucket includes all below it. */
 function valuesOf(
   name: string,
   buckets: readonly number[],

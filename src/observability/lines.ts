@@ -14,7 +14,7 @@ interface Entry {
   readonly properties: Readonly<Record<string, unknown>>
 }
 
-/** What is said of every request. */
+/** The line of a request. */
 export interface RequestLine {
   readonly level: 'debug' | 'info'
   /** Milliseconds since 1970. */
@@ -78,7 +78,7 @@ function toJson(value: unknown): string {
 /** Fields that must not exist; if one does by mistake, it is dropped rather than printed. */
 const SECRET_NAMES = /password|token|secret|hash$|authorization|cookie|^email$|private/i
 
-/** What was judged before. The names of fields stand in the code, so they are few. */
+/** Earlier judgements, by field name. Field names are written in the code, so they are few. */
 const known = createRecent<boolean>(1_000)
 
 function isSecret(name: string): boolean {

@@ -33,8 +33,8 @@ export function startLog(options: {
 }
 
 /**
- * Lines that are written together at the end of this turn of the event loop, before anything waits: many requests that
- * arrive at once share one write. A process that exits writes what it has; one that is killed loses that turn.
+ * Collects lines and writes them together at the end of this turn of the event loop, before it waits again: many requests
+ * that arrive at once share one write. A process that exits writes what it has; one that is killed loses that turn's lines.
  */
 function createWriter(output: (text: string) => void): (line: string) => void {
   let lines: string[] = []
@@ -48,7 +48,7 @@ function createWriter(output: (text: string) => void): (line: string) => void {
   }
 }
 
-/** The log of a logger of the library. Request lines, which every request pays for, go past it: it costs more than the request. */
+/** The log over a logger of LogTape. Request lines bypass that logger: it would cost more than the request itself. */
 export function createLog(
   logger: Logger,
   lines: { write: (line: string) => void; format: LogFormat },

@@ -1,4 +1,4 @@
-// What the registry prints of what it is told. The stories of app.test.ts see that it is told.
+// What the registry prints of what it is given. That it is given it, the stories of app.test.ts see.
 
 import { expect, test } from 'bun:test'
 import { createMetrics } from './metrics.ts'

@@ -36,7 +36,7 @@ const REFRESH_RESULTS = [
 const OPERATION_OUTCOMES = ['ok', 'refused', 'failed'] as const
 const BREACH_CHECK_RESULTS = ['clean', 'breached', 'failed'] as const
 const STATEMENT_KINDS = ['read', 'write'] as const
-/** Of RFC 9110, and PATCH: the others are anybody's invention. */
+/** The methods of RFC 9110, and PATCH. A client may invent others; they count as `other`. */
 const METHODS: ReadonlySet<string> = new Set(
   'GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH'.split(' '),
 )
@@ -45,9 +45,12 @@ const STALE_READ_RESULTS = ['answered', 'behind', 'away'] as const
 export type SignupResult = (typeof SIGNUP_RESULTS)[number]
 export type LoginResult = (typeof LOGIN_RESULTS)[number]
 export type RefreshResult = (typeof REFRESH_RESULTS)[number]
-/** `refused`: the client's fault, the right answer, or nobody's, who has hung up. `failed`: ours; what a service level counts. */
+/**
+ * `refused`: the client's fault, the right answer (as to a wrong password), or a client that has hung up. `failed`: our fault;
+ * what a service level counts.
+ */
 export type OperationOutcome = (typeof OPERATION_OUTCOMES)[number]
-/** `failed`: nobody could say, and the password was judged without. */
+/** `failed`: there was no answer, and the password was judged without one. */
 export type BreachCheckResult = (typeof BREACH_CHECK_RESULTS)[number]
 export type StatementKind = (typeof STATEMENT_KINDS)[number]
 /** Whether the read replica answered; if not, the primary did. */
@@ -55,7 +58,7 @@ export type StaleReadResult = (typeof STALE_READ_RESULTS)[number]
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** A fresh registry with all our series, for this version of ours. */
+/** A fresh registry with all our series. `version` is Munjigi's own, for `munjigi_build_info`. */
 export function createMetrics(version: string) {
   const registry = new Registry()
   const registers = [registry]
@@ -228,9 +231,9 @@ export function createMetrics(version: string) {
       requestSeries.set(key, known)
       known.observe(answer.seconds)
     },
-    /** Adds what the runtime tells of the process. Once in a process: its timer never ends. */
+    /** Adds prom-client's metrics of the process. Once in a process: their timer never ends. */
     addProcess() {
-      // A timer each 10 ms, the default, would keep an idle server busy for a hundredth of a core.
+      // The default, a timer every 10 ms, would cost an idle server a hundredth of a core.
       collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 })
     },
     /** The text that Prometheus scrapes. */
@@ -238,7 +241,7 @@ export function createMetrics(version: string) {
     contentType: registry.contentType,
   }
 
-  /** Counts by one label, all of whose values are there from now on. */
+  /** A counter with one label, all of whose values start at 0. */
   function counter<Value extends string>(
     label: string,
     values: readonly Value[],
@@ -249,7 +252,7 @@ export function createMetrics(version: string) {
     return (value) => made.inc({ [label]: value })
   }
 
-  /** Asked at each scrape; the part that knows the answer declares it. */
+  /** A gauge that is read at each scrape. The part that knows the value supplies the reading. */
   function gauge({ name, help }: Named): (reading: Reading) => void {
     let read: Reading = () => 0
     new Gauge({
@@ -257,7 +260,7 @@ export function createMetrics(version: string) {
       help,
       registers,
       collect() {
-        // The age of what has never been is infinite.
+        // Bounded: the age of what has never happened is infinite.
         this.set(Math.min(read(), Number.MAX_SAFE_INTEGER))
       },
     })

@@ -20,7 +20,7 @@ const INTERVAL_MS = 1_000
 export function createThreadPoolProbe({ clock, random, metrics }: ThreadPoolProbeOptions): Loop {
   return createLoop(INTERVAL_MS, random, async () => {
     const started = clock.elapsed()
-    // What it says does not matter; the root always is there. A small digest would not leave the event loop.
+    // The result does not matter; the root always exists. A small digest would be computed on the event loop.
     await stat('/').catch(() => {})
     metrics.observeThreadPoolDelay((clock.elapsed() - started) / 1_000)
   })

@@ -7,7 +7,7 @@ import { KOREAN_WORDS } from './korean.ts'
 /** Says whether a text is among the passwords tried first. */
 export type Blocklist = (text: string) => boolean
 
-/** What `12345678`, `hgfedcba` and `qwertyuiop` are cut from; each also backwards, and round its end, again and again. */
+/** What `12345678`, `hgfedcba` and `qwertyuiop` are cut from. Each counts backwards too, and repeated end to end. */
 const RUNS = ['1234567890', '0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl']
 /** No password is shorter, whatever the setting. */
 const SHORTEST = 8
@@ -32,7 +32,7 @@ export async function loadBlocklist(): Promise<Blocklist> {
   }
 }
 
-/** A word with less beside it than a password has characters. */
+/** A word with fewer characters beside it than the shortest password has. */
 function isKoreanWord(text: string): boolean {
   const [word = ''] = /\p{L}+/u.exec(text) ?? []
   return KOREAN_WORDS.has(word) && text.length - word.length < SHORTEST

@@ -58,7 +58,7 @@ test.each([
   ['well chosen', OTHERS, undefined],
   ['breached', `${OTHERS}${REST}:42\r\n`, 'WEAK_PASSWORD'],
 ])(
-  'about the %s password of a signup nobody is asked before the attempt is paid for',
+  'about the %s password of a signup nobody is asked before the attempt is charged',
   async (_, body, code) => {
     answer = () => new Response(body)
     const app = await createTestApp({
@@ -72,7 +72,7 @@ test.each([
   },
 )
 
-test('about a new password nobody is asked before the old one was right, which then costs nothing', async () => {
+test('about a new password nobody is asked before the old one was found right; then the attempt costs nothing', async () => {
   const change =
     'mutation($from: String!, $to: String!) { changePassword(currentPassword: $from, newPassword: $to) { accessToken } }'
   const to = 'another horse, another battery'

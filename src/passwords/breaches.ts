@@ -1,5 +1,5 @@
 // Asking whether a password is known from a breach, by k-anonymity (the range protocol of Pwned Passwords): only five digits
-// of its SHA-1 leave, and padding hides how many answers there were. Whoever does not answer in time is done without.
+// of its SHA-1 leave, and padding hides how many answers there were. Without an answer in time, a password is judged without one.
 
 import { createHash } from 'node:crypto'
 import type { Log } from '../observability/log.ts'
@@ -21,7 +21,7 @@ export interface BreachCheckOptions {
 }
 
 const DEADLINE_MS = 1_000
-/** A flood of signups must not become one of questions: beyond these the list that is shipped has to do. */
+/** A flood of signups must not become a flood of questions: beyond these the shipped list has to do. */
 const AT_ONCE = { running: 20, waiting: 0, patience: 0 }
 const PREFIX_DIGITS = 5
 /** A padded answer has about 40 KB. */
@@ -29,7 +29,7 @@ const MAX_ANSWER_BYTES = 512 * 1024
 /** The rest of a SHA-1, and how often it was found; padding is found 0 times. */
 const LINE = /^[0-9A-F]{35}:\d{1,12}$/
 
-/** Makes the check. It never throws: the list that is shipped has been asked before. */
+/** Makes the check. It never throws: the shipped list has been asked before. */
 export function createBreachCheck(options: BreachCheckOptions): BreachCheck {
   const { url, clock, log, metrics } = options
   const gate = createGate(AT_ONCE, clock)
@@ -41,7 +41,7 @@ export function createBreachCheck(options: BreachCheckOptions): BreachCheck {
       return found
     } catch (error) {
       metrics.countBreachCheck('failed')
-      // Its kind only: a message may hold the address, and the address holds a part of the digest.
+      // Only what kind of error: a message may hold the URL, and the URL holds a part of the digest.
       log.warn('breach_check.failed', { reason: reasonOf(error) })
       return false
     }

@@ -33,7 +33,7 @@ function labelsOf(domain: string): string[] {
   return domain.split('.').slice(0, -1)
 }
 
-/** Those that are long enough, in Hangul also as their keys. */
+/** The words that are long enough, and those in Hangul also as the keys they are typed with. */
 function long(words: readonly string[]): string[] {
   return words
     .map(fold)

@@ -1,5 +1,5 @@
-// The stored hashes we can check: our own, and those that users bring along from another system until their next login. What
-// a string demands is bounded before any work: a row must not be able to ask for 10 GiB or for minutes.
+// The stored hashes we can check: our own, and those of imported users until their next login. What a string demands is bounded
+// before any work: a row must not be able to ask for 10 GiB or for minutes.
 
 import type { Hasher, HashFault, ReadableHash } from './hasher.ts'
 import { readBcrypt, readPbkdf2, readScrypt } from './imported.ts'

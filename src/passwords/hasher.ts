@@ -23,7 +23,7 @@ export interface Hasher {
 
 /** A stored hash, read; `argon2` is the engine for those of its kind. */
 export interface ReadableHash {
-  /** Of memory, that checking it takes. */
+  /** KiB of memory that checking it takes. */
   readonly kib: number
   verify(password: Password, argon2: Pick<Hasher, 'verify'>): Promise<boolean>
 }

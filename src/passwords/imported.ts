@@ -12,16 +12,16 @@ const MOST = {
   scryptWork: 2 ** 21,
   pbkdf2: 5_000_000,
 }
-/** A longer digest would take all rounds again for each part of it; Django writes none. */
+/** A longer digest would take all rounds again for each further block; Django writes none. */
 const PBKDF2_BYTES: Readonly<Record<string, number>> = { sha256: 32, sha1: 20 }
 
-/** What bcrypt looks at. Bun would hash longer passwords first, which nobody else does. */
+/** How much of a password bcrypt looks at. Bun would hash longer ones first, which nobody else does. */
 const BCRYPT_BYTES = 72
 /** `$2x$` is left out: it marks hashes of a broken library. */
 const BCRYPT = /^(?:(bcrypt|bcrypt_sha256)\$)?(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53})$/
 const SCRYPT =
   /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})\$([A-Za-z0-9+/]{1,172})\$([A-Za-z0-9+/]{22,172})$/
-// What is not ASCII in a salt was damaged on the way: its hash would never match, and not every database can keep it.
+// A salt that is not ASCII was damaged on the way: its hash would never match, and not every database can keep it.
 const DJANGO_SCRYPT =
   /^scrypt\$(\d{1,9})\$([!-#%-~]{1,128})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/]{22,172}={0,2})$/
 const DJANGO_PBKDF2 =
@@ -30,7 +30,7 @@ const DJANGO_PBKDF2 =
 const scryptOf = promisify<Buffer, Buffer, number, object, Buffer>(scrypt)
 const pbkdf2Of = promisify(pbkdf2)
 
-/** bcrypt as such, and as Django wraps it. Null: it is none. */
+/** bcrypt as such, and as Django wraps it. Null: it is not bcrypt. */
 export function readBcrypt(text: string): ReadableHash | HashFault | null {
   const [, wrapping, hash, cost] = BCRYPT.exec(text) ?? []
   if (!hash) return null
@@ -41,13 +41,13 @@ export function readBcrypt(text: string): ReadableHash | HashFault | null {
     async verify(password) {
       const bytes = Buffer.from(wrapping === 'bcrypt_sha256' ? sha256Hex(password) : password)
       const matches = await Bun.password.verify(bytes.subarray(0, BCRYPT_BYTES), hash, 'bcrypt')
-      // To bcrypt, which repeats a password with a NUL between, `a` and `a␀a` are one.
+      // bcrypt repeats a password with a NUL in between, so that `a` and `a␀a` are the same to it.
       return matches && !bytes.includes(0)
     },
   }
 }
 
-/** scrypt as a PHC string, and as Django writes it. Null: it is none. */
+/** scrypt as a PHC string, and as Django writes it. Null: it is not scrypt. */
 export function readScrypt(text: string): ReadableHash | HashFault | null {
   const [, ln, r, p, salt, digest] = SCRYPT.exec(text) ?? []
   if (salt && digest)
@@ -78,7 +78,7 @@ function scryptHash(
   }
 }
 
-/** PBKDF2 as Django writes it. Null: it is none. */
+/** PBKDF2 as Django writes it. Null: it is not PBKDF2. */
 export function readPbkdf2(text: string): ReadableHash | HashFault | null {
   const [, digest, iterations, salt, stored] = DJANGO_PBKDF2.exec(text) ?? []
   if (!digest || !salt || !stored) return null

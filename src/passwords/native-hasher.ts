@@ -5,7 +5,7 @@ import { ConfigFaults } from '../config.ts'
 import type { Random } from '../platform/random.ts'
 import type { Hasher, HashingCost, PasswordHash } from './hasher.ts'
 
-/** As long as those of Bun's engine. */
+/** As long as the salts of Bun's engine. */
 const SALT_BYTES = 32
 
 /** Loads the native engine. Throws `ConfigFaults` where the package is not installed or does not load. */

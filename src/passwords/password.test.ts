@@ -50,7 +50,7 @@ test('text that is not well-formed is refused: lone surrogates would all be one 
   expect(readPassword('long enough \uD801')).toBeNull()
 })
 
-test('so is a run of marks that no writing has: to put it in order costs its square', () => {
+test('so is a run of marks that no writing has: to put it in order takes quadratic time', () => {
   const marks = (count: number) => `seven willows ${'\u0316\u0301'.repeat(count)}`
   expect(refusal(marks(15))).toBe('accepted')
   expect(refusal(marks(16))).toBe('WEAK_PASSWORD malformed password')
@@ -164,7 +164,7 @@ describe('the hash', () => {
     const hashOf = (kib: number) =>
       `$argon2id$v=19$m=${kib},t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}` as PasswordHash
 
-    /** Ours take 8 KiB, or as much as is set. `finish` lets all that are at work match, and gives their number. */
+    /** Our hashes take 8 KiB, or as much as is set. `finish` lets all that are at work match, and returns how many they were. */
     function onCores(running: number, memoryKib = 8) {
       const working: Array<() => void> = []
       const passwords = createPasswords({
@@ -193,7 +193,7 @@ describe('the hash', () => {
       }
       return { check, finish }
     }
-    /** What can go on without anybody's help has gone on. */
+    /** Waits until everything that can go on by itself has gone on. */
     const turn = () => new Promise((resolve) => setImmediate(resolve))
     const times = <T>(count: number, make: () => T) => Array.from({ length: count }, make)
 
@@ -236,7 +236,7 @@ describe('the hash', () => {
       expect(outcomes.filter((outcome) => outcome === 'OVERLOADED')).toHaveLength(6)
     })
 
-    test('is not checked for who has left', async () => {
+    test('is not checked for a client that has left', async () => {
       const { check, finish } = onCores(8)
       const first = times(2, () => check(65_536))
       const leaving = new AbortController()

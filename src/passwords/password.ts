@@ -10,9 +10,9 @@ export type Password = string & { readonly [checked]: 'Password' }
 /** The longest password, in code points. The hash is indifferent to length; parsing and memory are not. */
 const MAX_LENGTH = 1_024
 
-/** In UTF-16 units: NFC makes one code point of four at most. */
+/** In UTF-16 units: NFC makes one code point of at most four, each of at most two units. */
 const MAX_UNITS = 8 * MAX_LENGTH
-/** More combining marks in a row than any writing has (UAX #15 §13, Stream-Safe Text Format). To sort them costs their square. */
+/** More combining marks in a row than any writing has (UAX #15 §13, Stream-Safe Text Format). To sort them takes quadratic time. */
 const ENDLESS_MARKS = /\p{M}{31}/u
 
 /** Reads a password that is being chosen. Throws `WEAK_PASSWORD` with the reason; `field` names the argument. */
@@ -27,13 +27,13 @@ export function parsePassword(text: string, rules: { minLength: number; field: s
   return result.password as Password
 }
 
-/** Reads a password that is being tried, or null when nobody can have it. Today's length rule may be newer than it. */
+/** Reads a password that is being tried, or null when nobody can have it. It may be older than today's shortest length. */
 export function readPassword(text: string): Password | null {
   const result = readNfc(text)
   return typeof result === 'object' && result.length > 0 ? (result.password as Password) : null
 }
 
-/** The text in NFC and its length, or why nobody can have it: what can be seen before is not normalised. */
+/** The text in NFC and its length, or why nobody can have it; where that shows beforehand, nothing is normalised. */
 function readNfc(text: string): { password: string; length: number } | 'malformed' | 'too_long' {
   if (text.length > MAX_UNITS) return 'too_long'
   // Lone surrogates all become the same replacement character when encoded: two different passwords, one hash.

@@ -18,29 +18,29 @@ import type { Password } from './password.ts'
 /** The one place where passwords are hashed. Every verb throws `OVERLOADED` when too many are waiting. */
 export interface Passwords {
   /**
-   * Asked before anything else is done for a hash: work for somebody who is refused in the end is missing for those who are let
-   * in. No place is kept: `hash` and `check` may still refuse.
+   * Call it before doing anything else for a hash: work for a client that is refused in the end is taken from those that are
+   * let in. It reserves nothing: `hash` and `check` may still refuse.
    */
   requireRoom(): Promise<void>
-  /** The hash of a new password. An attempt is charged before, and may throw `RATE_LIMITED`. */
+  /** The hash of a new password. An attempt, if given, is charged first, and may throw `RATE_LIMITED`. */
   hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
   /**
-   * Whether a password is the one of a hash, of ours or imported. `find` charges the attempt and brings the hash; it is asked
-   * only when there is room. False, in the time that a hash of today takes, where there is no hash, as for an e-mail that no
-   * user has, and where it cannot be read or asks for too much. Throws `RATE_LIMITED`.
+   * Whether a password is the one of a hash, ours or imported. `find` charges the attempt and returns the hash; it is called only
+   * when there is room. Where there is no hash, as for an e-mail that no user has, or one that cannot be read or asks for too
+   * much: false, after the time that a hash of today takes. Throws `RATE_LIMITED`.
    */
   check(
     password: Password,
     find: () => Promise<PasswordHash | undefined>,
     terms: Terms,
   ): Promise<boolean>
-  /** Whether a hash is what `hash` would make today; if not, it should be made anew while its password is known. */
+  /** Whether a hash has the kind and cost that `hash` gives it today; if not, it should be made anew while its password is known. */
   isCurrent(hash: PasswordHash): boolean
 }
 
 /** What a hash is computed for. */
 export interface Terms {
-  /** Refused from memory, or charged before the hash, and not when there is no room for it. */
+  /** Recalled first; charged before the hash is computed, and only if there is room for it. */
   readonly attempt: Attempt
   /** Aborted when nobody waits for the result any more. */
   readonly signal: AbortSignal | undefined
@@ -57,12 +57,12 @@ export interface PasswordsOptions {
 }
 
 /**
- * Who is refused is told so together with all others of this while. Who comes back at once, and floods do, would else take from
- * those who are let in what they need; and many that come together cost half each.
+ * Those who are refused for want of room are told so together, once in this time. Whoever comes back at once, as floods do, would
+ * otherwise take from those who are let in what they need; and many that come back together cost half each.
  */
 const REFUSED_EVERY_MS = 65
 
-/** KiB that a hash may take as one of many. Those that take more, and more than is set, imported ones, go two at a time. */
+/** KiB that a hash may take as one of many. Imported ones may take more than this, and more than is set: then two go at a time. */
 const USUAL_KIB = 32 * 1_024
 const LARGE_AT_ONCE = 2
 
@@ -103,13 +103,13 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     return memoryOf(hash) > Math.max(USUAL_KIB, hasher.cost.memoryKib)
   }
 
-  /** What cannot be checked takes its time as well: time must not tell that there is a row. */
+  /** A hash that cannot be checked takes as long as any other: the time must not tell that there is a row. */
   async function verify(password: Password, hash: PasswordHash): Promise<boolean> {
     const matches = await verifyHash(hasher, password, hash)
     return matches ?? (await hasher.verify(password, decoy))
   }
 
-  /** The order keeps floods off the disk: what is refused in memory, then what finds no room any more, then what is not paid for. */
+  /** The order keeps floods off the disk: refused first by the throttle's memory, then for want of room, then by the throttle's rows. */
   async function gated<T>(
     { attempt, ...terms }: GateTerms & { readonly attempt: Attempt | undefined },
     work: () => Promise<T>,

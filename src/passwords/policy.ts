@@ -1,5 +1,5 @@
-// What may be chosen as a password, wherever one is set: first the rules, which ask nobody; then, of who has paid for it, the
-// question to others. What may be tried at a login is another matter: rules may be newer than a password.
+// What may be chosen as a password, wherever one is set: first the rules, which ask nobody; then, once the attempt is charged,
+// the question to a breach service. What may be tried at a login is another matter: rules may be newer than a password.
 
 import type { InputFault } from '../errors.ts'
 import { AuthError } from '../errors.ts'
@@ -13,7 +13,7 @@ import { parsePassword } from './password.ts'
 export interface PasswordPolicy {
   /** Reads a password chosen for an e-mail address. Throws `WEAK_PASSWORD` with the reason; `field` names the argument. */
   choose(text: string, about: { field: string; email: string }): Password
-  /** Asks others, where that is wanted, about one that was chosen. Throws as the above: it is known from a breach. */
+  /** Asks the breach service, if there is one, about a chosen password. Throws `WEAK_PASSWORD` if it is known from a breach. */
   requireUnbreached(password: Password, about: { field: string }): Promise<void>
 }
 
@@ -27,7 +27,7 @@ export interface PasswordPolicyOptions {
   readonly breaches: BreachCheck | undefined
 }
 
-/** What is left of a password without the words of its context is a password of at least so many characters. */
+/** What is left of a password without the words of its context must have at least this many characters. */
 const OWN_CHARACTERS = 8
 
 /** Makes the rules. */

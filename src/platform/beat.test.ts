@@ -6,7 +6,7 @@ import { createBeat } from './beat.ts'
 beforeEach(() => void jest.useFakeTimers())
 afterEach(() => void jest.useRealTimers())
 
-test('who waits at the same time goes on at the same time; who comes later waits for the next beat', async () => {
+test('those who wait at the same time go on together; whoever comes later waits for the next beat', async () => {
   const beat = createBeat(75)
   const order: string[] = []
   const wait = (name: string) => beat.next().then(() => order.push(name))

@@ -6,7 +6,7 @@ export interface Beat {
   next(): Promise<void>
 }
 
-/** Makes a beat: the first who waits does so for `ms` milliseconds, who joins them for less. */
+/** Makes a beat. The first to wait does so for `ms` milliseconds; whoever joins waits less. */
 export function createBeat(ms: number): Beat {
   let coming: Promise<void> | undefined
   return {

@@ -10,18 +10,18 @@ afterEach(() => void jest.useRealTimers())
 function open() {
   let now = 0
   const deadline = createDeadline(8_000, { now: () => now, elapsed: () => now })
-  /** Time passes, and the timer is heard in it. */
+  /** Lets time pass, with the timer firing. */
   const pass = (ms: number) => {
     for (let i = 0; i < ms; i += 100) {
       now += 100
       jest.advanceTimersByTime(100)
     }
   }
-  /** Time passes in which the event loop hears nothing. */
+  /** Lets time pass in which the event loop is held up. */
   const hang = (ms: number) => {
     now += ms
   }
-  /** What is waited for, and whether it is over: what it came to, or `late`. */
+  /** Starts waiting for work. Returns its outcome, or `late`, once there is one. */
   const wait = (work: Promise<string>) => {
     const waiting = { outcome: '' }
     const over = deadline
@@ -38,7 +38,7 @@ function open() {
 const never = () => new Promise<string>(() => {})
 
 describe('within a deadline of eight seconds', () => {
-  test('what ends or fails in time is what it is', async () => {
+  test('work that ends or fails in time has its own outcome', async () => {
     const { wait } = open()
     for (const [work, outcome] of [
       [Promise.resolve('done'), 'done'],
@@ -62,7 +62,7 @@ describe('within a deadline of eight seconds', () => {
     ])
   })
 
-  test('who came later is late later', async () => {
+  test('whoever came later is late later', async () => {
     const { pass, wait } = open()
     const first = wait(never())
     pass(4_500)
@@ -74,7 +74,7 @@ describe('within a deadline of eight seconds', () => {
     expect(await second.over).toEqual({ outcome: 'late' })
   })
 
-  test('a loop that was held up makes nobody wait longer than to its next look', async () => {
+  test('an event loop that was held up makes nobody wait beyond its next look', async () => {
     const { pass, hang, wait } = open()
     const { over } = wait(never())
     hang(7_000)
@@ -82,7 +82,7 @@ describe('within a deadline of eight seconds', () => {
     expect(await over).toEqual({ outcome: 'late' })
   })
 
-  test('what ends or fails too late changes nothing', async () => {
+  test('work that ends or fails too late changes nothing', async () => {
     const { pass, wait } = open()
     const [work, other] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()]
     const both = [wait(work.promise), wait(other.promise)]

@@ -1,20 +1,20 @@
-// A deadline that many share. Setting and clearing a timer for each request costs more than all else that watches over
-// it; here one timer looks after all of them, and only while somebody waits.
+// A deadline that many share. Setting and clearing a timer for each request costs more than everything else that watches
+// over it; here one timer serves them all, and runs only while somebody waits.
 
 import type { Clock } from './clock.ts'
 
-/** Bounds how long is waited for work, not the work. */
+/** Bounds how long a caller waits for work; the work itself goes on. */
 export interface Deadline {
-  /** What `work` comes to, or what `late` returns when that takes too long. */
+  /** The outcome of `work`, or what `late` returns when that takes too long. */
   within<T>(work: Promise<T>, late: () => T): Promise<T>
 }
 
-/** So many looks in the time that somebody may wait. */
+/** How often the timer looks within the time that somebody may wait. */
 const LOOKS = 8
 
 /** Makes a deadline of `ms` milliseconds: after that, or up to an eighth earlier, nobody waits any more. */
 export function createDeadline(ms: number, clock: Clock): Deadline {
-  // In the order in which they came, which is the order in which they will be late.
+  // In the order of arrival, in which they also become late.
   const waiting = new Set<Waiting>()
   let timer: Timer | undefined
 
@@ -24,7 +24,7 @@ export function createDeadline(ms: number, clock: Clock): Deadline {
         const one: Waiting = { since: clock.elapsed(), giveUp: () => resolve(late()) }
         waiting.add(one)
         timer ??= setInterval(lookAround, ms / LOOKS)
-        // What is done must not keep a process alive.
+        // The timer alone must not keep a process alive.
         timer.unref()
         work.then(
           (value) => {
@@ -41,7 +41,7 @@ export function createDeadline(ms: number, clock: Clock): Deadline {
   }
 
   function lookAround(): void {
-    // By the clock, not by how often it was looked: a loop that is held up looks less often.
+    // By the clock, not by counting looks: an event loop that is held up looks less often.
     const longest = clock.elapsed() - ms * (1 - 1 / LOOKS)
     for (const one of waiting) {
       if (one.since > longest) break

@@ -7,7 +7,7 @@ export function deriveKey(secret: string, label: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', `munjigi ${label}`, 32))
 }
 
-/** The keys for one purpose, one of each secret, in their order. */
+/** The keys for one purpose: one per secret, in the order of the secrets. */
 export function deriveKeys(
   [current, ...older]: readonly [string, ...string[]],
   label: string,

@@ -9,7 +9,7 @@ function pending() {
   return { work: () => promise, resolve, reject }
 }
 
-test('at most so many run at once, the next ones in the order they came', async () => {
+test('no more run at once than may, and the next ones in the order they came', async () => {
   const gate = createGate({ running: 2, waiting: 10, patience: 1_000 }, createTestClock())
   const order: number[] = []
   let most = 0
@@ -27,7 +27,7 @@ test('at most so many run at once, the next ones in the order they came', async 
   expect([gate.running(), gate.waiting()]).toEqual([0, 0])
 })
 
-test('who finds the queue full is refused at once, and work that was refused never runs', async () => {
+test('whoever finds the queue full is refused at once, and work that was refused never runs', async () => {
   const gate = createGate({ running: 1, waiting: 1, patience: 1_000 }, createTestClock())
   const [first, second] = [pending(), pending()]
   const running = [gate.run(first.work), gate.run(second.work)]
@@ -64,7 +64,7 @@ test('a place is given back by work that fails', async () => {
   expect(gate.running()).toBe(0)
 })
 
-test('who waited too long is refused when the turn comes, and the next one has it', async () => {
+test('whoever waited too long is refused when the turn comes, and the next one has it', async () => {
   const clock = createTestClock()
   const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, clock)
   const first = pending()
@@ -82,7 +82,7 @@ test('who waited too long is refused when the turn comes, and the next one has i
   expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
 })
 
-test('who would wait too long at the pace of late is refused at once, before the queue is full', async () => {
+test('whoever would wait too long at the recent pace is refused at once, before the queue is full', async () => {
   const clock = createTestClock()
   const limits = { running: 1, waiting: 100, patience: 60_000, foreseen: 2_000 }
   const gate = createGate(limits, clock)
@@ -96,7 +96,7 @@ test('who would wait too long at the pace of late is refused at once, before the
   expect(await Promise.all(running)).toEqual(['first', 'in time', 'in time', 'in time'])
 })
 
-test('one piece of work that was slow does not make the pace', async () => {
+test('one slow piece of work does not set the pace', async () => {
   const clock = createTestClock()
   const limits = { running: 1, waiting: 100, patience: 60_000, foreseen: 2_000 }
   const gate = createGate(limits, clock)
@@ -109,7 +109,7 @@ test('one piece of work that was slow does not make the pace', async () => {
   expect(await Promise.all(running)).toEqual(['first', 'second'])
 })
 
-test('who leaves the queue is not served, and the others move up', async () => {
+test('whoever leaves the queue is not served, and the others move up', async () => {
   const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, createTestClock())
   const [first, leaving] = [pending(), new AbortController()]
   const running = gate.run(first.work)
@@ -127,7 +127,7 @@ test('who leaves the queue is not served, and the others move up', async () => {
   expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
 })
 
-test('who leaves when the turn has come keeps it; who has left before is not let in', async () => {
+test('whoever leaves when the turn has come keeps it; whoever has left before is not let in', async () => {
   const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, createTestClock())
   const [first, leaving] = [pending(), new AbortController()]
   const running = gate.run(first.work, { signal: leaving.signal })
@@ -142,7 +142,7 @@ test('who leaves when the turn has come keeps it; who has left before is not let
 describe('what is done before the turn', () => {
   const limits = { running: 1, waiting: 1, patience: 1_000 }
 
-  test('takes no place from who is ready, counts among those who wait, and is not done for who is refused', async () => {
+  test('takes no place from those who are ready, counts as waiting, and is not done for those who are refused', async () => {
     const gate = createGate(limits, createTestClock())
     const preparation = pending()
     let prepared = 0
@@ -171,7 +171,7 @@ describe('what is done before the turn', () => {
     expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
   })
 
-  test('may show that a narrower gate is to be passed first: who waits there leaves this one to others', async () => {
+  test('may show that a narrower gate is to be passed first: those who wait there leave this one to others', async () => {
     const gate = createGate({ ...limits, waiting: 2 }, createTestClock())
     const narrower = createGate(limits, createTestClock())
     const terms = { before: async () => {}, narrower: () => narrower }

@@ -9,7 +9,7 @@ export class GateFull extends StacklessError {
   override readonly name = 'GateFull'
 }
 
-/** What a gate throws to who left the queue. */
+/** What a gate throws to a caller that left the queue. */
 export class GateLeft extends StacklessError {
   override readonly name = 'GateLeft'
 }
@@ -19,17 +19,17 @@ export interface GateLimits {
   readonly running: number
   /** How many may wait. */
   readonly waiting: number
-  /** How long anybody waits; whose turn comes later is refused. */
+  /** The longest wait; whoever's turn comes later than that is refused. */
   readonly patience: number
-  /** How long a wait may look, at the pace of late; who would wait longer is refused at once. */
+  /** The longest wait to be expected, at the pace of recent work; whoever would wait longer is refused at once. */
   readonly foreseen?: number
 }
 
 /** A gate that work passes in the order of its arrival. */
 export interface Gate {
-  /** Runs `work` when there is room. Throws `GateFull` when there are too many, `GateLeft` to who leaves the queue. */
+  /** Runs `work` when there is room. Throws `GateFull` when there are too many, `GateLeft` to a caller that leaves the queue. */
   run<T>(work: () => Promise<T>, terms?: GateTerms): Promise<T>
-  /** Whether `run` would let anybody in just now. No place is kept. */
+  /** Whether `run` would let anybody in just now. Reserves nothing. */
   hasRoom(): boolean
   running(): number
   waiting(): number
@@ -37,11 +37,11 @@ export interface Gate {
 
 /** More about one piece of work. */
 export interface GateTerms {
-  /** Done once admitted, ahead of the turn: who is refused does not cause it, and nobody waits behind it. */
+  /** Runs once admitted, before the turn comes: a refused caller does not cause it, and nobody waits behind it. */
   readonly before?: (() => Promise<unknown>) | undefined
-  /** Asked after that: a narrower gate to be passed first, by who has no place in this one until then. */
+  /** Asked after `before`: a narrower gate to pass first. Until then the work has no place in this one. */
   readonly narrower?: (() => Gate | null) | undefined
-  /** Aborted by who no longer wants to wait. */
+  /** Aborted when the caller no longer wants to wait. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -51,7 +51,7 @@ interface Waiting {
   readonly giveUp: (reason: GateFull | GateLeft) => void
 }
 
-/** How much the newest work says about how long work takes. */
+/** The weight of the newest work in the moving average of how long work takes. */
 const NEWEST_SHARE = 0.2
 
 /** Makes a gate with the given limits. */
@@ -59,7 +59,7 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
   const queue: Waiting[] = []
   let running = 0
   let preparing = 0
-  /** How long work takes, lately: milliseconds. */
+  /** How long work has taken lately, in milliseconds. */
   let pace = 0
   const waiting = () => preparing + queue.length
 
@@ -116,7 +116,7 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
     await promise
   }
 
-  /** Without effect on who is at work already: the place was given. */
+  /** Has no effect on work that has begun. */
   function leaveQueue(place: Waiting): void {
     const index = queue.indexOf(place)
     if (index < 0) return
@@ -131,7 +131,7 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
     else running -= 1
   }
 
-  /** Whoever waited too long has been told something else by now: work for nobody would delay the others. */
+  /** Refuses those who have waited longer than `patience`: work that comes too late would only delay the others. */
   function nextInTime(): Waiting | undefined {
     const inTime = queue.findIndex(({ since }) => clock.elapsed() - since <= limits.patience)
     const late = queue.splice(0, inTime < 0 ? queue.length : inTime)

@@ -19,7 +19,7 @@ function open(fraction = 0.5) {
   return { loop, rounds }
 }
 
-/** What follows a promise that was resolved has happened. */
+/** Waits until what follows a resolved promise has happened. */
 const settle = async () => {
   for (let turn = 0; turn < 10; turn += 1) await Promise.resolve()
 }
@@ -35,7 +35,7 @@ test('the next round is planned when the last one has ended: slow work never ove
   expect(rounds).toHaveLength(2)
 })
 
-test('whoever is stopped in the middle of a round begins no other', async () => {
+test('a loop that is stopped in the middle of a round begins no other', async () => {
   const { loop, rounds } = open()
   loop.start()
   jest.advanceTimersByTime(1_000)

@@ -1,4 +1,4 @@
-// Background work, again and again: the next round is planned when the last one ended, so that slow work never overlaps
+// Repeated background work: the next round is scheduled when the last one has ended, so that slow work never overlaps
 // itself, and the pauses are uneven, so that replicas do not work in step.
 
 import type { Random } from './random.ts'

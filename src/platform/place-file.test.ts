@@ -10,7 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 
-test('a file that begins again holds what was written since, and nothing else', async () => {
+test('a file that was rewound holds what was written since, and nothing else', async () => {
   const path = join(folder, 'rewound')
   await using handle = await open(path, 'wx')
   const file = rewindable(handle)

@@ -1,5 +1,5 @@
-// Files that are there whole or not at all: written under another name, synced, and then given theirs by one step that
-// takes no name from a file that is there.
+// Files that are there whole or not at all: written under another name, synced, and then given their own in one step.
+// `writeNewFile` never replaces a file; `putInPlace` does.
 
 import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
@@ -12,7 +12,7 @@ export function besideOf(path: string, word: string, random: Random): string {
   return `${path}.${word}-${Buffer.from(random.bytes(4)).toString('hex')}`
 }
 
-/** Writes a new file by way of a draft. Throws the system's error, `EEXIST` where there is one of that name. */
+/** Writes a new file by way of a draft. Throws the system's errors: `EEXIST` if the name is taken. */
 export async function writeNewFile<T>(
   path: string,
   random: Random,
@@ -31,14 +31,14 @@ export async function writeNewFile<T>(
   }
 }
 
-/** A file that is written from its beginning on, perhaps several times. */
+/** A file that is written from start to end, and can be started over. */
 export interface Rewindable {
-  /** Forgets what was written: it begins again. */
+  /** Drops what was written, and starts over. */
   rewind(): Promise<void>
   write(bytes: Uint8Array): Promise<void>
 }
 
-/** An open file as one that can begin again. Throws the system's errors. */
+/** Makes an open file rewindable. Throws the system's errors. */
 export function rewindable(file: FileHandle): Rewindable {
   let position = 0
   return {
@@ -47,7 +47,7 @@ export function rewindable(file: FileHandle): Rewindable {
       position = 0
     },
     async write(bytes) {
-      // One call may write less than all: to a full disk, or over a limit.
+      // One call may write only a part: on a full disk, or at a size limit.
       for (let from = 0; from < bytes.length; ) {
         const { bytesWritten } = await file.write(bytes, from, bytes.length - from, position)
         from += bytesWritten
@@ -58,8 +58,8 @@ export function rewindable(file: FileHandle): Rewindable {
 }
 
 /**
- * Gives a file that root has made to whoever `like`, a file or a folder, belongs to. That one may put something else in its
- * place meanwhile, a link to a file of root's: that is not given away. Throws.
+ * Gives a file that root has made to the owner of `like`, a file or a folder. That owner may meanwhile have put something
+ * else in its place, such as a link to a file of root's: then it throws, and nothing is given away.
  */
 export async function giveToOwnerOf(like: string, path: string): Promise<void> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
@@ -69,7 +69,7 @@ export async function giveToOwnerOf(like: string, path: string): Promise<void> {
   if (own.uid === 0) await file.chown(other.uid, other.gid)
 }
 
-/** Gives a finished file its name, in the place of what has it, and makes that last. */
+/** Moves a finished draft to `path`, replaces what is there, and makes that durable. */
 export async function putInPlace(draft: string, path: string): Promise<void> {
   await syncFile(draft)
   await rename(draft, path)
@@ -81,7 +81,7 @@ async function syncFile(path: string): Promise<void> {
   await file.sync()
 }
 
-/** A name lasts when its folder does. */
+/** A file's name is durable only once its folder is synced. */
 async function syncFolder(path: string): Promise<void> {
   await using folder = await open(dirname(path), 'r')
   await folder.sync()

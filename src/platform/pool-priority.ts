@@ -1,5 +1,5 @@
-// The priority of the threads of Bun's pool, which compute the hashes. Where all cores are busy, an answer that is due would
-// else wait for the time slices of hashes, and what answers a hundred requests at once be interrupted in the middle.
+// The priority of the threads of Bun's pool, which compute the hashes. At equal priority and with all cores busy, an answer
+// that is due would wait for the time slices of hashes, and a turn that answers a hundred requests would be interrupted.
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
@@ -8,15 +8,15 @@ import { createLoop } from './loop.ts'
 import type { Random } from './random.ts'
 
 /**
- * How much nicer than the event loop. Where both want the same core such a thread gets a quarter of it and the event loop the
- * rest; less, and light requests by the thousand could keep anybody from logging in.
+ * How much nicer they are than the event loop. Where both want the same core, such a thread gets a quarter of it and the event
+ * loop the rest. With less, thousands of light requests could keep anybody from logging in.
  */
 export const POOL_NICER = 5
 
 const NICEST = 19
 /** As Bun names them. */
 const POOL = /^Bun Pool /
-/** They begin when there is work for them, as nice as who began them: mostly another of the pool, but it may be the event loop. */
+/** A thread starts when there is work, as nice as what started it: mostly another of the pool, but it may be the event loop. */
 const LOOK_MS = 1_000
 const THREADS = '/proc/self/task'
 
@@ -34,7 +34,7 @@ export function createPoolPriority(random: Random): Loop {
   }
 }
 
-/** Not where there is no `/proc`, nor where it is that of other processes. */
+/** False where there is no `/proc`, or where it shows the processes of another PID namespace. */
 function canTellThreads(): boolean {
   try {
     return readlinkSync('/proc/self') === String(process.pid)
@@ -49,7 +49,7 @@ function lower(nice: number): void {
       if (POOL.test(readFileSync(`${THREADS}/${thread}/comm`, 'utf8')))
         setPriority(Number(thread), nice)
     } catch {
-      // It has ended in the meantime; or may not be nice, and then serves as well as before.
+      // The thread has ended meanwhile; or its priority may not be changed, and it works on as before.
     }
   }
 }
@@ -58,7 +58,7 @@ function threads(): string[] {
   try {
     return readdirSync(THREADS)
   } catch {
-    // No file may be opened just now. The next look is in a second.
+    // No file can be opened just now. The next look is in a second.
     return []
   }
 }

@@ -1,7 +1,7 @@
 // A bounded memory of what was used lately, in two generations: dropping the older one at once is far cheaper than
 // finding the least used entry each time, and what is in use moves to the younger one.
 
-/** Remembers up to twice `limit` entries, or as much by their weights; what was used last, up to `limit`, in any case. */
+/** Holds at most twice `limit`, in entries or by their weights; always keeps what was used last, up to `limit`. */
 export interface Recent<V> {
   get(key: string): V | undefined
   set(key: string, value: V): void

@@ -1,7 +1,7 @@
-// The headers that every answer carries, whatever it says: nothing of ours is a page, and nothing may be stored or framed
+// The headers that every answer carries, whatever it says: it may load and run nothing, and be neither stored nor framed
 // (ASVS 3.4). An answer that must differ has set its own before.
 
-/** Name and value, the last one the mark that all are there. */
+/** Names and values. If the last one is set, all are. */
 export const SECURITY_HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",

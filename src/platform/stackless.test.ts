@@ -10,7 +10,7 @@ test('an error that is an answer has a name and a message, and no stack', () => 
   expect([name, message, stack]).toEqual(['Refused', 'too many', ''])
 })
 
-test('a fault after it knows where it came from', () => {
+test('an ordinary error made after it has its stack', () => {
   new Refused()
   expect(new Error('fault').stack).toContain('stackless.test.ts')
 })

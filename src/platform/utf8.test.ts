@@ -7,7 +7,7 @@ test('text is text, with its byte order mark', () => {
 })
 
 test.each([[[0xff]], [[0xc0, 0x80]], [[0xed, 0xa0, 0x80]], [[0x61, 0xec, 0x9e]]])(
-  'bytes that are none are refused: %j',
+  'bytes that are no text are refused: %j',
   (bytes) => {
     expect(() => textOf(Uint8Array.from(bytes))).toThrow(NotText)
   },

@@ -1,4 +1,4 @@
-// Bytes as text, or not at all: where Bun and Node put U+FFFD for what is no UTF-8, different keys become the same one.
+// Bytes as text, or not at all: Bun and Node put U+FFFD in the place of what is no UTF-8, and so make different keys the same.
 
 /** Bytes that are no UTF-8. */
 export class NotText extends Error {

@@ -35,7 +35,7 @@ export interface EndedSessionsOptions {
 const INTERVAL_MS = 300
 const CURRENT_MS = 3_000
 const PAGE = 1_000
-/** Who ends a session, an operator's machine perhaps, may have a clock that is so much behind. */
+/** How far behind the clock of whoever ends a session may be: it may be an operator's machine. */
 const CLOCKS_APART_MS = 3_600_000
 
 /** Makes the list, empty; `follow` once before serving. */
@@ -71,7 +71,8 @@ export function createEndedSessions({
         const since = clock.now() - lifetime * 1_000 - CLOCKS_APART_MS
         const from = { sequence: last?.sequence ?? 0, since, limit: PAGE }
         const rows = await database.read((db) => selectEnded(db, from))
-        // It comes again; or it was swept, or the database is an older one again, which counts anew what ends from there on.
+        // The last row seen should come again, first. If not, it was swept, or an older database was put back, whose sequence
+        // numbers will come again for other sessions: look at everything anew.
         if (last && rows.shift()?.sessionId !== last.sessionId) {
           last = undefined
           continue

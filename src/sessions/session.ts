@@ -20,7 +20,7 @@ export interface Session {
   readonly client: string
 }
 
-/** Names a border: the text comes from a token that we signed, was made for a new session, or matches nothing. */
+/** A named border: the text comes from a token that we signed, was made for a new session, or matches nothing. */
 export function toSessionId(text: string): SessionId {
   return text as SessionId
 }

@@ -50,13 +50,13 @@ async function replicaOf(app: TestApp): Promise<TestApp> {
   return replica
 }
 
-/** Once at what others did, with one heartbeat. */
+/** Looks once at what other replicas ended, and has one heartbeat. */
 async function look(replica: TestApp): Promise<void> {
   await replica.start()
   replica.stop()
 }
 
-/** As time goes by in a replica whose database takes writes. */
+/** Lets seconds pass in a replica whose database takes writes. */
 async function live(replica: TestApp, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second += 1) {
     replica.clock.advance('1s')
@@ -118,14 +118,14 @@ describe('refresh', () => {
     expect(reasons(app)).toEqual(['reuse'])
   })
 
-  test('of the parent again has the grace without what the database stood still, in which it was asked for', async () => {
+  test('of the parent again has the grace, not counting a standstill of the database that the first refresh fell into', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
     await look(app)
     app.clock.advance('1s')
     const child = await refreshed(app, refreshToken)
     app.clock.advance('44s')
-    // It still stands.
+    // The database still stands still.
     expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
     await look(app)
     await live(app, 30)
@@ -134,7 +134,7 @@ describe('refresh', () => {
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
-  test('of the parent again has the grace without each standstill that began later', async () => {
+  test('of the parent again has the grace, not counting any standstill that began later', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
     const child = await refreshed(app, refreshToken)
@@ -149,7 +149,7 @@ describe('refresh', () => {
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
-  test('of the parent again ten times at once, too late, is told of once, by the one that ended the session', async () => {
+  test('of the parent again ten times at once, too late, is reported once, by the one that ended the session', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
     await refreshed(app, refreshToken)
@@ -182,7 +182,7 @@ describe('refresh', () => {
     }
     app.clock.advance(`${3 * 86_400 - 90}s`)
     const { data } = await refresh(app, tokens.refreshToken)
-    // An access token of its own ten minutes could not be taken back once nothing is left of the session.
+    // An access token of the full ten minutes could not be taken back once nothing is left of the session.
     expect([data.refresh.refreshExpiresIn, data.refresh.expiresIn]).toEqual([90, 90])
     app.clock.advance('90s')
     expect((await refresh(app, data.refresh.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
@@ -215,7 +215,7 @@ describe('refresh', () => {
     expect((await refresh(late, lateTokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
-  describe('of a token written by who has the secret of the server, but not that of the session,', () => {
+  describe('of a token forged with the secret of the server, but without that of the session,', () => {
     /** In everything but its secret it is the first one of the session. */
     const forged = ({ config, random }: TestApp) => {
       const tokens = createRefreshTokens([config.secret], random)
@@ -273,7 +273,7 @@ describe('logout', () => {
     expect((await refresh(app, tokens.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
     expect(await works(app, other)).toBe(true)
     expect((await app.run(LOGOUT, {}, tokens.accessToken)).data.logout.sessions).toBe(0)
-    // What a client in Go sends for none.
+    // What a client in Go sends where it has none.
     expect((await app.run(LOGOUT, { t: '' }, other.accessToken)).data.logout.sessions).toBe(1)
     expect(await works(app, other)).toBe(false)
   })
@@ -295,7 +295,7 @@ describe('logout', () => {
     expect(data.logout.sessions).toBe(0)
     expect(await works(app, tokens)).toBe(true)
   })
-  test('of one after the other: none works again while its token is young', async () => {
+  test('of one session after another: no access token works again while it is young', async () => {
     const app = await createTestApp()
     app.clock.advance('10m')
     const tokens = [
@@ -501,7 +501,7 @@ describe('sessions', () => {
   })
 })
 
-describe('a password that was right, and is another by now,', () => {
+describe('a password that was right, but has been changed by now,', () => {
   test.each([
     ['login', LOGIN, KIM, 'INSERT INTO sessions', 'login.failed'],
     [
@@ -555,7 +555,7 @@ describe('changePassword', () => {
     const headers = { authorization: `Bearer ${accessToken}` }
     const answer = await app.from('198.51.100.7').post(body, headers, client.signal)
     expect(await answer.text()).toContain('OVERLOADED')
-    // Nor does the address become one of the user's: who knew the password once may be a stranger.
+    // Nor does the address become one of the user's: somebody who knew the password once may be a stranger.
     expect(await app.database.read((db) => db.$count(knownAddresses))).toBe(1)
     expect((await app.from('198.51.100.7').run(LOGIN, KIM)).code).toBeUndefined()
   })
@@ -594,7 +594,7 @@ describe('changePassword', () => {
     )
     const winners = answers.flatMap(({ data }, i) => (data?.changePassword ? [i] : []))
     expect(winners).toHaveLength(1)
-    // Some were too many for the throttle, which this replica remembers for a second.
+    // Some were refused by the throttle, and this replica remembers that for a second.
     app.clock.advance('1s')
     expect(await login(app, `${NEW_PASSWORD} ${winners[0]}`)).toBeTruthy()
     const { changePassword } = answers[winners[0] ?? 0]?.data ?? {}
@@ -728,7 +728,7 @@ test.each([
 describe('a session that ends in a request', () => {
   const BOTH =
     'mutation ($email: String!, $password: String!) { logout { sessions } login(email: $email, password: $password) { __typename } }'
-  test('is no session for what follows in it', async () => {
+  test('is no session for the fields that follow', async () => {
     const app = await createTestApp()
     const { accessToken } = await signup(app)
     const { data } = await app.run(BOTH, KIM, accessToken)
@@ -900,7 +900,7 @@ describe('another replica', () => {
   })
 })
 
-test('what nobody needs any more is swept: sessions that expired, and word of endings that no token outlives', async () => {
+test('what nobody needs any more is swept: sessions that expired, and rows of ended ones that no token outlives', async () => {
   const app = await createTestApp()
   const tokens = await signup(app)
   await login(app)

@@ -43,7 +43,7 @@ export interface Sessions {
   open(confirmed: Confirmed, client: Client): Promise<OpenedSession | null>
   /** The successor of a refresh token, once; within the grace the same one again. A reused one ends its session. */
   rotate(refreshToken: string, client: Client): Promise<Rotation | RotationRefused>
-  /** The sessions of a user that are in force, for who acts on them. */
+  /** The sessions of a user that are in force, for somebody who will act on them. */
   list(userId: UserId): Promise<Session[]>
   /** The same for the viewer, who only looks: what happened on other clients may show some seconds later. */
   listOwn(viewer: Viewer): Promise<Session[]>
@@ -121,7 +121,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const [{ rows }] = await database.commit([opening(row, passwordHash), ...success(stillRight)])
       const [inserted] = rows
       if (!inserted) return null
-      // The session is open by now. Those that are left here, and the log says why, the next login finds.
+      // The session is open by now. If this fails, the log says why, and the next login ends those that are left.
       if (inserted.count > maxSessions)
         await end(ofUserBeyond(row, maxSessions), 'evicted').catch(() => 0)
       return opened
@@ -151,12 +151,12 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
 
     async listOwn({ userId, sessionId }) {
-      // Where the session that asks is missing, a login just now may be: the primary knows.
+      // If the session that asks is missing, it may have been opened just now: the primary knows.
       const rows = await database.readStale(
         (db) => selectSessions(db, toUserId(userId), clock.now()),
         (found) => found.some(({ id }) => id === sessionId),
       )
-      // And what ended leaves the list when its tokens are refused, however far behind the rows are.
+      // An ended session leaves the list when its tokens are refused, however far behind the rows are.
       return rows.filter(({ id }) => !options.ended.has(id)).map(toSession)
     },
 
@@ -178,7 +178,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         endedBefore: now - 2 * LONGEST_LIFE * 1_000,
         rows: SWEPT_ROWS,
       }
-      // A batch that was not full was the last. What others write goes in between: each batch stands in line anew.
+      // Each batch stands in line anew, so that the writes of others go in between. A batch that was not full was the last.
       for (let batch = 0; batch < SWEPT_BATCHES; batch += 1) {
         const deleted = await database.write((db) => sweep(db, limits)).catch(() => 0)
         if (deleted < SWEPT_ROWS) return
@@ -214,11 +214,11 @@ export function createSessions(options: SessionsOptions): Sessions {
   ): Promise<Rotation | RotationRefused> {
     const row = await database.read((db) => selectSession(db, token.sessionId, clock.now()))
     if (!row || row.generation <= token.generation) return { kind: 'refused', reason: 'invalid' }
-    // None but the parent of the newest one has it for a child.
+    // Only the parent of the newest token has that one as its child.
     const child = tokens
       .successors(token)
       .find((successor) => secretHash(successor) === row.secretHash)
-    // While the database stands still nobody can come again.
+    // While the database stands still a client cannot come again: that time does not count.
     const age = clock.now() - row.lastUsedAt - heartbeat.stoodStill(row.lastUsedAt)
     if (child && age <= grace * 1_000) return rotated('repeated', row, child)
     const { sessionId, generation } = token

@@ -21,7 +21,7 @@ export type SessionRow = typeof sessions.$inferSelect
 /** The row of a session with the e-mail of its user. */
 export type SessionWithUser = SessionRow & { readonly email: string }
 
-/** What a refresh needs of a session to answer: each column more would cost it. */
+/** What a refresh needs of a session for its answer, and no more: each further column would cost time. */
 export type RefreshedSession = Pick<SessionWithUser, 'userId' | 'email' | 'expiresAt'>
 
 /** A change of a session from one refresh token to the next. Times: milliseconds since 1970. */
@@ -58,8 +58,8 @@ export function ofUser(userId: UserId): SQL {
 }
 
 /**
- * Opens a session while its user has this password hash and may log in. Returns how many sessions of the user are in force with it; no
- * row when it is another hash by now.
+ * Opens a session if its user still has this password hash and may log in. Returns how many sessions of the user are then in
+ * force, this one included; no row if not.
  */
 export function opening(row: SessionRow, passwordHash: PasswordHash): Statement<{ count: number }> {
   return statement(sql`INSERT INTO sessions (id, user_id, generation, secret_hash, created_at, last_used_at, expires_at, ends_at, client_address, client)
@@ -78,7 +78,7 @@ export function ofUserBeyond({ id, userId, createdAt }: SessionRow, most: number
 
 /**
  * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
- * It returns what is to be told of the session, or nothing when another was first, or it expired or ended.
+ * It returns what the answer needs of the session, or nothing when another refresh was first, or the session expired or ended.
  */
 export function rotating(rotation: RotationRow): Statement<RefreshedSession> {
   return preparedRotation({ ...rotation })
@@ -121,11 +121,11 @@ export async function selectSessions(db: Db, userId: UserId, now: number): Promi
 export interface EndedSession {
   readonly id: SessionId
   readonly userId: UserId
-  /** 0: it had expired, and nobody had come to sweep it. */
+  /** 0: it had expired, and was not swept yet. */
   readonly inForce: 0 | 1
 }
 
-/** Ends sessions: word for the replicas, then the deletion itself, which returns those that were there. */
+/** Ends sessions: first the rows that tell the replicas, then the deletion itself, which returns those that were there. */
 export function ending({
   which,
   reason,
@@ -140,8 +140,8 @@ export function ending({
 }
 
 /**
- * The sessions that ended from a sequence number on and since a moment, in order; and whenever they ended the one of that number and the
- * newest, from which the next look can begin: all that is older would else be read again each time.
+ * The sessions that ended from the number `from.sequence` on and after `from.since`, in order. The one of that number and the
+ * newest of all are included whenever they ended: the next look begins at the last row, rather than read all older ones again.
  */
 export async function selectEnded(
   db: Db,

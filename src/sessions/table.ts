@@ -1,4 +1,4 @@
-// The sessions, and the ended ones that replicas still have to know of: as long as an access token of theirs can live.
+// The sessions, and those that ended, as long as replicas have to know of them: while an access token of theirs can live.
 
 import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { users } from '../users/table.ts'

@@ -14,7 +14,7 @@ const MAGIC = Buffer.from('munjigi-backup 1\n')
 const SALT_BYTES = 16
 const TAG_BYTES = 16
 const LENGTH_BYTES = 4
-/** A length beyond this is no length of ours. */
+/** No frame that we write is longer. */
 const LARGEST_FRAME = 64 * 1_024 * 1_024
 
 /** Makes the bytes of an archive, in order. */
@@ -77,7 +77,7 @@ function keyOf(secret: string, head: Buffer): Uint8Array {
   return deriveKey(secret, `backup v1 ${head.subarray(MAGIC.length).toString('hex')}`)
 }
 
-/** Eleven bytes count the frames, the twelfth marks the last: a key is of one file, so no nonce comes twice. */
+/** Eleven bytes count the frames, the twelfth marks the last. A key belongs to one file, so no nonce is used twice. */
 function nonceOf(index: number, last: boolean): Buffer {
   const nonce = Buffer.alloc(12)
   nonce.writeUIntBE(index, 5, 6)
@@ -93,7 +93,7 @@ async function frameOf(bytes: Reader): Promise<Buffer> {
   return sealed
 }
 
-/** Which frame is the last is known only by trying: the mark is part of the nonce. */
+/** Tries a frame as any but the last and then as the last: the mark is part of the nonce. */
 function unsealFrame(sealed: Buffer, at: { key: Uint8Array; head: Buffer; index: number }) {
   for (const last of [false, true]) {
     const cipher = createDecipheriv('aes-256-gcm', at.key, nonceOf(at.index, last), {
@@ -111,7 +111,7 @@ function unsealFrame(sealed: Buffer, at: { key: Uint8Array; head: Buffer; index:
 }
 
 interface Reader {
-  /** Exactly so many bytes, or undefined when there are fewer. */
+  /** Exactly `size` bytes, or undefined when there are fewer. */
   take(size: number): Promise<Buffer | undefined>
 }
 

@@ -1,5 +1,5 @@
-// Backing up while replicas serve. On a server it gives way: there a reader that stays makes the next checkpoint wait, and
-// every writer behind that; so whoever feels it lets go at once, and begins again when the checkpoint is over.
+// Backing up while replicas serve. On a server a backup gives way: there a reader that stays makes the next checkpoint wait, and
+// every writer behind that. A backup that notices lets go at once, and begins again when the checkpoint is over.
 
 import type { Client } from '@libsql/client'
 import type { Clock } from '../platform/clock.ts'
@@ -26,7 +26,7 @@ export interface BackupOptions {
   readonly onProgress: (rows: number, of: number) => void
 }
 
-/** Writers were hindered each time: there is no gap between checkpoints that is long enough. */
+/** Every attempt held up writers: no gap between checkpoints is long enough. */
 export class NoQuietMoment extends Error {
   override readonly name = 'NoQuietMoment'
 }
@@ -36,7 +36,7 @@ class GiveWay extends Error {}
 /** Milliseconds that one answer of a server may take. */
 const PATIENCE_MS = 30_000
 const ATTEMPTS = 5
-/** How often a write is tried beside the reading, and how long it may be refused: less than replicas are patient. */
+/** The pause between writes that are tried beside the reading, and how long they may be refused: less than replicas wait. */
 const PROBE_MS = 100
 const REFUSED_MS = 400
 
@@ -84,7 +84,7 @@ async function once(client: Client, options: BackupOptions): Promise<Manifest> {
   return manifest
 }
 
-/** Changes nothing, but as a writer would: `check` throws when such a one has been refused for too long. */
+/** Tries a write that changes nothing, again and again. `check` throws once it has been refused for too long. */
 function startProbe(client: Client, clock: Clock) {
   let refusedSince: number | undefined
   let stopped = false

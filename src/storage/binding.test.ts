@@ -35,7 +35,7 @@ test('a connection prepares a text once, and another one by itself', () => {
   expect(one.prepare(SELECT)).not.toBe(other.prepare(SELECT))
 })
 
-test('the client is one of those who get what is kept', async () => {
+test('the client of the database uses the adapted connections', async () => {
   const client = openClient()
   const kept = Binding.prototype.prepare
   const texts: string[] = []
@@ -51,7 +51,7 @@ test('the client is one of those who get what is kept', async () => {
   expect(texts).toEqual([SELECT])
 })
 
-test('to ask for it twice changes nothing', () => {
+test('adapting the binding twice changes nothing', () => {
   const before = Binding.prototype.prepare
   adaptBinding()
   expect(Binding.prototype.prepare).toBe(before)
@@ -79,7 +79,7 @@ test('each execution has its own values and its own outcome', async () => {
   }
 })
 
-test('a place that got no value does not keep that of somebody else', async () => {
+test('a placeholder that got no value does not keep one of somebody else', async () => {
   const client = openClient()
   await client.execute({ sql: INSERT, args: [1, 'of somebody else'] })
   await expect(client.execute({ sql: INSERT, args: [2] })).rejects.toThrow('1 values, and 2 before')
@@ -94,7 +94,7 @@ test('an integer that a number cannot hold is refused, not rounded', async () =>
     await expect(openClient().execute(read)).rejects.toThrow('cannot be safely represented')
 })
 
-test('one that has failed is prepared anew, and works', async () => {
+test('a statement that has failed is prepared anew, and works', async () => {
   const connection = new Binding(path)
   const [insert, select] = [connection.prepare(INSERT), connection.prepare(SELECT)]
   insert.run([1, 'a'])
@@ -119,7 +119,7 @@ test('a table that another connection has changed or made anew is read as it is'
   expect(await read()).toEqual([[2, 'new']])
 })
 
-test('a connection does not keep more than some hundreds', () => {
+test('a connection does not keep more than some hundred statements', () => {
   const connection = new Binding(path)
   const first = connection.prepare(SELECT)
   for (let n = 0; n < 400; n += 1) connection.prepare(`SELECT ${n}`)

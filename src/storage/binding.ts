@@ -1,5 +1,5 @@
 // libSQL's binding, with what @libsql/client lacks and has no setting for: a connection to a file prepares a text once instead of
-// for every execution, and a connection that met the lock of somebody else is closed.
+// for every execution, and a connection that met another's lock is closed.
 
 import Binding from 'libsql'
 import type { Recent } from '../platform/recent.ts'
@@ -26,13 +26,13 @@ interface Connection {
   close(): void
 }
 
-/** For each connection. Far more than we have: texts that occur once must not drive out the others. */
+/** Statements kept for each connection. Far more than we have, so that texts that occur once do not drive out the others. */
 const KEPT = 200
 
 const connections: Connection = Binding.prototype
 const prepareAnew = connections.prepare as (sql: string) => Statement
 
-/** From now on the connections of this process are such. Their texts name all columns: `*` would be what it was the first time. */
+/** Adapts all connections of this process. Texts must name their columns: `*` would stay what it was when it was prepared. */
 export function adaptBinding(): void {
   if (connections.prepare !== prepareAnew) return
   const kept = new WeakMap<Connection, Recent<Executable>>()
@@ -41,8 +41,8 @@ export function adaptBinding(): void {
     if (known) return known
     const statement = keep(prepareAnew.call(this, sql), (error) => {
       kept.delete(this)
-      // The binding leaves a statement that met a lock unfinished, and while one is, SQLite commits nothing on its connection:
-      // what is written next would be acknowledged and lost. A closed connection the client drops, and opens another.
+      // The binding leaves a statement that met a lock unfinished, and as long as there is one SQLite commits nothing on its
+      // connection: later writes would be acknowledged and lost. The client drops a closed connection and opens another.
       if (toFault(error).code === 'busy') this.close()
     })
     const statements = kept.get(this) ?? createRecent<Executable>(KEPT)
@@ -52,7 +52,7 @@ export function adaptBinding(): void {
   }
 }
 
-/** How the client learns that it should ask for the number of changed rows. It drops the error. */
+/** Tells the client to ask for the number of changed rows instead. It drops the error. */
 const NO_ROWS = new Error('this statement gives no rows')
 
 /** The client sets the same modes each time, so they are set once. */
@@ -74,7 +74,7 @@ function keep(statement: Statement, onFailure: (error: unknown) => void): Execut
 
   function execute<T>([values]: readonly unknown[], work: () => T): T {
     try {
-      // A place that gets no value would keep that of the last execution.
+      // A placeholder without a value would keep the one of the last execution.
       const given = Array.isArray(values) ? values.length : 0
       places ??= given
       if (given !== places) throw new TypeError(`${given} values, and ${places} before`)

@@ -34,7 +34,7 @@ const POOL = 20
 /** In capitals, as the codes of drivers are: whoever takes a word of a message for a code would let it through. */
 const SENTINEL = 'SENTINEL_4711'
 
-/** A table with a rule that ours have not. */
+/** A table with a constraint that none of ours has. */
 const children = sqliteTable('children', {
   parent: text('parent').references(() => users.id),
   size: integer('size').notNull(),
@@ -157,7 +157,7 @@ describe('writers of one process', () => {
         most = Math.max(most, running)
         await db.transaction(async (transaction) => {
           await transaction.insert(heartbeats).values({ id, at: 0 })
-          // Elsewhere the loop goes round; another writer would now wait for this one without letting it go on.
+          // The event loop goes on meanwhile; another writer, if let in, would now block it and wait for this one for ever.
           await new Promise(setImmediate)
           await transaction.update(heartbeats).set({ at: id }).where(eq(heartbeats.id, id))
         })
@@ -222,7 +222,7 @@ describe('commits', () => {
     const { database, url } = await open({})
     const held = await lock(url)
     const commits = [1, 2, 3].map((id) => database.commit([statementOf(id)]))
-    // The first try has been in vain by then.
+    // By then the first try has failed.
     for (let i = 0; i < 5; i += 1) await new Promise(setImmediate)
     held[Symbol.dispose]()
     await Promise.all(commits)
@@ -256,7 +256,7 @@ describe('commits', () => {
     await database.close()
   })
 
-  test('of nothing are none', async () => {
+  test('of no statements have no outcomes', async () => {
     const { database } = await open({ memory: true })
     expect(await database.commit([])).toEqual([])
   })
@@ -281,7 +281,7 @@ describe('a lock held by somebody else', () => {
     held[Symbol.dispose]()
     await write
     clearInterval(turning)
-    // Timers ran between each try and the next: no wait was one that stops everything.
+    // Timers ran between each try and the next: no wait stopped the event loop.
     expect(turnsAtTry).toEqual([...new Set(turnsAtTry)])
     expect(await database.read((db) => db.$count(heartbeats))).toBe(1)
     await database.close()
@@ -330,7 +330,7 @@ describe('a lock held by somebody else', () => {
     for (const opened of [database, elsewhere]) await opened.close()
   })
 
-  test('does not hold up who reads', async () => {
+  test('does not hold up reads', async () => {
     const { database, url } = await open({})
     await database.write((db) => beat(db, 1))
     using _held = await lock(url)
@@ -412,7 +412,7 @@ describe('a lock held by somebody else', () => {
     for (const opened of [database, elsewhere]) await opened.close()
   })
 
-  test('is waited for by who opens the database, also before it is what we make of it', async () => {
+  test('is waited for when the database is opened, even before it is in write-ahead mode', async () => {
     files += 1
     const url = `file:${join(folder, `${files}.db`)}`
     const held = await lock(url)
@@ -517,7 +517,7 @@ describe('a failure tells neither statement nor parameters', () => {
     expect(lines.join()).not.toContain(SENTINEL)
   })
 
-  // As Bun names what a network, a firewall or a certificate that has run out does to the way to a server.
+  // Bun's names for what a network, a firewall or an expired certificate does on the way to a server.
   test.each([
     'ECONNREFUSED',
     'EHOSTUNREACH',

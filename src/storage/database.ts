@@ -34,22 +34,25 @@ export interface Database {
   /** Runs a query. */
   read<T>(query: (db: Db) => Promise<T>): Promise<T>
   /**
-   * Runs a query that decides nothing: the answer may be some seconds old where there is a read replica. `isEnough`: false
-   * for an answer that lacks what the asker knows to be there; the primary is asked then.
+   * Runs a query that decides nothing: with a read replica the answer may be some seconds old. `isEnough` is false for an
+   * answer that lacks what the caller knows to be there; then the primary is asked.
    */
   readStale<T>(query: (db: Db) => Promise<T>, isEnough?: (answer: T) => boolean): Promise<T>
   /** Runs one statement or batch that changes rows. Throws `StorageFault('conflict')` when a unique index says no. */
   write<T>(statement: (db: Db) => Promise<T>): Promise<T>
   /**
-   * The same for statements that are data, all of them or none: for what many clients do at once, as it may share its
-   * transaction with others.
+   * The same for statements given as data, all of them or none. They may share a transaction with those of others, so this
+   * is for what many clients do at once.
    */
   commit<const Statements extends readonly Statement[]>(
     statements: Statements,
   ): Promise<Outcomes<Statements>>
-  /** Runs `work` for one client: all statements in it together get the time that else each one has. */
+  /** Runs `work` for one request: all statements in it together get the time that each one has otherwise. */
   forRequest<T>(work: () => Promise<T>): Promise<T>
-  /** A file is whole then, and nothing is left beside it that another one put in its place would take for its own. */
+  /**
+   * Closes it. Unless others are at work on it, a file is whole then: no log is left beside it that another file put in its
+   * place would take for its own.
+   */
   close(): Promise<void>
 }
 
@@ -68,9 +71,9 @@ export interface DatabaseOptions {
 
 /** The binding waits inside SQLite and blocks the event loop while it does: keep that wait imperceptible. */
 const BUSY_TIMEOUT_MS = 50
-/** All tries of one statement together, and all statements of one request. */
+/** For all tries of one statement together, or for all statements of one request. */
 const DEADLINE_MS = 1_500
-/** A read replica is near. Who waited for it in vain has most of the time left for the primary. */
+/** A read replica is near. Whoever waited for it in vain has most of the time left for the primary. */
 const READ_REPLICA_DEADLINE_MS = 250
 const MIGRATION_DEADLINE_MS = 20_000
 const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
@@ -78,17 +81,17 @@ const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
 /** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`, `UnfinishedRestore`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   let client: Client | undefined
-  // When the statement that is running is late: what the driver sends must know it, and takes no such argument.
-  const late: Late = new AsyncLocalStorage()
+  // The deadline of the running statement: the driver's `fetch` must know it, and takes no such argument.
+  const deadlines: DeadlineStore = new AsyncLocalStorage()
   const patience = () => {
-    const deadline = late.getStore()
+    const deadline = deadlines.getStore()
     return deadline === undefined ? DEADLINE_MS : Math.max(1, deadline - options.clock.elapsed())
   }
   try {
     client = connect(options, patience)
-    await prepare(client, options, late)
-    const readReplica = await openReadReplica(options, { late, patience })
-    return createDatabase({ client, readReplica }, options, late)
+    await prepare(client, options, deadlines)
+    const readReplica = await openReadReplica(options, { deadlines, patience })
+    return createDatabase({ client, readReplica }, options, deadlines)
   } catch (error) {
     client?.close()
     if (error instanceof UnfinishedRestore) throw error
@@ -96,13 +99,17 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
-/** Everything here may meet another process that does the same. */
-async function prepare(client: Client, options: DatabaseOptions, late: Late): Promise<void> {
+/** Another process may be doing any of this at the same time. */
+async function prepare(
+  client: Client,
+  options: DatabaseOptions,
+  deadlines: DeadlineStore,
+): Promise<void> {
   const once = async () => {
     if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
     await refuseUnfinished(client)
-    // A server that answers gets more time for what changes a large table, or waits for another who does.
-    await late.run(options.clock.elapsed() + MIGRATION_DEADLINE_MS, () => migrate(client))
+    // A server gets more time here: a migration may change a large table, or wait for a process that does.
+    await deadlines.run(options.clock.elapsed() + MIGRATION_DEADLINE_MS, () => migrate(client))
   }
   await patiently(options, MIGRATION_DEADLINE_MS, () => {}, once)
 }
@@ -130,18 +137,19 @@ export function fileOf(url: string): string {
     : decodeURIComponent(url.slice('file:'.length))
 }
 
-type Late = AsyncLocalStorage<number>
+/** Deadlines by the clock's `elapsed`. */
+type DeadlineStore = AsyncLocalStorage<number>
 
-/** Of the same rows, but never migrated or written to: what it gets to write, a libSQL server hands on to its primary. */
+/** The read replica is never migrated or written to: a libSQL server would hand the writes on to its primary. */
 async function openReadReplica(
   options: DatabaseOptions,
-  { late, patience }: { late: Late; patience: () => number },
+  { deadlines, patience }: { deadlines: DeadlineStore; patience: () => number },
 ) {
   if (options.readUrl === undefined) return undefined
   const client = connect({ ...options, url: options.readUrl }, patience)
   const db = drizzle(client)
   const soon = <T>(query: (db: Db) => Promise<T>) =>
-    late.run(options.clock.elapsed() + READ_REPLICA_DEADLINE_MS, () => query(db))
+    deadlines.run(options.clock.elapsed() + READ_REPLICA_DEADLINE_MS, () => query(db))
   const newestBeat = async (from: Db) => (await from.select().from(heartbeats).get())?.at
   const replica = createReadReplica({ ...options, newestBeat: () => soon(newestBeat) })
   await replica.look()
@@ -165,7 +173,7 @@ interface Connections {
 function createDatabase(
   { client, readReplica }: Connections,
   options: DatabaseOptions,
-  late: Late,
+  deadlines: DeadlineStore,
 ): Database {
   const { clock, metrics } = options
   const db = drizzle(client)
@@ -175,8 +183,7 @@ function createDatabase(
   const group = createGroupCommit({
     clock,
     writes,
-    execute: (statements, deadlines) =>
-      insist('write', deadlines, () => execute(client, statements)),
+    execute: (statements, within) => insist('write', within, () => execute(client, statements)),
   })
 
   return {
@@ -196,14 +203,14 @@ function createDatabase(
         try {
           return outcomesOf(await group.commit(statements, deadline))
         } catch (error) {
-          throw told('write', error)
+          throw reported('write', error)
         }
       }),
     forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
     async close() {
       readReplica?.close()
-      // SQLite does this by itself with the last connection, but the binding keeps ours open as long as their statements. What
-      // cannot be moved, for others are at work or the disk is full, stays written ahead, and nothing is lost.
+      // SQLite does this by itself when the last connection closes, but the binding keeps ours open as long as their statements.
+      // What cannot be moved, because others are at work or the disk is full, stays in the write-ahead log; nothing is lost.
       if (options.url.startsWith('file:'))
         await client.execute('PRAGMA wal_checkpoint(TRUNCATE)').catch(() => {})
       client.close()
@@ -231,12 +238,12 @@ function createDatabase(
     deadline: number,
     run: () => Promise<T>,
   ): Promise<T> {
-    // Its turn came too late, or the statements before took all the time of the request.
+    // Its turn came too late, or earlier statements used up the time of the request.
     if (clock.elapsed() >= deadline) throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
     try {
       return await insist(kind, { first: deadline, last: deadline }, run)
     } catch (error) {
-      throw told(kind, error)
+      throw reported(kind, error)
     }
   }
 
@@ -249,12 +256,12 @@ function createDatabase(
       options,
       first - clock.elapsed(),
       () => metrics.countRetry(kind),
-      () => late.run(last, run),
+      () => deadlines.run(last, run),
     )
   }
 
-  /** What is thrown for what the driver threw; operators are told but of a unique index, which only says no. */
-  function told(kind: StatementKind, error: unknown): Error {
+  /** What to throw for what the driver threw. It is logged, unless a unique index said no, which is no fault. */
+  function reported(kind: StatementKind, error: unknown): Error {
     if (error instanceof AuthError || error instanceof GateFull) return error
     const fault = toFault(error)
     if (fault.code === 'conflict') return fault

@@ -25,7 +25,7 @@ export function toFault(error: unknown): StorageFault {
   const causes = chainOf(error)
   const messages = causes.map((cause) => cause.message).join('\n')
   const detail =
-    // A server's status says more than the driver's code for all of them: that it does not know our token, for one.
+    // A server's HTTP status says more than the driver's one code for all of them: for instance that it rejects our token.
     causes.map(statusOf).find((status) => status !== '') ??
     causes.map(codeOf).find((code) => code !== '') ??
     (isLate(causes) ? 'TIMEOUT' : 'unknown')
@@ -39,7 +39,7 @@ export function toFault(error: unknown): StorageFault {
   return new StorageFault('other', detail)
 }
 
-/** The driver's errors. Drizzle's own repeats the parameters: what is stored must not decide what a failure is. */
+/** The driver's errors. Drizzle's own is left out: it repeats the parameters, and they must not decide what a failure is. */
 function chainOf(error: unknown): Error[] {
   const chain: Error[] = []
   for (let cause = error; cause instanceof Error && chain.length < 8; cause = cause.cause)

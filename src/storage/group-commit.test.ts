@@ -104,7 +104,7 @@ describe('one that is refused', () => {
     expect(await ids()).toEqual([1, 2, 3])
   })
 
-  test('is not what others are told who come too late for it', async () => {
+  test('is not the reason that others get who are too late to be executed alone', async () => {
     const { clock, commit, ids } = await open({ slow: true })
     const soon = clock.elapsed() + 1_500
     const commits = [commit(insertAll([1, 1])), commit([insert(2)]), commit([insert(3)], soon)]
@@ -142,7 +142,7 @@ test('what a server could not read was not executed, and is sent again one by on
   expect(transactions).toEqual([3, 1, 1, 1])
 })
 
-describe('who waits', () => {
+describe('a write that waits', () => {
   test('beyond a deadline is refused, with nothing executed; the others are not', async () => {
     const { clock, commit, ids } = await open()
     const commits = [
@@ -182,7 +182,7 @@ describe('who waits', () => {
     expect(await statusOf([commit([insert(3)])])).toBe('f')
   })
 
-  test('for a writer that does not end is refused by its deadline, and who came later waits on', async () => {
+  test('for a writer that does not end is refused by its deadline, and one that came later waits on', async () => {
     const { clock, commit, writes, ids } = await open()
     const busy = Promise.withResolvers<void>()
     const other = writes.run(() => busy.promise)

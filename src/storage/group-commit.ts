@@ -1,6 +1,6 @@
 // Group commit: writes that arrive together, or wait for the writer together, share one transaction. They would follow each
 // other in any case, and what costs most is the commit: a disk that must confirm, a server that must answer. Each is
-// answered when all of it is durable, and stands alone when one of them is refused.
+// answered when the whole transaction is durable; when one of them is refused, each is executed on its own.
 
 import type { ResultSet } from '@libsql/client'
 import { AuthError } from '../errors.ts'
@@ -19,22 +19,22 @@ export interface GroupCommit {
 /** How statements are executed. */
 export interface GroupCommitOptions {
   readonly clock: Clock
-  /** The one writer's. */
+  /** The gate of the one writer. */
   readonly writes: Gate
   /** Executes all in one transaction. */
   execute(statements: readonly Statement[], deadlines: Deadlines): Promise<readonly ResultSet[]>
 }
 
-/** Of those who wait for a transaction: until the first it is tried while the database is busy, by the last it must answer. */
+/** Of those who share a transaction. A busy database is asked again until the first deadline, and must answer by the last. */
 export interface Deadlines {
   readonly first: number
   readonly last: number
 }
 
-/** So many share a transaction: beyond that nothing is gained, and who comes next waits longer. */
+/** The most that share a transaction: beyond that nothing is gained, and the next ones wait longer. */
 const MOST_TOGETHER = 64
 const MOST_WAITING = 1_000
-/** Milliseconds in which nobody can have stood in line. */
+/** Milliseconds: whoever is refused sooner has not stood in line. */
 const AT_ONCE = 1
 
 interface Member {
@@ -44,7 +44,7 @@ interface Member {
   readonly reject: (error: unknown) => void
 }
 
-/** Makes one; nobody waits. */
+/** Makes one. */
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   const { clock, writes, execute } = options
   const waiting: Member[] = []
@@ -76,7 +76,8 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         await settle(group)
       })
     } catch {
-      // Too many stood in line for anybody to join them; or the turn came too late, and who came after it was asked for waits on.
+      // Either the line was too long to join, and all are refused at once; or our turn came too late: then those past their
+      // deadline are refused, and those who came later wait on.
       called = false
       const now = clock.elapsed()
       const late = waiting.filter(({ deadline }) => now - asked < AT_ONCE || deadline <= now)
@@ -104,7 +105,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
         next += statements.length
       }
     } catch (error) {
-      // Whoever it was that a unique index refused, or the lock of another process: the others must not suffer for it.
+      // A unique index refused one of them, or another process held its lock for too long: the others must not suffer for it.
       const isOnesOwn = toFault(error).code === 'conflict'
       if (wasRefused(error)) return await settleEach(group, isOnesOwn ? undefined : error)
       for (const { reject } of group) reject(error)
@@ -123,7 +124,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     }
   }
 
-  /** Whose turn came too late, or whose request has used up its time before, is refused: nothing of it was executed. */
+  /** Refuses a member whose turn came too late, or whose request had used up its time before: nothing of it was executed. */
   function inTime(
     { deadline, reject }: Member,
     reason: unknown = new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }),
@@ -135,8 +136,8 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
 }
 
 /**
- * Whether an error says that nothing was executed: SQLite's do, all but that the disk failed; the network's do not, but for a
- * server that could not read what it was sent.
+ * Whether an error says that nothing was executed. SQLite's errors do, except that the disk failed; those of the network do not,
+ * except that the server could not read what it was sent.
  */
 function wasRefused(error: unknown): boolean {
   const { code, detail } = toFault(error)

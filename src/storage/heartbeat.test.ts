@@ -27,7 +27,7 @@ async function open() {
   return { clock, heartbeat, began, beat }
 }
 
-test('of a standstill that began before, what lies behind a moment counts', async () => {
+test('of a standstill that began before the given moment, only what came after it counts', async () => {
   const { clock, heartbeat, began, beat } = await open()
   await beat(0)
   await beat(40, false)
@@ -37,7 +37,7 @@ test('of a standstill that began before, what lies behind a moment counts', asyn
   expect(heartbeat.stoodStill(clock.now())).toBe(0)
 })
 
-test('it begins where the last write that succeeded began, and not where that ended', async () => {
+test('a standstill begins where the last successful write began, and not where that ended', async () => {
   const { heartbeat, began, beat } = await open()
   await beat(0)
   await beat(2)
@@ -46,7 +46,7 @@ test('it begins where the last write that succeeded began, and not where that en
   expect(heartbeat.stoodStill(began)).toBe(42_000)
 })
 
-test('of a hundred and one the first is forgotten', async () => {
+test('of a hundred and one standstills the first is forgotten', async () => {
   const { heartbeat, began, beat } = await open()
   await beat(0)
   for (let round = 0; round < 101; round += 1) {
@@ -56,7 +56,7 @@ test('of a hundred and one the first is forgotten', async () => {
   expect(heartbeat.stoodStill(began)).toBe(400_000)
 })
 
-test('while it lasts it counts until now, and three seconds are none', async () => {
+test('while it lasts, a standstill counts until now; three seconds are none', async () => {
   const { clock, heartbeat, began, beat } = await open()
   await beat(0)
   clock.advance('3s')
@@ -75,7 +75,7 @@ test('no second counts twice, however slow the writes are that succeed', async (
   expect(heartbeat.stoodStill(began)).toBe(clock.now() - began)
 })
 
-test('before the first write nobody knows of any', async () => {
+test('before the first write there is no standstill', async () => {
   const { clock, heartbeat, began, beat } = await open()
   await beat(40, false)
   expect(heartbeat.stoodStill(began)).toBe(0)

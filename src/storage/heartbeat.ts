@@ -15,15 +15,15 @@ export interface Heartbeat extends Loop {
   /** True if a write succeeded in the last three seconds. */
   alive(): boolean
   /**
-   * For how long since a moment no write succeeded, in standstills of three seconds and more. What was begun in one may have
-   * been done at its end, after whoever had asked for it was refused. Milliseconds; the moment since 1970.
+   * How long no write succeeded after the moment `since`, in standstills of more than three seconds. A write begun in one may
+   * have been executed at its end, after its client was refused. Milliseconds; `since` counts from 1970.
    */
   stoodStill(since: number): number
 }
 
 const INTERVAL_MS = 1_000
 const FRESH_MS = 3_000
-/** So many standstills are remembered. What an older one took counts again. */
+/** Standstills remembered. An older one is forgotten: `stoodStill` no longer counts it. */
 const KEPT = 100
 
 /** Makes a heartbeat on a database; it has not beaten yet. */
@@ -32,7 +32,7 @@ export function createHeartbeat(
   { clock, random, metrics }: { clock: Clock; random: Random; metrics: Metrics },
 ): Heartbeat {
   let lastSuccess = Number.NEGATIVE_INFINITY
-  // By the clock: when the last write that succeeded began, and the last standstills. There was none before the first write.
+  // In calendar time: when the last successful write began, and the last standstills. Before the first write there is none.
   let written = Number.POSITIVE_INFINITY
   let standstills: ReadonlyArray<{ readonly from: number; readonly to: number }> = []
   metrics.declareWriteAge(() => (clock.elapsed() - lastSuccess) / 1_000)
@@ -64,7 +64,7 @@ export function createHeartbeat(
       const now = clock.now()
       const stoodStill = !alive()
       if (stoodStill) standstills = [...standstills.slice(1 - KEPT), { from: written, to: now }]
-      // The next one may begin where this one ended, not before.
+      // The next standstill may begin where this one ended, not before.
       written = stoodStill ? now : at
       lastSuccess = clock.elapsed()
     } catch {

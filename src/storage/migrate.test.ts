@@ -47,7 +47,7 @@ function newPath(): string {
 const newClient = (url = `file:${newPath()}.db`) => createClient({ url })
 type Client = ReturnType<typeof newClient>
 
-/** What everything was made by, under its name. */
+/** The SQL that made each table and index, by name. */
 async function schemaOf(client: Client): Promise<Record<string, unknown>> {
   const { rows } = await client.execute('SELECT name, sql FROM sqlite_schema')
   return Object.fromEntries(rows.map((row) => [row['name'], row['sql']]))
@@ -298,7 +298,7 @@ describe('what is asked often finds an index', () => {
 
 type Planned = Statement | readonly Statement[] | ((db: Db) => Promise<unknown>)
 
-/** How SQLite goes about statements, or those that a function sends, those of a batch too. */
+/** SQLite's query plan of statements, or of those that a function sends, those of a batch included. */
 async function planOf(planned: Planned): Promise<string> {
   const client = newClient()
   await migrate(client)

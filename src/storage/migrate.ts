@@ -62,14 +62,14 @@ export function allMigrations(): string[] {
   return journal().map(({ tag }) => tag)
 }
 
-/** The names of those that a database has not had, in order. Changes nothing. */
+/** The names of the migrations that a database has not had, in order. Changes nothing. */
 export async function missingMigrations(client: Client): Promise<string[]> {
   const applied = await newest(client)
   const missing = journal().filter(({ when }) => when > applied)
   return missing.map(({ tag }) => tag)
 }
 
-/** As drizzle-kit writes it: the only place where the migrations have names. */
+/** The journal that drizzle-kit writes: the only place where the migrations have names. */
 function journal(folder = MIGRATIONS): ReadonlyArray<{ tag: string; when: number }> {
   return JSON.parse(readFileSync(join(folder, 'meta', '_journal.json'), 'utf8')).entries
 }

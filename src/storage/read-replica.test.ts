@@ -28,7 +28,7 @@ function newUrl(): string {
   return `file:${join(folder, `${files}.db`)}`
 }
 
-/** One whose beats, and whose failures, a test decides. */
+/** A read replica whose heartbeats and failures a test decides. */
 function create() {
   const clock = createTestClock()
   const { log, lines } = createTestLog()
@@ -172,7 +172,7 @@ async function withReplica() {
   }
 }
 
-test('nobody looks at it any more when the database is closed', async () => {
+test('it is not looked at any more when the database is closed', async () => {
   jest.useFakeTimers()
   const url = newUrl()
   const { clock, random, metrics } = await createTestApp()
@@ -190,13 +190,13 @@ const login = async (app: TestApp): Promise<string> =>
 const names = async (app: TestApp, token: string) =>
   (await app.run(SESSIONS, {}, token)).data.sessions.map((s: { client: string }) => s.client)
 
-describe('of it are asked', () => {
+describe('it is asked for', () => {
   test("the viewer's sessions", async () => {
     using it = await withReplica()
     expect(await names(it.app, it.token)).toEqual(['on the replica', 'on the replica'])
   })
 
-  test('not the sessions of a login that it does not know yet', async () => {
+  test('no sessions of a viewer whose login it does not know yet', async () => {
     using it = await withReplica()
     const later = await login(it.app)
     expect(await names(it.app, later)).toEqual(['', '', ''])
@@ -215,7 +215,7 @@ describe('of it are asked', () => {
     expect(data.me.createdAt).toBe('1970-01-01T00:00:00.000Z')
   })
 
-  test('not that of who has just signed up: nobody is told that they do not exist', async () => {
+  test('not when somebody signed up whom it does not know yet: nobody is told that they do not exist', async () => {
     using it = await withReplica()
     const { data } = await it.app.run(SIGNUP, { ...KIM, email: 'lee@example.com' })
     const me = await it.app.run(CREATED, {}, data.signup.tokens.accessToken)
@@ -235,7 +235,7 @@ describe('of it are asked', () => {
   })
 })
 
-describe("a server that is of no use is nobody's concern", () => {
+describe('a read replica that is of no use disturbs nobody', () => {
   const count = (db: Db) => db.$count(users)
 
   async function open(readUrl: string) {

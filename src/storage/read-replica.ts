@@ -1,6 +1,6 @@
-// The read replica: a second database server that shows what the primary holds, a little later. It is asked what decides
-// nothing (stale reads), and only while its last look says that it is at most seconds behind: what hangs, fails, lags, or is
-// empty is not asked at all, so that a server in trouble costs its clients nothing but that one short wait that showed it.
+// The read replica: a second database server that shows what the primary holds, a little later. It answers only what decides
+// nothing (stale reads), and only while our last look found it at most seconds behind. One that hangs, fails, lags, or is empty
+// is not asked at all, so that it costs clients no more than the one short wait that revealed it.
 
 import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
@@ -13,8 +13,8 @@ import { toFault } from './faults.ts'
 /** Whom to ask before the primary: a loop that looks every second. */
 export interface ReadReplica extends Loop {
   /**
-   * What `ask` brings from it. Null, and never an error, where the primary has to be asked instead: it is away or far behind,
-   * or its answer is not enough.
+   * The answer that `ask` gets from it. Null, and never an error, when the primary has to be asked instead: the read replica is
+   * away or far behind, or its answer is not enough.
    */
   answer<T>(
     ask: () => Promise<T>,
@@ -34,10 +34,10 @@ export interface ReadReplicaOptions {
 }
 
 const INTERVAL_MS = 1_000
-/** Beats and looks are a second apart each: twice that, and the lag. */
+/** Heartbeats are a second apart, and so are looks: two seconds for these, the rest for its lag. */
 const FARTHEST_BEHIND_MS = 5_000
 
-/** Makes it; nothing is known of it before the first look. */
+/** Makes it. Before the first look it counts as far behind. */
 export function createReadReplica(options: ReadReplicaOptions): ReadReplica {
   const { newestBeat, clock, random, log, metrics } = options
   let beat = Number.NEGATIVE_INFINITY
@@ -67,7 +67,7 @@ export function createReadReplica(options: ReadReplicaOptions): ReadReplica {
       const value = await ask()
       return isEnough(value) ? { value } : 'behind'
     } catch (error) {
-      // Nobody else waits for it before the next look.
+      // So that nobody else waits for it before the next look.
       fault = toFault(error).detail
       return 'away'
     }
@@ -83,7 +83,7 @@ export function createReadReplica(options: ReadReplicaOptions): ReadReplica {
     tell(fault ?? (isBehind() ? 'behind' : undefined))
   }
 
-  /** Once, and only of what two looks found: at our start nobody may have written for long, and one lost answer is no news. */
+  /** Logs trouble once, when two looks in a row found it: at our start the newest beat may be old, and one lost answer is no news. */
   function tell(found: string | undefined): void {
     if (found !== undefined && trouble !== undefined && !told) {
       log.warn('read_replica.away', { reason: found })
@@ -100,7 +100,7 @@ export function createReadReplica(options: ReadReplicaOptions): ReadReplica {
     return age() > FARTHEST_BEHIND_MS
   }
 
-  /** Never negative: the clock of who wrote the beat may be ahead of ours. */
+  /** Never negative: the clock of the replica that wrote the beat may be ahead of ours. */
   function age(): number {
     return Math.max(0, clock.now() - beat)
   }

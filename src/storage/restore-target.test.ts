@@ -1,4 +1,4 @@
-// Restoring into a file while somebody comes to it: whoever has the old one must not be left beside the new one.
+// Restoring into a file that another process opens meanwhile: none that has the old one may be left beside the new one.
 
 import { afterAll, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -15,7 +15,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 /** A database of this name that says `old` and whose last process has gone. */
 function make(name: string) {
   const path = join(folder, name)
-  // Of a process of its own: a connection of this one would stay open.
+  // Made by a process of its own: a connection of this one would stay open.
   const text = `PRAGMA journal_mode = WAL; CREATE TABLE what (text); INSERT INTO what VALUES ('old')`
   const script = `new (require('bun:sqlite').Database)(process.argv[1]).exec(process.argv[2])`
   expect(Bun.spawnSync([process.execPath, '-e', script, path, text]).exitCode).toBe(0)
@@ -29,7 +29,7 @@ function make(name: string) {
       await client.execute('PRAGMA journal_mode = WAL')
       await client.execute("INSERT INTO what VALUES ('more')")
     },
-    /** What one that starts afterwards finds. */
+    /** What a process that starts afterwards finds. */
     found: async () => (await connect(place).execute('SELECT text FROM what')).rows[0]?.[0],
   }
 }
@@ -40,18 +40,18 @@ const fill = (text: string) => async (client: Client) => {
   await client.batch(statements, 'write')
 }
 
-test('whoever came while a database is restored is noticed, and has what there was', async () => {
+test('a process that opens the database during a restore is noticed, and has the old data', async () => {
   const { target, come, found } = make('came.db')
   await expect(target.replace(come)).rejects.toThrow(TargetInUse)
   expect(await found()).toBe('old')
 })
 
-test('whoever comes when a restored database is put in place waits for it', async () => {
+test('a process that opens the database when the restored one is put in place waits for that', async () => {
   const { target, come, found } = make('comes.db')
   let coming: Promise<unknown> | undefined
   await target.replace(async (client) => {
     await fill('new')(client)
-    // When what follows waits for the first time: for the disk.
+    // Runs when what follows waits for the first time: for the disk.
     setImmediate(() => (coming = come().catch(({ code }) => code)))
   })
   expect(await coming).toBe('SQLITE_BUSY')

@@ -1,4 +1,4 @@
-// The two kinds of place that a backup can be restored to, and how each keeps what is half done from looking whole.
+// The two kinds of place that a backup can be restored to, and how each keeps a half-done restore from looking whole.
 
 import { existsSync, lstatSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -26,7 +26,7 @@ export class TargetInUse extends Error {
   override readonly name = 'TargetInUse'
 }
 
-/** Beside the place is what belonged to a database that is gone: SQLite would take it for the new one's, and put old rows into it. */
+/** Beside the place lies the log of a database that is gone: SQLite would take it for the new one's, and put old rows into it. */
 export class LeftBehind extends Error {
   override readonly name = 'LeftBehind'
 }
@@ -43,15 +43,16 @@ export function restoreTarget(place: Place, random: Random): RestoreTarget {
   return place.url.startsWith('file:') ? fileTarget(place.url, random) : serverTarget(place)
 }
 
-/** Made anew beside its place, without writing ahead and so in one file, and put there by one rename. */
+/** A new file is made beside the old one, without a write-ahead log and so in one file, and put in its place by one rename. */
 function fileTarget(url: string, random: Random): RestoreTarget {
   // A link stays where it is: what it points to is replaced.
   const path = endOf(fileOf(url))
-  // One for all: a connection is not closed before its statements are collected, and would look like another's.
+  // One connection for all steps: the binding keeps a closed one open until its statements are collected, and it would look
+  // like another process.
   let old: Client | undefined
   const inode = inodeOf(path)
   const there = () => {
-    // What is known of the file that was there says nothing of one that somebody has put there since, another restore perhaps.
+    // What we know of the first file does not hold for one that was put there since, perhaps by another restore.
     if (inodeOf(path) !== inode) throw new TargetInUse('it is another file by now')
     if (inode === undefined) requireNothingLeft(path)
     else old ??= connect({ url })
@@ -67,12 +68,12 @@ function fileTarget(url: string, random: Random): RestoreTarget {
       try {
         await takeAlone(there())
         await using(connect({ url: pathToFileURL(draft).href }), async (client) => {
-          // Synced once, when it is whole, before it gets its name.
+          // It is synced once, when it is whole, before it gets its name.
           await client.execute('PRAGMA synchronous = OFF')
           await work(client)
           await requireSound(client)
         })
-        // Again, for whoever came meanwhile. Who comes from now on waits until the new one has the name.
+        // Again, for a process that came meanwhile. One that comes from now on waits until the new file has the name.
         const held = await keepOut(there())
         await giveToOwnerOf(existsSync(path) ? path : dirname(path), draft)
         await putInPlace(draft, path)
@@ -100,7 +101,7 @@ function endOf(path: string): string {
   return isLink ? endOf(resolve(realpathSync(dirname(path)), readlinkSync(path))) : path
 }
 
-/** What a database left that was closed before it went is empty, and does no harm. */
+/** Files that a properly closed database left behind are empty, and do no harm. */
 function requireNothingLeft(path: string): void {
   const left = [`${path}-wal`, `${path}-journal`].find(
     (file) => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0,
@@ -108,10 +109,10 @@ function requireNothingLeft(path: string): void {
   if (left) throw new LeftBehind(left)
 }
 
-/** Leaving write-ahead mode is granted only to who is alone; and what was written ahead is in the file then. */
+/** SQLite lets a connection leave write-ahead mode only if it is alone; what was written ahead is then in the file. */
 async function takeAlone(client: Client | undefined): Promise<void> {
   try {
-    // Whether it was left already is asked of what this connection knows of the file: by now another may write ahead again.
+    // A connection that believes the mode is left already would do nothing. This makes it look: another may write ahead again.
     await client?.execute('SELECT count(*) FROM sqlite_schema')
     await client?.execute('PRAGMA journal_mode = DELETE')
   } catch (error) {
@@ -125,14 +126,14 @@ function explainLock(error: unknown): never {
 }
 
 /**
- * Lets nobody write ahead until it is closed: whoever did while the new file is synced would leave beside it what SQLite takes
- * for its own.
+ * Keeps others from writing ahead until what it returns is closed. One that did while the new file is synced would leave a log
+ * beside it that SQLite takes for the new file's.
  */
 async function keepOut(client: Client | undefined): Promise<Transaction | undefined> {
   await takeAlone(client)
   const held = await client?.transaction('write').catch(explainLock)
   const mode = await held?.execute('PRAGMA journal_mode')
-  // Who came between the two steps.
+  // Another process came between the two steps.
   if (mode && mode.rows[0]?.[0] !== 'delete') throw new TargetInUse(OPEN_ELSEWHERE)
   return held
 }
@@ -159,7 +160,7 @@ function serverTarget(place: Place): RestoreTarget {
   }
 }
 
-/** Nobody can be shut out of a server; but a replica that runs is heard. */
+/** Nobody can be shut out of a server; but a running replica shows by its heartbeat. */
 async function requireSilence(client: Client): Promise<void> {
   const before = await lastBeat(client)
   await Bun.sleep(LISTEN_MS)
@@ -178,7 +179,7 @@ async function empty(client: Client): Promise<void> {
   const { rows } = await client.execute(
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'libsql\\_%' ESCAPE '\\'",
   )
-  // Children before parents would need an order; the check of references at the end needs none, for all are gone.
+  // Children would have to go before parents, but the check of references is deferred to the end, when all are gone.
   const drops = rows.map((row) => `DROP TABLE ${quote(String(row['name']))}`)
   await client.batch(['PRAGMA defer_foreign_keys = ON', ...drops, MARK_UNFINISHED], 'write')
 }

@@ -56,7 +56,7 @@ test('every row comes once, however many there are', async () => {
   await from.execute('DELETE FROM users')
 })
 
-test('the migrations since then follow the rows', async () => {
+test('migrations newer than the backup are applied after its rows', async () => {
   const client = newClient()
   const older = { ...MANIFEST, schema: newestMigration() - 1, tables: [] }
   await fill(client, await sealed([older]), () => {})

@@ -1,5 +1,5 @@
-// Filling an empty database from a backup. Where the empty database comes from, and how what is half done is kept from looking
-// whole: restore-target.ts.
+// Filling an empty database from a backup. Where the empty database comes from, and how a half-done restore is kept from
+// looking whole: restore-target.ts.
 
 import type { Client } from '@libsql/client'
 import { BrokenBackup, openArchive } from './archive.ts'
@@ -35,12 +35,12 @@ async function* rowsOf(records: AsyncIterable<BackupRecord>): AsyncGenerator<Row
   for await (const record of records) if ('table' in record) yield record
 }
 
-/** Reads all of a backup and changes nothing. Throws `BrokenBackup` where it is not what it says. */
+/** Reads all of a backup and changes nothing. Throws `BrokenBackup` when it is not whole. */
 export async function checkBackup(backup: OpenBackup, onProgress: OnProgress): Promise<void> {
   for await (const _ of counted(backup, onProgress));
 }
 
-/** How many rows of what a backup holds are in a database, by table. Empty: there is none, or nobody has come yet. */
+/** How many rows a database has in each table that a backup holds. Empty: there are no such tables, or no rows in them. */
 export async function rowsIn(client: Client): Promise<Readonly<Record<string, number>>> {
   const tables = await tablesOf(client)
   return Object.fromEntries(tables.filter(({ rows }) => rows > 0).map((t) => [t.name, t.rows]))
@@ -69,10 +69,10 @@ export async function fill(
   await migrate(client)
 }
 
-/** Few enough that their values fit into one statement, whatever table they are of. */
+/** Few enough that their values fit into one statement, whatever the table. */
 const ROWS_AT_ONCE = 250
 
-/** The rows as they come, and at the end the certainty that they are as many as the manifest says. */
+/** Passes the rows on as they come. Throws `BrokenBackup` at the end unless there were as many as the manifest says. */
 async function* counted({ manifest, rows }: OpenBackup, onProgress: OnProgress) {
   const missing = new Map(manifest.tables.map((table) => [table.name, table.rows]))
   const total = manifest.tables.reduce((sum, table) => sum + table.rows, 0)

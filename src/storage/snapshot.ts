@@ -13,7 +13,7 @@ export interface BackedUpTable {
 /** What a backup says about itself: its first record. */
 export interface Manifest {
   readonly format: 1
-  /** Of the program that made it. */
+  /** The version of the program that made it. */
   readonly version: string
   readonly createdAt: string
   /** When the newest migration that the database had was written. */
@@ -32,24 +32,24 @@ export type BackupRecord = Manifest | Rows
 
 /** How many rows are read at a time. */
 const PAGE = 2_000
-/** Of the database itself, of the moment only, or what a restored installation begins anew. */
+/** The database's own tables, what holds only for the moment, and what a restored installation begins anew. */
 const NOT_BACKED_UP = /^(?:sqlite_|libsql_|__|heartbeats$|(?:ended_)?sessions$|signing_keys$)/
 
 /**
- * The records of one moment: all statements are of one read transaction, which hinders no writer. `pause` is asked
- * between pages, and may throw to give up.
+ * The records of one moment: all statements are in one read transaction, which holds up no writer but for a server's
+ * checkpoints (backup.ts). `check` is called before each page, and may throw to give up.
  */
 export async function* readSnapshot(
   client: Client,
   { version, createdAt }: { version: string; createdAt: Date },
-  pause: () => void = () => {},
+  check: () => void = () => {},
 ): AsyncGenerator<BackupRecord> {
   const snapshot = await client.transaction('read')
   try {
     const tables = await tablesOf(snapshot)
     const schema = await schemaOf(snapshot)
     yield { format: 1, version, createdAt: createdAt.toISOString(), schema, tables }
-    for (const table of tables) yield* rowsOf(snapshot, table, pause)
+    for (const table of tables) yield* rowsOf(snapshot, table, check)
   } finally {
     snapshot.close()
   }
@@ -92,7 +92,7 @@ function parentsFirst<T extends { name: string; parents: string[] }>(tables: T[]
   return placed
 }
 
-/** Throws where there are none: such a database is not ours. */
+/** When the newest migration was written. Throws if there is no table of migrations: such a database is not ours. */
 async function schemaOf(snapshot: Transaction): Promise<number> {
   const { rows } = await snapshot.execute('SELECT max(created_at) AS at FROM __drizzle_migrations')
   return Number(rows[0]?.['at'])
@@ -101,12 +101,12 @@ async function schemaOf(snapshot: Transaction): Promise<number> {
 async function* rowsOf(
   snapshot: Transaction,
   { name, columns }: BackedUpTable,
-  pause: () => void,
+  check: () => void,
 ): AsyncGenerator<Rows> {
   const wanted = ['rowid', ...columns.map(quote)].join(', ')
   const sql = `SELECT ${wanted} FROM ${quote(name)} WHERE rowid > ? ORDER BY rowid LIMIT ${PAGE}`
   for (let last = Number.MIN_SAFE_INTEGER; ; ) {
-    pause()
+    check()
     const { rows } = await snapshot.execute({ sql, args: [last] })
     if (rows.length > 0)
       yield { table: name, rows: rows.map((row) => columns.map((_, i) => storable(row[i + 1]))) }
@@ -115,7 +115,7 @@ async function* rowsOf(
   }
 }
 
-/** JSON has no bytes, and no table of ours has any: who adds one has to decide how. */
+/** JSON has no bytes, and no table of ours has any: whoever adds some has to decide how they are stored. */
 function storable(value: InValue | undefined): InValue {
   if (value instanceof ArrayBuffer) throw new Error('a backup cannot hold bytes')
   return value ?? null

@@ -1,6 +1,6 @@
-// Statements as data: a text and what stands in its places. Several of them, also of different requests, can then share one
-// transaction (group-commit.ts), a read can send one by itself, and a text that every login or refresh needs is built once:
-// that takes Drizzle as long as it takes SQLite to execute it.
+// Statements as data: a text and the values of its placeholders. Several of them, also of different requests, can then share
+// one transaction (group-commit.ts), a read can send one by itself, and a text that every login or refresh needs is built once:
+// building takes Drizzle as long as executing takes SQLite.
 
 import type { Client, InArgs, ResultSet } from '@libsql/client'
 import type { SQL } from 'drizzle-orm'
@@ -11,11 +11,11 @@ import { SQLiteAsyncDialect } from 'drizzle-orm/sqlite-core'
 export interface Statement<Row = unknown> {
   readonly sql: string
   readonly args: InArgs
-  /** Never there: the type of the rows, which whoever wrote the text knows. */
+  /** Never set. It carries the type of the rows, which the author of the text knows. */
   readonly row?: Row
 }
 
-/** What is to be written with something else, in one transaction: `takesEffect` is SQL that is true there if that does. */
+/** What to write in one transaction with a change: `takesEffect` is SQL that is true there if that change takes effect. */
 export type WrittenWith = (takesEffect: SQL) => readonly Statement[]
 
 /** What a statement did. */
@@ -48,8 +48,8 @@ export function preparedStatement<Row>(
 }
 
 /**
- * A lone surrogate becomes U+FFFD, as in a file. A server refuses the whole transaction for it, with what others have in it: a
- * client may have sent it for an id.
+ * Lone surrogates become U+FFFD, as in a file. A client may send one as an id, and a server would refuse the whole transaction
+ * for it, with the statements of others.
  */
 function argsOf(values: readonly unknown[]): InArgs {
   return values.map((value) => (typeof value === 'string' ? value.toWellFormed() : value)) as InArgs

@@ -1,4 +1,4 @@
-// The mark of a restore that has begun on a server and has not ended: who finds it must not take the database for whole.
+// The mark of a restore that has begun on a server and has not ended: whoever finds it must not take the database for whole.
 
 import type { Client } from '@libsql/client'
 

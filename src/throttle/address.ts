@@ -1,9 +1,9 @@
-// Which addresses count as one client: an IPv4 address by itself, IPv6 by its /64, since that is what one subscriber gets:
-// whoever has one has 2⁶⁴ addresses.
+// Which addresses count as one client: an IPv4 address by itself, an IPv6 address by its /64, since one subscriber gets all
+// 2⁶⁴ addresses of it.
 
 import { isIP } from 'node:net'
 
-/** The network that stands for an address. What is no address stands for itself. */
+/** The network that an address counts as. What is no address counts as itself. */
 export function networkOf(address: string): string {
   const plain = address.replace(/%.*$/, '')
   if (isIP(plain) !== 6) return plain

@@ -9,7 +9,7 @@ import { createRecent } from '../platform/recent.ts'
 import { networkOf } from './address.ts'
 import type { Charge } from './store.ts'
 
-/** Who was refused. Without an e-mail where the attempt was at none. */
+/** Who was refused; without `emailKey` where only an address was charged. */
 export interface Refused {
   readonly emailKey?: string
   readonly clientAddress: string
@@ -31,7 +31,7 @@ export interface RefusalsOptions {
   readonly report: Report
 }
 
-/** No longer than another replica may know better. */
+/** Short: by then another replica may have seen the right password, which begins the count anew. */
 const RECALL_MS = 1_000
 /** Refusals remembered: some megabytes at most. */
 const RECALLED = 10_000
@@ -69,7 +69,7 @@ export function createRefusals({ emailDigest, clock, metrics, report }: Refusals
   }
 }
 
-/** A refusal that concerns a user holds for this address only: others may be known. */
+/** Even a user's refusal holds for this address only: another one may be known, and has a count of its own. */
 function placeOf({ key }: Charge, { clientAddress }: Refused): string {
   return `${key} ${networkOf(clientAddress)}`
 }

@@ -1,5 +1,5 @@
-// The numbers of each rule. Two shapes: guesses at one user grow dearer and have an end (NIST SP 800-63B-4 §3.2.2: at most
-// 100 in a row); what comes from one address may go on at a steady pace, since many people can share an address.
+// The numbers of each rule. Two shapes: guesses at one user wait longer and longer and have an end (NIST SP 800-63B-4 §3.2.2: at
+// most 100 in a row); those from one address may go on at a steady pace, since many people can share an address.
 
 import type { Config } from '../config.ts'
 import { knownAddressLimit } from '../config.ts'
@@ -13,11 +13,11 @@ export interface Rule {
   /** The first delay. Each further attempt doubles it, up to `ceiling`. */
   readonly delay: number
   readonly ceiling: number
-  /** With so many attempts it is over until they are forgotten. */
+  /** After this many attempts no more are allowed until they are forgotten. */
   readonly limit: number
   /** How long after the last attempt its count is forgotten. */
   readonly memory: number
-  /** How far the next attempt may lie in the past: what was not used adds up to this much. */
+  /** How far in the past the next attempt may be due: unused attempts add up to this much time. */
   readonly slack: number
 }
 
@@ -71,7 +71,7 @@ function growing(name: ThrottleRule, config: ThrottleConfig, limit: number): Rul
   }
 }
 
-/** So many at once, then one each interval (GCRA). */
+/** `attempts` at once, then one each interval (GCRA). */
 function steady(name: ThrottleRule, attempts: number, seconds: number): Rule | null {
   if (attempts === 0) return null
   const interval = seconds * 1_000

@@ -1,5 +1,5 @@
-// The statements on throttles. One decides whether an attempt may be made and charges it to all its rules, or to none: of
-// any number at once, on any replica, no more get through than the rules allow.
+// The statements on throttles. One statement decides whether an attempt may be made and charges it to all its rules, or to none:
+// of any number of attempts at once, on any replica, no more get through than the rules allow.
 
 import type { SQL } from 'drizzle-orm'
 import { lte, sql } from 'drizzle-orm'
@@ -35,11 +35,11 @@ export interface Charged {
 /** An address that becomes a user's. */
 export interface Known extends Pair {
   readonly until: number
-  /** SQL that must be true: by then the password may be another, and whoever knew the old one a stranger. */
+  /** SQL that must be true then: the password may have been changed meanwhile, and whoever knew the old one is a stranger. */
   readonly onlyIf: SQL
 }
 
-/** The counts of a user, by their keys: from addresses that are not the user's, and from those that are. */
+/** The keys of a user's two counts: from addresses that are not the user's, and from those that are. */
 export interface UserKeys {
   readonly user: string
   readonly knownAddress: string
@@ -47,11 +47,11 @@ export interface UserKeys {
 
 /** How a user's counts end with the right password. */
 export interface Succeeded {
-  /** They begin anew. */
+  /** The counts that begin anew. */
   readonly clear: UserKeys
-  /** The steady count that gets its charge back, and how much that was (milliseconds). */
+  /** The count of the address, which gets its charge back, and how much that was (milliseconds). */
   readonly refund: { readonly key: string; readonly interval: number } | undefined
-  /** The address that is the user's from now on, until when, and on what condition; nothing where that is known already. */
+  /** The address that becomes the user's, until when, and on what condition; undefined where that is known already. */
   readonly known: Known | undefined
 }
 
@@ -65,9 +65,9 @@ export interface Judged extends Pair {
 
 /** The statements on one attempt. */
 export interface AttemptStatements {
-  /** The one that charges it by every rule, or by none when one of them does not allow it yet: then it returns no row. */
+  /** Charges it to every rule; or to none, and returns no row, when one of them does not allow it yet. */
   charge(judged: Judged): Statement<Charged>
-  /** The one that finds which rule does not allow it for longest, or none when all do by now. */
+  /** Finds the rule that will not allow it for longest; no row when all allow it by now. */
   hindrance(judged: Judged): Statement<Hindrance>
 }
 
@@ -113,7 +113,7 @@ function prepare(charges: readonly Charge[]) {
 
 const [NOW, USER, ADDRESS] = [placeholder('now'), placeholder('user'), placeholder('address')]
 
-/** What each rule has counted, this attempt included, and from when it allows one. What expired counts as forgotten. */
+/** What each rule has counted, this attempt included, and since when it allows one. Rows that expired count as forgotten. */
 function counts(charges: readonly Charge[]): SQL {
   const rows = charges.map(({ rule, onlyIf }, i) => {
     const { free, delay, ceiling, limit, memory, slack } = rule
@@ -144,7 +144,7 @@ const settling = preparedStatement(sql`UPDATE throttles
     next_at = iif(key = ${placeholder('refunded')}, next_at - ${placeholder('interval')}, 0)
   WHERE key IN (${placeholder('user')}, ${placeholder('knownAddress')}, ${placeholder('refunded')})`)
 
-/** The two statements that remember an address as the user's, and forget the one that was not used for longest. */
+/** The two statements that remember an address as the user's, and forget the one unused for longest when there are too many. */
 function know({ user, address, until, onlyIf }: Known): Statement[] {
   return [
     statement(sql`INSERT INTO known_addresses (user, address, expires_at)
@@ -188,7 +188,7 @@ export async function sweepExpired(
   return Math.max(first.rowsAffected, second.rowsAffected)
 }
 
-/** How many rows count somebody. */
+/** How many counts there are. */
 export async function countRows(db: Db): Promise<number> {
   return await db.$count(throttles)
 }

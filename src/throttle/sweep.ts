@@ -1,4 +1,4 @@
-// Keeping the tables small: what no longer counts goes, and when a flood has left too much, the least of what does.
+// Keeping the tables small: rows that expired go, and when a flood has left too many counts, those with the fewest attempts.
 
 import type { Clock } from '../platform/clock.ts'
 import type { Database } from '../storage/database.ts'
@@ -10,7 +10,7 @@ const SWEPT_BATCHES = 100
 /** Counts kept; beyond it those with the fewest attempts go. */
 const MOST_ROWS = 100_000
 
-/** Deletes what expired, batch by batch, and then what is too much. */
+/** Deletes what expired, batch by batch, and then counts beyond the most that are kept. */
 export async function sweepThrottles(database: Database, clock: Clock): Promise<void> {
   const expired = { now: clock.now(), rows: SWEPT_ROWS }
   for (let batch = 0; batch < SWEPT_BATCHES; batch += 1)
@@ -18,7 +18,7 @@ export async function sweepThrottles(database: Database, clock: Clock): Promise<
   await sweepExcess(database)
 }
 
-/** Those first that were tried once, in no order: what an attacker works on outlives what a flood leaves behind. */
+/** Counts of one attempt go first, in no order: what an attacker works on outlives what a flood leaves behind. */
 async function sweepExcess(database: Database): Promise<void> {
   for (let attempts = 1; attempts < Number.MAX_SAFE_INTEGER; ) {
     // Counted again each time: other replicas sweep too.

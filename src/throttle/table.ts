@@ -1,5 +1,5 @@
 // The attempts that count against somebody, and the addresses that users have logged in from. Keyed digests stand for
-// e-mails and addresses: who reads the tables learns neither.
+// e-mails and addresses: whoever reads the tables learns neither.
 
 import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 

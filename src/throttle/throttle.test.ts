@@ -98,7 +98,7 @@ describe('guesses at one user', () => {
     expect(wait).toBe(900)
   })
 
-  test('are told of the rule that makes them wait for longest', async () => {
+  test('are told the wait of the rule that makes them wait longest', async () => {
     const waits = { throttleUserDelay: 600, throttleAddressInterval: 10 }
     const once = { throttleUserAttempts: 1, throttleAddressAttempts: 1 }
     const { stranger } = await appWithKim({ ...waits, ...once })
@@ -194,7 +194,7 @@ describe('a stranger cannot shut a user out', () => {
     expect(refused.code).toBe('RATE_LIMITED')
     app.clock.advance(`${waitOf(refused)}s`)
     expect(signedIn(await elsewhere.run(LOGIN, KIM))).toBe(true)
-    // And has been there from now on.
+    // And from now on that address is known.
     await tries(stranger, WRONG, 11)
     expect(signedIn(await elsewhere.run(LOGIN, KIM))).toBe(true)
   })
@@ -242,7 +242,7 @@ describe('where a user has logged in from is forgotten', () => {
   })
 })
 
-describe('a right password that is the old one before its login ends', () => {
+describe('a right password that is changed before its request ends', () => {
   test.each([
     ['a new password', CHANGE, 1],
     ['the end of the user', DELETE, 0],
@@ -264,7 +264,7 @@ describe('a right password that is the old one before its login ends', () => {
     expect(rows).toHaveLength(known)
   })
 
-  test('forgets no address either, when it was to change the password', async () => {
+  test('forgets no address either, when its request was to change the password', async () => {
     const { app, token } = await appWithKim()
     const addresses = () => app.database.read((db) => db.select().from(knownAddresses))
     const owners = await addresses()
@@ -524,7 +524,7 @@ describe('what is refused costs little', () => {
     expect(await tries(stranger, WRONG, 1)).toEqual(['INVALID_CREDENTIALS'])
   })
 
-  test('who finds no room at the gate is not charged', async () => {
+  test('an attempt that finds no room at the gate is not charged', async () => {
     const config = { passwordHashConcurrency: 1, throttleUserAttempts: 100 }
     const { app, stranger } = await appWithKim(config)
     const answers = await Promise.all(Array.from({ length: 50 }, () => stranger.run(LOGIN, WRONG)))

@@ -34,22 +34,22 @@ export interface Throttle {
    * from, for whoever knew the old password may have been there. `keptAddress`: where the user is now.
    */
   forgetting(emailKey: string, keptAddress?: string): WrittenWith
-  /** Deletes, a few at a time, what no longer counts, and the least of what does when there is too much. Never throws. */
+  /** Deletes, a few at a time, what expired, and the counts with the fewest attempts when there are too many. Never throws. */
   sweep(): Promise<void>
 }
 
-/** One attempt: first `recall`, then `charge`, and `succeed` if it did. */
+/** One attempt: first `recall`, then `charge`, and `succeed` if it succeeded. */
 export interface Attempt {
-  /** Throws `RATE_LIMITED` when this replica has just learned that it is too early. Asks nobody. */
+  /** Throws `RATE_LIMITED` when this replica has just learned that it is too early. Does not ask the database. */
   recall(): void
   /**
-   * Charges the attempt to all its rules, or to none. `find`: what is looked for on the same way; returns its rows. Throws
-   * `RATE_LIMITED`, `SERVICE_UNAVAILABLE`.
+   * Charges the attempt to all its rules, or to none. `find` is executed on the same trip to the database; returns its rows.
+   * Throws `RATE_LIMITED`, `SERVICE_UNAVAILABLE`.
    */
   charge<Row>(find?: Statement<Row>): Promise<readonly Row[]>
   /**
-   * With what a success led to: the user's count begins anew and the address gets its charge back, whether or not that took
-   * effect; if it did, the address is remembered as the user's. Perhaps nothing.
+   * To be written with what the success leads to: the user's counts begin anew and the address gets its charge back, whether or
+   * not that takes effect; if it does, the address is remembered as the user's. May be no statements at all.
    */
   succeed(): WrittenWith
 }
@@ -64,9 +64,9 @@ export interface ThrottleOptions extends RefusalsOptions {
 
 /** How long an address stays one of the user's after the last login from it. */
 const KNOWN_MS = 90 * 86_400_000
-/** An address that is used is remembered anew after so long. */
+/** An address in use is remembered anew after this long. */
 const RENEWED_MS = 3_600_000
-/** No digest is like this. */
+/** Equal to no digest. */
 const NOBODY = ''
 
 /** Makes the service. */
@@ -127,14 +127,14 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       },
 
       succeed() {
-        const paid = charges.find(({ rule }) => rule.name === 'address')
-        const refund = paid && { key: paid.key, interval: paid.rule.delay }
+        const steady = charges.find(({ rule }) => rule.name === 'address')
+        const refund = steady && { key: steady.key, interval: steady.rule.delay }
         const until = clock.now() + KNOWN_MS
         // Written only now and then: most logins come from where the last one came from.
         const isNews = knownUntil < until - RENEWED_MS
-        const counts = rules.user !== null || paid !== undefined
+        const isCounted = rules.user !== null || steady !== undefined
         return (onlyIf) => {
-          if (!counts) return []
+          if (!isCounted) return []
           const known = isNews ? { ...pair, until, onlyIf } : undefined
           return successStatements({ clear: keysOf(pair.user), refund, known })
         }
@@ -157,8 +157,8 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     const [charged] = paid.rows
     if (charged) return { ...charged, found: others.flatMap(({ rows }) => rows) }
     const [held] = await database.read((db) => readRows(db, statements.hindrance(judged)))
-    const one = charges.find(({ key }) => key === held?.key)
-    if (held && one) refusals.refuse(one, held.nextAt, who)
+    const refused = charges.find(({ key }) => key === held?.key)
+    if (held && refused) refusals.refuse(refused, held.nextAt, who)
     // Another attempt succeeded between the two statements: the next one is allowed.
     throw new AuthError('RATE_LIMITED', { retryAfter: 1 })
   }
@@ -167,7 +167,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     return { user: digest(emailKey), address: digest(networkOf(clientAddress)) }
   }
 
-  /** 128 bits: no two meet by chance, and nobody without the key can make two meet. */
+  /** 132 bits: no two meet by chance, and nobody without the key can make two meet. */
   function digest(text: string): string {
     return createHmac('sha256', options.key).update(text).digest('base64url').slice(0, 22)
   }

@@ -150,14 +150,14 @@ describe('a token that was issued', () => {
     expect(await tokens.verify(accessToken)).not.toBeNull()
   })
 
-  test('is one for a second at least, be it the last one of its session', async () => {
+  test('lives for a second at least, even the last one of its session', async () => {
     const { tokens } = setUp()
     const { accessToken, expiresIn } = await tokens.issue({ ...SUBJECT, sessionExpiresIn: 0 })
     expect(expiresIn).toBe(1)
     expect(await tokens.verify(accessToken)).not.toBeNull()
   })
 
-  test('is in force no longer than tokens live by now: who shortens that means it', async () => {
+  test('is in force no longer than the lifetime that is set now, though it was issued with a longer one', async () => {
     const { tokens, clock } = setUp()
     const { accessToken } = await tokens.issue(SUBJECT)
     const shorter = createAccessTokens({ ...optionsOf(clock), ttl: 60 })

@@ -15,13 +15,13 @@ import { readCompact } from './compact.ts'
 
 /** Issues and verifies access tokens. */
 export interface AccessTokens {
-  /** Asked before anything is written that a token has to follow. Throws `SERVICE_UNAVAILABLE` where no key could sign it. */
+  /** Call it before writing anything that needs a token afterwards. Throws `SERVICE_UNAVAILABLE` where no key could sign one. */
   requireKey(): void
   /** A token for one session of a user, for no longer than that lasts. `expiresIn`: seconds. */
   issue(subject: TokenSubject): Promise<{ accessToken: string; expiresIn: number }>
   /**
-   * The claims of a token that is ours and in force, else null: why not is nobody's business. At once for a token that was
-   * verified before.
+   * The claims of a token that is ours and in force, else null, whatever the reason. No promise for a token that was verified
+   * before.
    */
   verify(token: string): AccessClaims | null | Promise<AccessClaims | null>
 }
@@ -31,7 +31,7 @@ export interface TokenSubject {
   readonly userId: string
   readonly email: string
   readonly sessionId: string
-  /** Seconds until the session expires: then nothing is left of it that could be ended. */
+  /** Seconds until the session expires: no token should outlive it, for then there is nothing left to end. */
   readonly sessionExpiresIn: number
 }
 
@@ -58,7 +58,7 @@ const VERIFIED_TOKENS = 5_000
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keys, clock, random, issuer, audience, ttl } = options
   const verified = createRecent<Compact>(VERIFIED_TOKENS)
-  // Importing a key costs as much as using it. One that left the ring is not found any more, and not asked for.
+  // Importing a key costs as much as using it. What is remembered of a key that left the ring is never asked for again.
   const signingKey = remembered(importPrivate)
   const verifyingKey = remembered(importPublic)
   const seconds = () => Math.floor(clock.now() / 1_000)
@@ -68,7 +68,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
     async issue({ userId, email, sessionId, sessionExpiresIn }) {
       const now = seconds()
-      // One that expires at once would be none: the last of a session may outlive it by a second.
+      // A token that expires at once would be useless: the last one of a session may outlive it by a second.
       const expiresIn = Math.max(1, Math.min(ttl, sessionExpiresIn))
       const claims: AccessClaims = {
         iss: issuer,

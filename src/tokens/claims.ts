@@ -24,13 +24,13 @@ export interface Expectations {
   readonly issuer: string
   readonly audience: string
   readonly now: number
-  /** How long our tokens live, in seconds: who shortens that means those of before, too. */
+  /** How long our tokens live, in seconds. A shortened setting holds for tokens issued before, too. */
   readonly ttl: number
 }
 
 /** How far the clocks of two replicas may differ, in seconds. */
 export const LEEWAY = 5
-/** No token of ours lives longer, whatever it says. The setting is bounded by the same day. */
+/** No token of ours lives longer than this many seconds, whatever it says. The setting has the same bound. */
 export const LONGEST_LIFE = 86_400
 
 /** The claims if every one is there, of its type, and in force; else null. Unknown claims are ignored (RFC 7519 §4). */

@@ -1,4 +1,4 @@
-// Whether a password is a user's: charged to the same budget from wherever it is tried, looked at in equal time whether there is
+// Whether a password is a user's: charged to the same counts whichever verb tries it, and checked in equal time whether there is
 // a user or not. A hash of another kind or cost than today's is replaced while its password is known.
 
 import { AuthError } from '../errors.ts'
@@ -21,7 +21,7 @@ import type { User } from './user.ts'
 export interface Confirmed {
   readonly user: User
   readonly passwordHash: PasswordHash
-  /** To be written with what follows: that the attempt succeeded. */
+  /** Writes that the attempt succeeded: to be written with what follows. */
   readonly success: WrittenWith
 }
 
@@ -40,9 +40,9 @@ export interface Checked {
 
 /** The ways to a user's password. Both throw `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export interface Confirmation {
-  /** Checks a password against the row that is found on the way of the charge, or against none in the same time. */
+  /** Charges the attempt and finds the row on one trip, and checks the password against it; without a row, in the same time. */
   check(claim: Claim, client: Client, find: Statement<UserRow>): Promise<Checked>
-  /** The same user with a hash of today. Null: the password was changed in the meantime. */
+  /** The same user, after an outdated hash was replaced. Null: the password was changed in the meantime. */
   renew(confirmed: Confirmed, claim: Claim, client: Client): Promise<Confirmed | null>
 }
 
@@ -53,7 +53,7 @@ export interface ConfirmationOptions {
   readonly throttle: Throttle
 }
 
-/** The same guess, looked at a second time. */
+/** The attempt of a guess that was charged before and is checked a second time. */
 const PAID: Attempt = {
   recall: () => {},
   charge: () => Promise.resolve([]),
@@ -74,7 +74,7 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
         replaceHash(db, { userId: confirmed.user.id, from, to }),
       )
       if (replaced) return { ...confirmed, passwordHash: to }
-      // Another login was faster, or a change of password: what is there now decides.
+      // Another login or a change of password was faster: the hash that is there now decides.
       const find = () => database.read((db) => selectUser(db, userOfId(confirmed.user.id)))
       const again = await compare(claim.password, find, { attempt: PAID, signal: client.signal })
       return again.confirmed && { ...again.confirmed, success }

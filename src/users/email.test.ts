@@ -67,10 +67,10 @@ describe('refused', () => {
       `${'a'.repeat(64)}@${'b'.repeat(60)}.${'c'.repeat(60)}.${'d'.repeat(60)}.eeeeee.kr`,
       'too_long',
     ],
-    // Short as it is typed, but not as A-labels.
+    // Short as typed, too long as A-labels.
     [`kim@${'ü.'.repeat(40)}kr`, 'too_long'],
     ['x'.repeat(1_000_000), 'too_long'],
-    // Whose marks would have to be put in order first.
+    // Its marks would have to be put in order first.
     [`kim@${'\u0316\u0301'.repeat(400)}.kr`, 'too_long'],
   ])('%p: %s', (text, reason) => {
     expect(readEmail(text)).toBe(reason as InputFault)

@@ -25,9 +25,9 @@ const LOCAL_PART = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
 /** At least two labels, the last not a number, so that addresses of hosts fall out. */
 const A_LABELS = new RegExp(`^(?:${LABEL}\\.)+(?!\\d+$)${LABEL}$`)
-/** Invisible or breaking: control and format characters, lone surrogates, spaces. Others that are shown as nothing UTS 46 leaves out. */
+/** Invisible or breaking: control and format characters, lone surrogates, spaces. UTS 46 drops the other invisible ones. */
 const NEVER = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u
-/** What `domainToASCII` would decode, cut off or read as something else than a domain. */
+/** What `domainToASCII` would decode, cut off, or read as something other than a domain. */
 const NOT_IN_DOMAIN = /[%/:[\]\\?#@]/
 
 /** Reads an address that is being registered. Throws `INVALID_EMAIL` with the reason. */
@@ -43,12 +43,12 @@ export function emailKeyOf(user: { readonly email: string }): EmailKey {
   return parseEmail(user.email).key
 }
 
-/** The address, or why it is none. */
+/** The address, or why it is not one. */
 export function readEmail(text: string): Email | InputFault {
   const address = trimSpaces(text)
   const at = address.lastIndexOf('@')
   const [local, domain] = [address.slice(0, at), address.slice(at + 1)]
-  // Before the domain is normalised: the marks of a long one would cost their square.
+  // Before the domain is normalised: sorting the combining marks of a long one takes quadratic time.
   if (Buffer.byteLength(address) > MAX_OCTETS) return 'too_long'
   if (at < 1 || NEVER.test(address) || !LOCAL_PART.test(local) || NOT_IN_DOMAIN.test(domain))
     return 'malformed'

@@ -19,7 +19,7 @@ test('an address and a hash are enough', () => {
   })
 })
 
-test('the time of the signup and the decision of an operator come along', () => {
+test('the time of the signup and whether the user is disabled are taken over', () => {
   const read = readImportedUser(
     line({ createdAt: '2020-01-02T03:04:05.6+09:00', disabled: true }),
     NOW,

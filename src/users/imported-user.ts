@@ -10,7 +10,7 @@ import { readEmail } from './email.ts'
 export interface ImportedUser {
   readonly email: Email
   readonly passwordHash: PasswordHash
-  /** Null: not told. */
+  /** Null: not given. */
   readonly createdAt: number | null
   readonly disabled: boolean
 }
@@ -30,7 +30,7 @@ const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
 export function readImportedUser(line: string, now: number): ReadLine {
   const record = parse(line)
   if (!record) return { fault: 'not a JSON object' }
-  // A misspelt `disabled` would let in whom the other system kept out.
+  // A misspelt `disabled` would let in a user whom the other system kept out.
   if (!Object.keys(record).every((name) => PROPERTIES.includes(name)))
     return { fault: `has a property that is none of ${PROPERTIES.join(', ')}` }
   const { email, passwordHash, createdAt = null, disabled = false } = record

@@ -89,7 +89,7 @@ test('a login beside a change of password never brings the old password back', a
       login(app, KIM.password),
       app.run(CHANGE, { from: KIM.password, to: CHANGED }, token),
     ])
-    // Either the change came through, or it was told that what it had checked was no longer the hash.
+    // Either the change came through, or it was refused because the hash it had checked was replaced.
     const [valid, dead] = code ? [KIM.password, CHANGED] : [CHANGED, KIM.password]
     expect([await login(app, valid), await login(app, dead)]).toEqual([
       'LoggedIn',
@@ -98,7 +98,7 @@ test('a login beside a change of password never brings the old password back', a
   }
 }, 30_000)
 
-describe('a login behind whose back the hash becomes', () => {
+describe('a login during which the hash is replaced by', () => {
   /** The answer of a login, the hash at last, and how many wrong logins are counted. */
   async function loginBeside(from: string, to: string): Promise<[string, string, number]> {
     const { app } = await appWith(from)

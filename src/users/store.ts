@@ -64,7 +64,7 @@ const preparedOfId = preparedStatement<UserRow>(
   sql`SELECT ${COLUMNS} FROM users WHERE id = ${sql.placeholder('userId')}`,
 )
 
-/** The one user that is looked for, if there is one. */
+/** The user that a statement finds, if there is one. */
 export async function selectUser(db: Db, which: Statement<UserRow>): Promise<UserRow | undefined> {
   const [row] = await readRows(db, which)
   return row
@@ -78,7 +78,7 @@ export async function selectUsers(
   return await db.select().from(users).where(sql`id > ${after}`).orderBy(users.id).limit(limit)
 }
 
-/** Replaces a hash by another of the same password. False: it was replaced before, perhaps by that of a new password. */
+/** Replaces a hash by another of the same password. False: it was replaced meanwhile, perhaps by that of a new password. */
 export async function replaceHash(
   db: Db,
   { userId, from, to }: { userId: UserId; from: PasswordHash; to: PasswordHash },
@@ -95,7 +95,7 @@ export function stillHas(userId: UserId, passwordHash: PasswordHash): SQL {
   return sql`EXISTS (SELECT 1 FROM users WHERE id = ${userId} AND password_hash = ${passwordHash} AND disabled_at IS NULL)`
 }
 
-/** Lifts the decision that a user may not log in. False: there is no such user any more. */
+/** Lets a disabled user log in again. False: there is no such user any more. */
 export async function enableUser(db: Db, userId: UserId): Promise<boolean> {
   const { rowsAffected } = await db
     .update(users)

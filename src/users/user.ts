@@ -14,7 +14,7 @@ export interface User {
   readonly disabledAt: Date | null
 }
 
-/** Names a border: the text comes from a token that we signed, was made for a new user, or is an operator's and may match nobody. */
+/** A named border: the text is from a token that we signed, was made for a new user, or is an operator's and may match nobody. */
 export function toUserId(text: string): UserId {
   return text as UserId
 }

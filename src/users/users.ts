@@ -48,7 +48,7 @@ export interface Users {
   confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed | null>
   /** The user of an e-mail address, however it is written, or of an id; or null. */
   find(name: string): Promise<User | null>
-  /** Users by the order of their ids, which is that of their being added: those after one of them. */
+  /** Users in the order of their ids, in which they were added: those after the id `after`. */
   list(page: { after: string; limit: number }): Promise<User[]>
   /** Lets a disabled user log in again. Throws `NOT_FOUND`. */
   enable(id: UserId): Promise<void>
@@ -151,7 +151,7 @@ export function createUsers(options: UsersOptions): Users {
     },
 
     async require(id) {
-      // That there is nobody only the primary may say: it can be somebody who has just signed up.
+      // Only the primary may say that there is no such user: a read replica may not have one who has just signed up.
       const row = await database.readStale((db) => selectUser(db, userOfId(id)), Boolean)
       if (!row) throw new AuthError('UNAUTHENTICATED')
       return toUser(row)
