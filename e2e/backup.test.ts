@@ -543,7 +543,7 @@ describe('a restore refuses', () => {
         const { exitCode, stderr } = await munjigi(`file:${path}`, 'restore', option, file).ended
         expect([exitCode, stderr]).toEqual([
           1,
-          expect.stringContaining(`${path}${suffix} is there`),
+          expect.stringContaining(`${path}${suffix} belongs to`),
         ])
       }
       expect(readFileSync(`${path}${suffix}`, 'utf8')).toBe('what was written last')

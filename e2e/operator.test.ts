@@ -59,7 +59,7 @@ describe('where there is no database', () => {
     ]) {
       const { exitCode, stdout, stderr } = await onServer(...args)
       expect([exitCode, stdout]).toEqual([1, ''])
-      expect(stderr).toStartWith(`munjigi: there is no database at ${sqld.url}: see to`)
+      expect(stderr).toStartWith(`munjigi: there is no database at ${sqld.url}: check`)
     }
     const { stdout } = await onServer('migrate', '--check', '--json')
     expect(JSON.parse(stdout).missing).not.toEqual([])

@@ -107,7 +107,7 @@ function readHealthCheck(text: string): HealthCheck {
   const tcp = /^tcp(?::([1-9]\d?))?$/.exec(text)
   if (tcp) return { kind: 'tcp', failures: Number(tcp[1] ?? 3) }
   throw new EdgeSettingFault(
-    'EDGE_HEALTH_CHECK: must be http, tcp, or tcp with the failures in a row until a replica is out, as in tcp:5',
+    'EDGE_HEALTH_CHECK: must be http, tcp, or tcp with the number of failures that take a replica out, as in tcp:5',
   )
 }
 

@@ -152,7 +152,7 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
   if (mode === 'serve') faults.push(...missingForServe(source.environment))
   if (values.clientAddressHeader && values.trustedPeers?.rules.length === 0)
     faults.push(
-      `${PREFIX}CLIENT_ADDRESS_HEADER: needs ${PREFIX}TRUSTED_PEERS, else anybody could choose an address`,
+      `${PREFIX}CLIENT_ADDRESS_HEADER: needs ${PREFIX}TRUSTED_PEERS, or anybody could claim any address`,
     )
   if (values.databaseReadUrl && values.databaseUrl?.startsWith('file:'))
     faults.push(
@@ -160,7 +160,7 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
     )
   if (endsBeforeItWaits(values.throttleUserAttempts, values.throttleUserLimit))
     faults.push(
-      `${PREFIX}THROTTLE_USER_LIMIT: too low; a fifth of it, kept for addresses that the user has logged in from, must be more than ${PREFIX}THROTTLE_USER_ATTEMPTS`,
+      `${PREFIX}THROTTLE_USER_LIMIT: too low; a fifth of it, reserved for addresses that the user has logged in from, must be more than ${PREFIX}THROTTLE_USER_ATTEMPTS`,
     )
   if (isCheap(values.passwordHashMemory, values.passwordHashPasses))
     faults.push(

@@ -28,7 +28,7 @@ export const ERRORS = {
   BAD_USER_INPUT: {
     status: 400,
     meaning:
-      'The request is not a well-formed GraphQL request: its JSON, its envelope, its choice of operation or a variable.',
+      'The request is malformed: its JSON, its envelope, its choice of operation or a variable.',
     ko: '요청의 형식이 올바르지 않습니다.',
     en: 'The request is malformed.',
   },
@@ -64,14 +64,14 @@ export const ERRORS = {
   },
   INVALID_EMAIL: {
     status: 200,
-    meaning: 'This cannot be an e-mail address here; `reason` says why.',
+    meaning: 'This e-mail address is not accepted; `reason` says why.',
     ko: '올바른 이메일 주소가 아닙니다.',
     en: 'This is not a valid e-mail address.',
   },
   WEAK_PASSWORD: {
     status: 200,
     meaning:
-      'This cannot be a password here; `reason` says why, `minLength` and `maxLength` how long it may be.',
+      'This password is not accepted; `reason` says why, and `minLength` or `maxLength` how long it may be.',
     ko: '사용할 수 없는 비밀번호입니다.',
     en: 'This password cannot be used.',
   },
@@ -84,7 +84,7 @@ export const ERRORS = {
   INVALID_CREDENTIALS: {
     status: 200,
     meaning:
-      'E-mail and password do not belong together, for whatever reason. Where only a password was asked for, `field` names it.',
+      'The credentials are refused, for whatever reason. Where only a password was asked for, `field` names it.',
     ko: '이메일 또는 비밀번호가 올바르지 않습니다.',
     en: 'The e-mail address or the password is wrong.',
   },
@@ -114,13 +114,14 @@ export const ERRORS = {
   },
   SERVICE_UNAVAILABLE: {
     status: 503,
-    meaning: 'A part the request needs cannot be reached; try again after `retryAfter` seconds.',
+    meaning:
+      'A part that the request needs cannot be reached; try again after `retryAfter` seconds.',
     ko: '지금은 요청을 처리할 수 없습니다. 잠시 후 다시 시도해 주십시오.',
     en: 'The service is unavailable right now. Try again shortly.',
   },
   INTERNAL_SERVER_ERROR: {
     status: 500,
-    meaning: 'A fault of the server; `requestId` finds it in the log.',
+    meaning: 'A fault of the server; find it in the log by its `requestId`.',
     ko: '서버 오류가 발생했습니다.',
     en: 'Something went wrong on the server.',
   },
@@ -133,7 +134,7 @@ export const INPUT_FAULTS = {
   common: 'Among the passwords that attackers try first.',
   breached: 'Known from a breach elsewhere.',
   context: 'Made from the e-mail address or the name of the service.',
-  malformed: 'Not well-formed text of its kind.',
+  malformed: 'Not a well-formed e-mail address or password.',
 } as const
 
 /** A code of the table. */

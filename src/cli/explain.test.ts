@@ -25,7 +25,7 @@ const read = (path: string) => async () => {
 
 test('a user who is gone is no fault of the database', () => {
   expect(explain(new AuthError('NOT_FOUND'))).toEqual({
-    message: 'munjigi: the user is gone; nothing was done',
+    message: 'munjigi: this user no longer exists; nothing was done',
     exitCode: 1,
   })
 })

@@ -26,7 +26,7 @@ export function explain(error: unknown): { message: string; exitCode: number } {
   if (error instanceof ConfigFaults) return { message: error.message, exitCode: 78 }
   if (error instanceof WrongSecret)
     return {
-      message: `munjigi: ${error.message}. Put the old one back; a new secret makes every token and key useless. If it is one key of several, munjigi keys list shows which. If it is lost: docs/operations.md, Incidents.`,
+      message: `munjigi: ${error.message}. Put the old secret back: with a new one every token and key is useless. If only one of several keys is affected, munjigi keys list shows which. If the old secret is lost: docs/operations.md, Incidents.`,
       exitCode: 78,
     }
   if (error instanceof PortTaken)
@@ -35,7 +35,7 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       exitCode: 69,
     }
   if (error instanceof AuthError && error.code === 'NOT_FOUND')
-    return { message: 'munjigi: the user is gone; nothing was done', exitCode: 1 }
+    return { message: 'munjigi: this user no longer exists; nothing was done', exitCode: 1 }
   if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
   if (error instanceof StorageFault)
     return { message: `munjigi: cannot use the database: ${error.message}`, exitCode: 69 }
@@ -50,13 +50,13 @@ export function explain(error: unknown): { message: string; exitCode: number } {
   if (error instanceof NoQuietMoment)
     return {
       message:
-        'munjigi: the backup was given up, because writers had to wait for it. Start sqld with a longer --checkpoint-interval-s.',
+        'munjigi: the backup was abandoned because writers had to wait for it. Start sqld with a longer --checkpoint-interval-s.',
       exitCode: 69,
     }
   if (error instanceof UnfinishedRestore)
     return {
       message:
-        'munjigi: a restore into this database did not end, so it is not whole. Run munjigi restore again, with --replace.',
+        'munjigi: a restore into this database did not end, so the database is not whole. Run munjigi restore again, with --replace.',
       exitCode: 69,
     }
   if (error instanceof Error && 'syscall' in error && 'code' in error) {

@@ -54,22 +54,26 @@ export function createProgram(actions: Actions, version: string): Command {
       'A self-hosted GraphQL auth server. Settings are MUNJIGI_… variables: see the README.',
     )
     .version(`munjigi ${version}`, '--version', 'print the version')
-    .helpOption('--help', 'print this')
-    .helpCommand('help [command]', 'print this, or the same of a command')
-    .showHelpAfterError('(--help says what there is)')
+    .helpOption('--help', 'print this help')
+    .helpCommand('help [command]', 'print this help, or the help of a command')
+    .showHelpAfterError('(--help lists what there is)')
 
   program
     .command('dev')
-    .description('try it out: makes what it needs, prints what to type next')
+    .description('try it out: makes what it needs and prints what to type next')
     .action(actions.dev)
   program
     .command('serve')
-    .description('for production: nothing is guessed, what is missing is an error')
+    .description('for production: guesses nothing, and stops if a setting is missing')
     .action(actions.serve)
   const secrets = program
     .command('secrets')
-    .argument('<folder>', 'where; one that is not there yet is written with a slash', readFolder)
-    .description('make the secrets of a deployment that are not there yet')
+    .argument(
+      '<folder>',
+      'where to put them; a folder that does not exist yet needs a slash, as in ./name',
+      readFolder,
+    )
+    .description('make those secrets of a deployment that are still missing')
     .helpCommand(true)
     .action((folder: string) => actions.secrets(folder))
   secrets
@@ -77,7 +81,7 @@ export function createProgram(actions: Actions, version: string): Command {
     .description('replace the secret in MUNJIGI_SECRET_FILE; without an option: make the next one')
     .option('--use-next', 'second step: write with the next one, accept the previous one')
     .addOption(
-      new Option('--drop-previous', 'third step: accept the previous one no more').conflicts(
+      new Option('--drop-previous', 'third step: no longer accept the previous one').conflicts(
         'useNext',
       ),
     )
@@ -86,17 +90,17 @@ export function createProgram(actions: Actions, version: string): Command {
   const keys = program.command('keys').description('the signing keys')
   keys
     .command('list')
-    .description('all keys and their stages')
+    .description('list all keys and their stages')
     .option(...JSON_FLAG)
     .action(actions.keysList)
   keys
     .command('rotate')
-    .description('publish the next key now; it signs when every cache can have it')
+    .description('publish the next key now; it signs once every cache can have it')
     .option(...JSON_FLAG)
     .action(actions.keysRotate)
   keys
     .command('drop <kid>')
-    .description('a key leaked: take it away at once, with all tokens it signed')
+    .description('for a leaked key: drop it at once; every token it signed is refused')
     .option(...JSON_FLAG)
     .action(actions.keysDrop)
 
@@ -104,17 +108,17 @@ export function createProgram(actions: Actions, version: string): Command {
   sessions
     .command('end')
     .description('end all sessions of a user')
-    .requiredOption('--user <email>', 'whose; the id, usr_…, does as well')
+    .requiredOption('--user <email>', 'whose sessions; a user id, usr_…, works too')
     .option(...JSON_FLAG)
     .action(actions.sessionsEnd)
 
   const users = program
     .command('users')
-    .description('the users; in place of an e-mail address the id, usr_…, does as well')
+    .description('the users; each is named by e-mail address or by id, usr_…')
   users
     .command('list')
-    .description('users in the order of their signup')
-    .option('--after <id>', 'begin behind this one')
+    .description('list users in the order of their signup')
+    .option('--after <id>', 'begin after this user')
     .option('--limit <count>', 'how many', readCount, 100)
     .option(...JSON_FLAG)
     .action(actions.usersList)
@@ -123,7 +127,7 @@ export function createProgram(actions: Actions, version: string): Command {
     .description(
       'take over users with their hashes, from lines of JSON in a file or standard input',
     )
-    .option('--check', 'judge every line and write nothing')
+    .option('--check', 'check every line and write nothing')
     .option(...JSON_FLAG)
     .action(actions.usersImport)
   const one = (name: string, description: string) =>
@@ -131,19 +135,19 @@ export function createProgram(actions: Actions, version: string): Command {
       .command(`${name} <email>`)
       .description(description)
       .option(...JSON_FLAG)
-  one('show', 'one user and their sessions').action(actions.usersShow)
+  one('show', 'show one user and their sessions').action(actions.usersShow)
   one('disable', 'keep a user from logging in, and end their sessions').action(actions.usersDisable)
   one('enable', 'let a user log in again').action(actions.usersEnable)
   one('set-password', 'read a new password from standard input, and end all sessions').action(
     actions.usersSetPassword,
   )
   one('delete', 'delete a user and everything kept about them')
-    .option('--yes', 'do not ask')
+    .option('--yes', 'required: this cannot be undone')
     .action(actions.usersDelete)
 
   const keyFile = [
     '--key-file <path>',
-    'text of at least 32 bytes, in place of MUNJIGI_SECRET',
+    'a file with text of at least 32 bytes, used in place of MUNJIGI_SECRET',
   ] as const
   program
     .command('backup <file>')
@@ -155,14 +159,14 @@ export function createProgram(actions: Actions, version: string): Command {
     .command('restore <file>')
     .description('fill the database from a backup; replicas must be stopped')
     .option(...keyFile)
-    .option('--dry-run', 'read all of it and say what would be done')
-    .option('--replace', 'give up what the database holds now')
+    .option('--dry-run', 'read all of it, say what would be done, and change nothing')
+    .option('--replace', 'replace, and so lose, what the database holds now')
     .option(...JSON_FLAG)
     .action(actions.restore)
   program
     .command('migrate')
     .description('bring the database to the newest schema, as every start does')
-    .option('--check', 'only say what would run; exit code 1 if something would')
+    .option('--check', 'only say what would run; exit code 1 if anything would')
     .option(...JSON_FLAG)
     .action(actions.migrate)
 

@@ -36,7 +36,7 @@ export async function restore(
       `${describe(manifest)}\n\nthe backup is whole; ${state}; nothing was changed`,
     )
   if (!isEmpty && !options.replace)
-    throw new NotDone(`${state}: add --replace to give that up for the backup`)
+    throw new NotDone(`${state}: add --replace to overwrite that with the backup`)
   await withProgress('restoring', parts, await open(), async (backup, onProgress) => {
     await target.replace((client) => fill(client, backup, onProgress)).catch(explainPlace)
   })
@@ -77,7 +77,7 @@ function explainPlace(error: unknown): never {
     throw new NotDone(`the database is in use (${error.message}): stop all replicas first`)
   if (error instanceof LeftBehind)
     throw new NotDone(
-      `${error.message} is there, of a database that is not: move it to where that one went`,
+      `${error.message} belongs to a database that is no longer there: move it to where that database is`,
     )
   throw error
 }

@@ -27,7 +27,8 @@ export async function rotateSecret(
   path: string | undefined,
   operator: OperatorParts,
 ): Promise<void> {
-  if (!path) throw new ConfigFaults(['MUNJIGI_SECRET_FILE: is required: it is what is replaced'])
+  if (!path)
+    throw new ConfigFaults(['MUNJIGI_SECRET_FILE: is required: it names the file to replace'])
   const { random } = operator.parts
   const before = parseSecretFile(readFileSync(path, 'utf8'))
   const after = nextStep(step, before, random)
@@ -49,15 +50,15 @@ function nextStep(
 }
 
 const DONE = {
-  next: 'a next secret is accepted by every replica that starts from now on. Replace all of them, then: munjigi secrets rotate --use-next',
+  next: 'every replica that starts from now on also accepts the next secret. Replace all replicas, then: munjigi secrets rotate --use-next',
   previous:
-    'every replica that starts from now on writes with the new secret and accepts the previous one. Replace all of them; when nobody needs the previous one any more: munjigi secrets rotate --drop-previous',
+    'every replica that starts from now on writes with the new secret and accepts the previous one. Replace all replicas; when nobody needs the previous secret any more: munjigi secrets rotate --drop-previous',
   dropped: 'the previous secret is dropped. Replace all replicas',
 } as const
 
 const DUE = {
   first: 'the file holds one secret; to replace it: munjigi secrets rotate',
-  next: 'a next secret is there. When all replicas were replaced since: munjigi secrets rotate --use-next',
+  next: 'a next secret is there already. Once all replicas have been replaced since: munjigi secrets rotate --use-next',
   previous:
     'the previous secret is still there. When nobody needs it any more: munjigi secrets rotate --drop-previous',
 } as const

@@ -24,7 +24,7 @@ export async function requireDatabase(settings: Settings): Promise<void> {
   const { databaseUrl: url } = settings
   if ((await missingIn(settings)).length === allMigrations().length)
     throw new NotDone(
-      `there is no database at ${url.startsWith('file:') ? resolve(fileOf(url)) : url}: see to MUNJIGI_DATABASE_URL; munjigi migrate makes one`,
+      `there is no database at ${url.startsWith('file:') ? resolve(fileOf(url)) : url}: check MUNJIGI_DATABASE_URL; munjigi migrate makes one`,
     )
 }
 

@@ -34,7 +34,7 @@ export const SETTINGS = {
     'The public port; 0 takes any free one. `PORT` without prefix is honoured too. Only `dev` moves on to the next free port.',
     '3000',
   ),
-  METRICS_HOST: setting(hostName, 'The address for `/metrics`. As `MUNJIGI_HOST` when not set.'),
+  METRICS_HOST: setting(hostName, 'The address for `/metrics`. When not set: as `MUNJIGI_HOST`.'),
   METRICS_PORT: setting(integer(0, 65_535), 'The port for `/metrics`; never publish it.', '9464'),
   DATABASE_URL: setting(
     databaseUrl,
@@ -43,7 +43,7 @@ export const SETTINGS = {
   ),
   DATABASE_READ_URL: setting(
     serverUrl,
-    'A read replica of that libSQL server, with the same token, for reads that may be a few seconds old (docs/scaling.md). When not set: there is none.',
+    'A read replica of that libSQL server, with the same token, for reads that may be a few seconds old (docs/scaling.md). When not set: none is used.',
   ),
   DATABASE_AUTH_TOKEN: secret(text, 'The token for a libSQL server.'),
   SECRET: secret(
@@ -67,27 +67,27 @@ export const SETTINGS = {
   ),
   SESSION_IDLE_TTL: setting(
     duration(60, 365 * 86_400),
-    'A session that is not refreshed for so long expires.',
+    'A session expires when it has not been refreshed for this long.',
     '30d',
   ),
   SESSION_MAX_TTL: setting(
     duration(60, 365 * 86_400),
-    'No session lives longer, however often it is refreshed.',
+    'No session lives longer than this, however often it is refreshed.',
     '90d',
   ),
   REFRESH_GRACE: setting(
     duration(0, 300),
-    'How long the refresh token used last may be used again, for the same successor: lost answers. Longer for mobile apps.',
+    'How long the refresh token used last may be used again and gives the same successor, in case the answer was lost. Set it longer for mobile apps.',
     '30s',
   ),
   MAX_SESSIONS: setting(
     integer(1, 10_000),
-    'Sessions a user may hold; one more ends the oldest.',
+    'How many sessions a user may hold. Opening one more ends the oldest.',
     '100',
   ),
   JWKS_MAX_AGE: setting(
     duration(1, 86_400),
-    'How long others may cache the public keys. A new key is published at least so long before it signs.',
+    'How long others may cache the public keys. A new key is published at least this long before it signs.',
     '5m',
   ),
   KEY_ROTATION: setting(
@@ -97,7 +97,7 @@ export const SETTINGS = {
   ),
   SECRET_PREVIOUS: secret(
     secretText,
-    'A second secret that is accepted beside the first while it is being replaced (docs/operations.md).',
+    'A second secret that is also accepted while the secret is being replaced (docs/operations.md).',
   ),
   MESSAGE_LANGUAGE: setting(oneOf('ko', 'en'), 'The language of messages: ko or en.', 'ko'),
   PASSWORD_MIN_LENGTH: setting(
@@ -112,7 +112,7 @@ export const SETTINGS = {
   ),
   PASSWORD_HASH_MEMORY: setting(
     integer(7, 256),
-    'MiB of memory for one argon2id hash. A login hashes a password anew when memory or passes have changed.',
+    'MiB of memory for one argon2id hash. When memory or passes have changed, passwords are rehashed at the next login.',
     '19',
   ),
   PASSWORD_HASH_PASSES: setting(
@@ -122,7 +122,7 @@ export const SETTINGS = {
   ),
   PASSWORD_BREACH_URL: setting(
     webUrl,
-    'Where to ask whether a new password is known from a breach, e.g. `https://api.pwnedpasswords.com/range`. Five digits of its SHA-1 are sent. Nobody is asked when not set.',
+    'Where to ask whether a new password is known from a breach, e.g. `https://api.pwnedpasswords.com/range`. Only five digits of its SHA-1 are sent. When not set: nobody is asked.',
   ),
   PASSWORD_HASH_CONCURRENCY: setting(
     integer(1, 1_024),
@@ -130,7 +130,7 @@ export const SETTINGS = {
   ),
   THROTTLE_USER_ATTEMPTS: setting(
     integer(0, 100),
-    'Wrong passwords for one user before each further one must wait; the right one begins the count anew. `0`: no such throttle.',
+    'Wrong passwords for one user before each further attempt has to wait. The right password resets the count. `0`: no such throttle.',
     '10',
   ),
   THROTTLE_USER_DELAY: setting(
@@ -141,17 +141,17 @@ export const SETTINGS = {
   THROTTLE_USER_MAX_DELAY: setting(duration(1, 86_400), 'The longest wait.', '15m'),
   THROTTLE_USER_LIMIT: setting(
     integer(10, 100),
-    'Wrong passwords in a row for one user after which there is no further try until they are forgotten. A fifth of them is kept for addresses that the user has logged in from; that fifth must be more than `MUNJIGI_THROTTLE_USER_ATTEMPTS`.',
+    'Wrong passwords in a row for one user after which no further attempt is allowed until they are forgotten. A fifth of them is reserved for addresses that the user has logged in from; that fifth must be more than `MUNJIGI_THROTTLE_USER_ATTEMPTS`.',
     '100',
   ),
   THROTTLE_USER_MEMORY: setting(
     duration(60, 365 * 86_400),
-    'How long after the last one wrong passwords are forgotten.',
+    'Wrong passwords are forgotten this long after the last one.',
     '24h',
   ),
   THROTTLE_ADDRESS_ATTEMPTS: setting(
     integer(0, 1_000_000),
-    'Wrong passwords from one address (IPv6: from one /64) that may come at once. `0`: no such throttle.',
+    'How many wrong passwords may come at once from one address (IPv6: from one /64). `0`: no such throttle.',
     '100',
   ),
   THROTTLE_ADDRESS_INTERVAL: setting(
@@ -161,7 +161,7 @@ export const SETTINGS = {
   ),
   THROTTLE_SIGNUP_ATTEMPTS: setting(
     integer(0, 1_000_000),
-    'Signups from one address that may come at once, failed ones included. `0`: no such throttle.',
+    'How many signups may come at once from one address, failed ones included. `0`: no such throttle.',
     '20',
   ),
   THROTTLE_SIGNUP_INTERVAL: setting(
@@ -171,14 +171,14 @@ export const SETTINGS = {
   ),
   CLIENT_ADDRESS_HEADER: setting(
     headerName,
-    'The header in which the edge reports the client, e.g. `x-envoy-external-address`: an address without a port, of a list the last. Needs `MUNJIGI_TRUSTED_PEERS`.',
+    'The header in which the edge reports the client, e.g. `x-envoy-external-address`: an address without a port; of a list, the last is taken. Needs `MUNJIGI_TRUSTED_PEERS`.',
   ),
   TRUSTED_PEERS: setting(
     networks,
     'The edge: addresses or networks whose `x-request-id` and client address are believed, separated by commas.',
     '',
   ),
-  CORS_ORIGINS: setting(origins, 'Browser origins that may call, exact, separated by commas.', {
+  CORS_ORIGINS: setting(origins, 'The exact browser origins that may call, separated by commas.', {
     dev: ANY_LOCALHOST,
     serve: '',
   }),
@@ -186,7 +186,7 @@ export const SETTINGS = {
     dev: 'true',
     serve: 'false',
   }),
-  INTROSPECTION: setting(flag, 'Whether the schema can be asked for.', {
+  INTROSPECTION: setting(flag, 'Whether introspection queries are answered.', {
     dev: 'true',
     serve: 'false',
   }),
@@ -197,7 +197,7 @@ export const SETTINGS = {
   ),
   LOG_FORMAT: setting(
     oneOf('json', 'pretty'),
-    'json: an object a line. pretty: for people; what `dev` uses on a terminal unless this is set.',
+    'json: one object a line. pretty: for people; what `dev` uses on a terminal unless this is set.',
     'json',
   ),
   DRAIN_SECONDS: setting(

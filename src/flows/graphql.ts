@@ -35,9 +35,9 @@ export function addFlows(
   })
 
   const LoggedInRef = builder.objectRef<LoggedIn>('LoggedIn').implement({
-    description: 'A new session.',
+    description: 'A successful login.',
     fields: (t) => ({
-      user: t.expose('user', { type: User, description: 'Who logged in.' }),
+      user: t.expose('user', { type: User, description: 'The user who logged in.' }),
       tokens: t.expose('tokens', { type: Tokens, description: 'The tokens of the new session.' }),
     }),
   })
@@ -47,11 +47,11 @@ export function addFlows(
       'The request carried a valid access token; no password was checked and no session opened.',
     fields: (t) => ({
       email: t.exposeString('email', {
-        description: 'Of the user whom the token belongs to, not of the arguments.',
+        description: "The address of the token's user, not the one in the arguments.",
       }),
       message: t.exposeString('message', {
         description:
-          '`이미 {email}로 로그인 하였습니다.`, or where messages are English `Already logged in as {email}.`',
+          '`이미 {email}로 로그인 하였습니다.`, or `Already logged in as {email}.` where messages are in English.',
       }),
     }),
   })
@@ -65,7 +65,8 @@ export function addFlows(
   builder.mutationField('signup', (t) =>
     t.field({
       type: SignedUpRef,
-      description: 'Creates a user and logs in. `INVALID_EMAIL`, `WEAK_PASSWORD`, `EMAIL_TAKEN`.',
+      description:
+        'Creates a user and logs in. Fails with `INVALID_EMAIL`, `WEAK_PASSWORD` or `EMAIL_TAKEN`.',
       extensions: { checksCredentials: true },
       args: {
         email: t.arg.string({
@@ -85,10 +86,13 @@ export function addFlows(
     t.field({
       type: LoginResultRef,
       description:
-        'Opens a session. With a valid access token in the `Authorization` header: `AlreadyLoggedIn`. `INVALID_CREDENTIALS` for every reason alike.',
+        'Opens a session, or returns `AlreadyLoggedIn` if the `Authorization` header holds a valid access token. Credentials refused for any reason: `INVALID_CREDENTIALS`.',
       extensions: { checksCredentials: true },
       args: {
-        email: t.arg.string({ required: true, description: 'The e-mail address, in any case.' }),
+        email: t.arg.string({
+          required: true,
+          description: 'The e-mail address, in upper or lower case.',
+        }),
         password: t.arg.string({ required: true, description: 'The password.' }),
       },
       resolve: (_, input, { client, viewer }) =>
@@ -100,12 +104,12 @@ export function addFlows(
     t.field({
       type: Tokens,
       description:
-        'The successor of a refresh token, and a new access token. Works once; the token used last gives the same successor again for a short while. `INVALID_REFRESH_TOKEN` for every reason alike.',
+        'Exchanges a refresh token for its successor and a new access token. Each works once; for a short while the token used last gives the same successor again. A token refused for any reason: `INVALID_REFRESH_TOKEN`.',
       extensions: { checksCredentials: true },
       args: {
         refreshToken: t.arg.string({
           required: true,
-          description: 'The newest one of the session.',
+          description: 'The newest refresh token of the session.',
         }),
       },
       resolve: (_, { refreshToken }, { client }) => refresh(services, refreshToken, client),
@@ -116,11 +120,11 @@ export function addFlows(
     t.field({
       type: Tokens,
       description:
-        'Ends all sessions of the viewer and opens a new one; no earlier token works. `UNAUTHENTICATED`, `INVALID_CREDENTIALS`, `WEAK_PASSWORD`.',
+        'Ends all sessions of the viewer and opens a new one; no earlier token works. Fails with `UNAUTHENTICATED`, `INVALID_CREDENTIALS` or `WEAK_PASSWORD`.',
       extensions: { checksCredentials: true },
       args: {
-        currentPassword: t.arg.string({ required: true, description: 'The password until now.' }),
-        newPassword: t.arg.string({ required: true, description: 'The password from now on.' }),
+        currentPassword: t.arg.string({ required: true, description: 'The present password.' }),
+        newPassword: t.arg.string({ required: true, description: 'The new password.' }),
       },
       resolve: (_, input, context) =>
         changePassword(services, { ...input, viewer: requireViewer(context) }, context.client),
@@ -131,7 +135,7 @@ export function addFlows(
     t.field({
       type: LoggedOut,
       description:
-        'Deletes the viewer and everything kept about them; ends all sessions. `UNAUTHENTICATED`, `INVALID_CREDENTIALS`.',
+        'Deletes the viewer and everything kept about them; ends all sessions. Fails with `UNAUTHENTICATED` or `INVALID_CREDENTIALS`.',
       extensions: { checksCredentials: true },
       args: { password: t.arg.string({ required: true, description: 'The password.' }) },
       resolve: async (_, { password }, context) => ({

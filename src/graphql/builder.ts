@@ -15,7 +15,7 @@ export type Builder = ReturnType<typeof createBuilder>
 /** A builder with `Query`, `Mutation`, `DateTime`, `ErrorCode` and `InputFault`. */
 export function createBuilder() {
   const builder = new SchemaBuilder<Types>({ defaultFieldNullability: false })
-  builder.queryType({ description: 'What can be asked.' })
+  builder.queryType({ description: 'What can be read.' })
   builder.mutationType({ description: 'What can be done.' })
   builder.scalarType('DateTime', {
     description: 'A moment: RFC 3339, in UTC.',
@@ -23,7 +23,7 @@ export function createBuilder() {
   })
   builder.enumType('ErrorCode', {
     description:
-      'The values of `errors[].extensions.code`. Where one input is at fault, `field` beside it is its name.',
+      'The values of `errors[].extensions.code`. Where one input is at fault, `field` beside it names that input.',
     values: describe(ERRORS, (row) => row.meaning),
   })
   builder.enumType('InputFault', {

@@ -27,7 +27,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
         description: 'The address it was opened from.',
       }),
       client: t.exposeString('client', {
-        description: 'The software it was opened by, as it named itself.',
+        description: 'The software that opened it, as it named itself.',
       }),
       current: t.boolean({
         description: 'Whether it is the session of this request.',
@@ -37,7 +37,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
   })
 
   const LoggedOut = builder.objectRef<{ sessions: number }>('LoggedOut').implement({
-    description: 'What ended.',
+    description: 'The result of ending sessions.',
     fields: (t) => ({
       sessions: t.exposeInt('sessions', { description: 'How many sessions ended.' }),
     }),
@@ -46,7 +46,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
   builder.queryField('sessions', (t) =>
     t.field({
       type: [SessionRef],
-      description: "The viewer's sessions that are in force, the newest first. `UNAUTHENTICATED`.",
+      description: "The viewer's open sessions, newest first. Fails with `UNAUTHENTICATED`.",
       resolve: (_, __, context) => sessions.listOwn(requireViewer(context)),
     }),
   )
@@ -55,7 +55,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
     t.field({
       type: LoggedOut,
       description:
-        'Ends the session of the refresh token given, else that of the access token. Idempotent: a dead token gives `sessions: 0`.',
+        'Ends the session of the given refresh token or, without one, of the access token. Idempotent: a dead token gives `sessions: 0`.',
       args: {
         refreshToken: t.arg.string({ description: 'Any refresh token of the session.' }),
       },
@@ -68,7 +68,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
   builder.mutationField('logoutAll', (t) =>
     t.field({
       type: LoggedOut,
-      description: 'Ends all sessions of the viewer. `UNAUTHENTICATED`.',
+      description: 'Ends all sessions of the viewer. Fails with `UNAUTHENTICATED`.',
       resolve: async (_, __, context) => ({
         sessions: await sessions.endAll(viewerId(context), 'logout_all'),
       }),
@@ -79,8 +79,10 @@ export function addSessions(builder: Builder, sessions: Sessions) {
     t.field({
       type: LoggedOut,
       description:
-        'Ends one session of the viewer. One of somebody else, or none: `sessions: 0`. `UNAUTHENTICATED`.',
-      args: { id: t.arg.id({ required: true, description: 'From `sessions`.' }) },
+        "Ends one session of the viewer. If there is none with this id, or it is another user's: `sessions: 0`. Fails with `UNAUTHENTICATED`.",
+      args: {
+        id: t.arg.id({ required: true, description: 'The `id` of the session, as in `sessions`.' }),
+      },
       resolve: async (_, { id }, context) => ({
         sessions: await sessions.endOne(viewerId(context), id, 'ended'),
       }),

@@ -68,7 +68,7 @@ export async function* openArchive(
     keys = [found.key]
     yield JSON.parse(found.text)
     if (!found.last) continue
-    if (await bytes.take(1)) throw new BrokenBackup('something was added behind its end')
+    if (await bytes.take(1)) throw new BrokenBackup('something was added after its end')
     return
   }
 }

@@ -25,7 +25,7 @@ export async function openBackup(
   const records = openArchive(chunks, secrets) as AsyncGenerator<BackupRecord>
   const { value: manifest } = await records.next()
   if (!manifest || 'rows' in manifest || manifest.format !== 1)
-    throw new BrokenBackup('it is of another format')
+    throw new BrokenBackup('it has another format')
   if (manifest.schema > newestMigration())
     throw new BrokenBackup(`it was made by a newer Munjigi (${manifest.version})`)
   return { manifest, rows: rowsOf(records) }
@@ -84,5 +84,5 @@ async function* counted({ manifest, rows }: OpenBackup, onProgress: OnProgress) 
     onProgress(done, total)
   }
   if ([...missing.values()].some((count) => count !== 0))
-    throw new BrokenBackup('it does not hold as many rows as it says')
+    throw new BrokenBackup('it does not hold the number of rows that it states')
 }

@@ -35,7 +35,7 @@ export function addUsers(builder: Builder, users: Users) {
     t.field({
       type: User,
       description:
-        'The viewer: the user of the access token. `UNAUTHENTICATED` without a valid one.',
+        'The viewer: the user of the access token. Fails with `UNAUTHENTICATED` without a valid one.',
       resolve: (_, __, context) => userOf(requireViewer(context)),
     }),
   )

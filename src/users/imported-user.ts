@@ -40,7 +40,7 @@ export function readImportedUser(line: string, now: number): ReadLine {
   if (typeof hash === 'string') return { fault: HASH_FAULTS[hash] }
   const moment = createdAt === null ? null : readMoment(createdAt)
   if (Number.isNaN(moment) || (moment ?? 0) > now)
-    return { fault: 'createdAt is no RFC 3339 time in the past' }
+    return { fault: 'createdAt is not an RFC 3339 time in the past' }
   if (typeof disabled !== 'boolean') return { fault: 'disabled is neither true nor false' }
   return {
     user: {

@@ -16,7 +16,7 @@ export const AUTH: Board = {
     {
       kind: 'number',
       title: 'Wrong passwords',
-      description: 'A second, mean of five minutes. A spike: runbook LoginBruteForceSpike.',
+      description: 'Per second, mean of five minutes. A spike: runbook LoginBruteForceSpike.',
       unit: 'ops',
       limit: { at: 1, bad: 'above' },
       queries: [{ expr: 'munjigi:login_failures:rate5m', legend: 'wrong' }],
@@ -52,7 +52,7 @@ export const AUTH: Board = {
     {
       kind: 'chart',
       title: 'Logins by result',
-      description: 'error and overloaded are our faults; all else are right answers.',
+      description: 'error and overloaded are our faults; every other result is a correct answer.',
       unit: 'ops',
       stacked: true,
       queries: [counted('munjigi_logins_total', 'result')],
@@ -60,7 +60,7 @@ export const AUTH: Board = {
     {
       kind: 'chart',
       title: 'Signups by result',
-      description: 'Many email_taken: somebody asks who has an account here.',
+      description: 'Many email_taken: somebody is finding out who has an account here.',
       unit: 'ops',
       stacked: true,
       queries: [counted('munjigi_signups_total', 'result')],
@@ -86,7 +86,7 @@ export const AUTH: Board = {
     {
       kind: 'chart',
       title: 'Hashes at work and waiting',
-      description: 'Of all replicas. A queue that stays is overload.',
+      description: 'All replicas together. A lasting queue means overload.',
       unit: 'short',
       queries: [
         { expr: 'sum(munjigi_password_hash_running)', legend: 'at work' },
@@ -124,7 +124,7 @@ export const AUTH: Board = {
     {
       kind: 'chart',
       title: 'Security events',
-      description: 'Each is also a line of the log, with its request.',
+      description: 'Each is also a line in the log, with its request id.',
       unit: 'ops',
       queries: [counted('munjigi_security_events_total', 'event')],
     },

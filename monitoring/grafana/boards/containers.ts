@@ -21,7 +21,7 @@ export const CONTAINERS: Board = {
     {
       kind: 'chart',
       title: 'Memory',
-      description: 'The working set: what cannot be given back.',
+      description: 'The working set: memory that cannot be reclaimed.',
       unit: 'bytes',
       queries: [
         {
@@ -33,7 +33,7 @@ export const CONTAINERS: Board = {
     {
       kind: 'chart',
       title: 'Memory of its limit',
-      description: 'At 1 the kernel ends the container.',
+      description: 'At 1 the kernel kills the container.',
       unit: 'percentunit',
       max: 1,
       queries: [
@@ -60,7 +60,7 @@ export const CONTAINERS: Board = {
     {
       kind: 'chart',
       title: 'Disk',
-      description: 'Read and written; what the page cache answers is not counted.',
+      description: 'Read and written; reads from the page cache are not counted.',
       unit: 'Bps',
       queries: [
         { expr: each('container_fs_reads_bytes_total'), legend: '{{name}} read' },
@@ -71,7 +71,7 @@ export const CONTAINERS: Board = {
       kind: 'chart',
       title: 'Ended for lack of memory (1 h)',
       description:
-        'Processes, of all containers and of the host. Anything above 0: runbook OutOfMemoryKill.',
+        'Processes of all containers and of the host. Anything above 0: runbook OutOfMemoryKill.',
       unit: 'short',
       // cAdvisor reads of it in the kernel's log, which it is not given: its own count is always 0.
       queries: [{ expr: 'increase(node_vmstat_oom_kill[1h])', legend: 'ended' }],

@@ -11,7 +11,7 @@ const time = (q: number, kind: string) => ({
 export const DATABASE: Board = {
   uid: 'database',
   title: 'Munjigi · Database',
-  description: 'The database as the replicas feel it, and as sqld counts.',
+  description: 'The database as the replicas see it, and as sqld counts.',
   panels: [
     {
       kind: 'number',
@@ -48,14 +48,14 @@ export const DATABASE: Board = {
     {
       kind: 'chart',
       title: 'Time of a statement',
-      description: 'Waiting and retries included. Writes of all replicas stand in one queue.',
+      description: 'Waiting and retries included. Writes of all replicas wait in one queue.',
       unit: 's',
       queries: [time(0.5, 'read'), time(0.99, 'read'), time(0.5, 'write'), time(0.99, 'write')],
     },
     {
       kind: 'chart',
       title: 'Statements',
-      description: 'A second, of all replicas.',
+      description: 'Per second, all replicas together.',
       unit: 'ops',
       queries: [
         {
@@ -89,7 +89,7 @@ export const DATABASE: Board = {
     {
       kind: 'chart',
       title: 'Frames of the log',
-      description: 'Grows with every write. A replica of sqld that stays behind: runbook SqldLag.',
+      description: 'Grows with every write. If a replica of sqld stays behind: runbook SqldLag.',
       unit: 'short',
       queries: [{ expr: 'libsql_server_current_frame_no', legend: '{{role}} {{namespace}}' }],
     },

@@ -48,7 +48,7 @@ export const EDGE: Board = {
       kind: 'number',
       title: 'Heap of its limit',
       description:
-        'From 92 % on it ends connections after an answer; from 95 % on it refuses requests.',
+        'From 92 % on it closes connections after an answer; from 95 % on it refuses requests.',
       unit: 'percent',
       max: 100,
       limit: { at: 60, bad: 'above' },
@@ -75,7 +75,7 @@ export const EDGE: Board = {
     {
       kind: 'chart',
       title: 'Requests to each replica',
-      description: 'Round robin: lines that lie on each other.',
+      description: 'Round robin: the lines should coincide.',
       unit: 'reqps',
       queries: [
         {
@@ -148,7 +148,7 @@ export const EDGE: Board = {
       kind: 'chart',
       title: 'Health checks and ejections',
       description:
-        'Failed checks a second, and replicas that are out because they could not be reached.',
+        'Failed checks per second, and replicas that are out because they could not be reached.',
       unit: 'short',
       queries: [
         {
@@ -165,7 +165,7 @@ export const EDGE: Board = {
       kind: 'chart',
       title: 'Connections and TLS',
       description:
-        'Handshakes a second cost processor; errors may be clients that do not trust the CA.',
+        'Handshakes cost processor time; errors may come from clients that do not trust the CA.',
       unit: 'short',
       queries: [
         {

@@ -11,7 +11,7 @@ export const HOST: Board = {
     {
       kind: 'chart',
       title: 'Processor',
-      description: 'Share of all cores by what they do.',
+      description: 'Share of all cores, by what they do.',
       unit: 'percentunit',
       max: 1,
       stacked: true,
@@ -35,7 +35,7 @@ export const HOST: Board = {
     {
       kind: 'chart',
       title: 'Memory in use',
-      description: 'Without what can be given back.',
+      description: 'Without memory that can be reclaimed.',
       unit: 'percentunit',
       max: 1,
       queries: [
@@ -48,7 +48,7 @@ export const HOST: Board = {
     {
       kind: 'chart',
       title: 'Disk',
-      description: 'Read and written of each disk.',
+      description: 'Read from and written to each disk.',
       unit: 'Bps',
       queries: [
         {

@@ -23,7 +23,7 @@ export const LOGS: Board = {
       kind: 'chart',
       title: 'Errors by service',
       description:
-        'A line of the edge is one where it answered 500 or more. Anything above 0 needs a look.',
+        'A line of the edge counts if it answered 500 or more. Anything above 0 needs a look.',
       unit: 'ops',
       stacked: true,
       queries: [{ expr: `${BAD} | stats by (service) rate() lines`, legend: '{{service}}' }],
@@ -31,7 +31,7 @@ export const LOGS: Board = {
     {
       kind: 'chart',
       title: 'Lines by service',
-      description: 'Usually as many of the replicas as of the edge, and hardly any of the others.',
+      description: 'Usually the replicas write as many as the edge, and the others hardly any.',
       unit: 'ops',
       stacked: true,
       queries: [{ expr: '* | stats by (service) rate() lines', legend: '{{service}}' }],
@@ -39,7 +39,7 @@ export const LOGS: Board = {
     {
       kind: 'chart',
       title: 'Events of the replicas',
-      description: 'What each means stands in docs/operations.md, The log.',
+      description: 'docs/operations.md, The log, says what each means.',
       unit: 'ops',
       queries: [
         {

@@ -39,7 +39,7 @@ export const OVERVIEW: Board = {
       kind: 'number',
       title: 'Logins without a fault of ours (1 h)',
       description:
-        'The service level is 99.9 % in 30 days. A wrong password is a right answer. –: nobody has tried.',
+        'The service level is 99.9 % in 30 days. Refusing a wrong password is no fault. –: nobody has tried.',
       unit: 'percentunit',
       max: 1,
       limit: { at: 0.999, bad: 'below' },
@@ -58,7 +58,7 @@ export const OVERVIEW: Board = {
       kind: 'chart',
       title: 'Requests of each replica',
       description:
-        'Without health checks. As many on each: the edge sends them round. One that gets none is out.',
+        'Without health checks. All replicas should get as many; one that gets none is out.',
       unit: 'reqps',
       queries: [
         {
@@ -114,7 +114,7 @@ export const OVERVIEW: Board = {
       kind: 'chart',
       title: 'Budget burnt',
       description:
-        'How many times too fast the budgets are spent; an alert comes at 14.4, 6 and 3.',
+        'How many times too fast the error budgets are spent; alerts fire at 14.4, 6 and 3.',
       unit: 'short',
       queries: [
         { expr: 'munjigi:login_errors:ratio_rate5m / 0.001', legend: 'faults, 5 min' },
