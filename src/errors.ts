@@ -115,7 +115,7 @@ export const ERRORS = {
   SERVICE_UNAVAILABLE: {
     status: 503,
     meaning:
-      'A part that the request needs cannot be reached; try again after `retryAfter` seconds.',
+      'A part that the request needs cannot be reached or takes too long; try again after `retryAfter` seconds. A mutation may have been carried out.',
     ko: '지금은 요청을 처리할 수 없습니다. 잠시 후 다시 시도해 주십시오.',
     en: 'The service is unavailable right now. Try again shortly.',
   },

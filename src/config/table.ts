@@ -48,7 +48,7 @@ export const SETTINGS = {
   DATABASE_AUTH_TOKEN: secret(text, 'The token for a libSQL server.'),
   SECRET: secret(
     secretText,
-    'At least 32 bytes that never change: keys for everything are derived from it. `dev` makes one beside the database; `serve` demands it.',
+    'At least 32 random bytes from which all keys are derived; replace it only in steps (docs/operations.md). `dev` makes one beside the database; `serve` demands it.',
   ),
   ISSUER_URL: setting(
     webUrl,
