@@ -277,7 +277,7 @@ describe('a secret from a file', () => {
   ])('that holds two leaves no room for a third: %p', (more) => {
     const text = `${SECRET}\nnext ${OTHER_SECRET}\n`
     expect(faults('dev', { ...more, MUNJIGI_SECRET_FILE: '/run/s' }, { '/run/s': text })).toEqual([
-      'MUNJIGI_SECRET_PREVIOUS: is one too many, as the file of MUNJIGI_SECRET_FILE holds two',
+      'MUNJIGI_SECRET_PREVIOUS: must not be set, as the file of MUNJIGI_SECRET_FILE holds two secrets',
     ])
   })
   test('that is replaced between two readings is read once', () => {

@@ -46,7 +46,7 @@ export function withSecretFile<S extends Source>(source: S, faults: string[]): S
   const read = { ...environment, [SECRET]: secret, [`${SECRET}_FILE`]: undefined }
   if (!other) return { ...source, environment: read }
   if (environment[PREVIOUS] || environment[`${PREVIOUS}_FILE`])
-    faults.push(`${PREVIOUS}: is one too many, as the file of ${SECRET}_FILE holds two`)
+    faults.push(`${PREVIOUS}: must not be set, as the file of ${SECRET}_FILE holds two secrets`)
   return {
     ...source,
     environment: { ...read, [PREVIOUS]: other.secret, [`${PREVIOUS}_FILE`]: undefined },

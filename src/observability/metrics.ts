@@ -169,7 +169,7 @@ export function createMetrics(version: string) {
   })
   const declareWriteAge = gauge({
     name: 'munjigi_database_write_age_seconds',
-    help: 'Seconds since the database last took the write of each second that readiness rests on.',
+    help: 'Seconds since the last heartbeat that the database wrote; one is due each second, and readiness rests on them.',
   })
   const countStaleRead = counter('result', STALE_READ_RESULTS, {
     name: 'munjigi_database_stale_reads_total',

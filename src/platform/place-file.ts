@@ -65,7 +65,8 @@ export async function giveToOwnerOf(like: string, path: string): Promise<void> {
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
   await using file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   const [own, other] = await Promise.all([file.stat(), stat(like)])
-  if (!own.isFile() || own.nlink !== 1) throw new Error('another file is in the place of ours')
+  if (!own.isFile() || own.nlink !== 1)
+    throw new Error('the file was replaced by another while it was written')
   if (own.uid === 0) await file.chown(other.uid, other.gid)
 }
 
