@@ -45,6 +45,8 @@ const store = join(root, '.bun')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const bunVersion = /^bun@([^+]+)/.exec(manifest.packageManager)[1]
 const ownBun = join(store, bunVersion, bunFile)
+/** Read now: it may be gone when all is installed. */
+const parent = process.ppid
 
 try {
   await start(process.argv.slice(2))
@@ -287,7 +289,7 @@ function essence(text) {
 function handOver(bun, args) {
   // Nor may the current folder's bunfig.toml name a program that is run with our secrets.
   const options = ['--no-env-file', `--config=${join(root, 'bunfig.toml')}`, ...args]
-  const byNpm = Boolean(process.env.npm_lifecycle_event)
+  const byNpm = isScriptOfNpm(process.env.npm_lifecycle_script)
   if (process.execve && !windows && !byNpm) process.execve(bun, [bun, ...options], process.env)
   // Else it is a child, which ends with us even if we are killed.
   const child = spawn(bun, ['--no-orphans', ...options], { stdio: 'inherit', detached: !windows })
@@ -296,12 +298,16 @@ function handOver(bun, args) {
   child.on('exit', (code, signal) => process.exit(code ?? exitCodeOf(signal)))
 }
 
+/** Whether npm runs the launcher and waits for it. A server that another script starts, or that `&` leaves behind, may outlive it. */
+function isScriptOfNpm(script) {
+  return /\bmunjigi(\.mjs)?['"]?( ([^&]|>&)*)?$/.test(script ?? '')
+}
+
 /**
  * npm and npx pass a signal on to the shell in which they start us, and dash, the sh of Debian, dies of it without a word to
  * us: the server would go on, with its port, when they have ended.
  */
 function endWithParent(child, passing) {
-  const parent = process.ppid
   const watch = setInterval(() => {
     if (process.ppid === parent) return
     clearInterval(watch)

@@ -173,6 +173,41 @@ for (const command of [
   )
 
 withNode(
+  'a server that a script of npm has started and left behind outlives the script',
+  async () => {
+    const { machine } = await installed()
+    const leaving = 'node bin/munjigi.mjs dev & wait'
+    for (const script of ['sh deploy.sh', leaving]) {
+      const shell = machine.start(['sh', '-c', leaving], {
+        npm_lifecycle_event: 'deploy',
+        npm_lifecycle_script: script,
+      })
+      const [, url = ''] = /"url":"([^"]+)/.exec(await started(shell)) ?? []
+      shell.kill('SIGKILL')
+      await Bun.sleep(600)
+
+      expect((await fetch(`${url}/livez`)).status).toBe(200)
+      shell.endGroup()
+    }
+  },
+  COLD,
+)
+
+withNode(
+  'npm that is ended while all is being installed starts no server that stays',
+  async () => {
+    const machine = await createMachine('node', 'npm')
+    const server = machine.start(['npm', 'start'])
+    await seen(server.stderr, FETCHING)
+    server.kill('SIGTERM')
+
+    // Who still writes to it keeps it open.
+    await new Response(server.stdout).text()
+  },
+  COLD,
+)
+
+withNode(
   'Ctrl-C in a terminal, which every process there hears, reaches the server once',
   async () => {
     const { machine } = await installed()
