@@ -295,6 +295,8 @@ function handOver(bun, args) {
   const child = spawn(bun, ['--no-orphans', ...options], { stdio: 'inherit', detached: !windows })
   const passing = passSignals(child)
   if (byNpm && !windows) endWithParent(child, passing)
+  // A group of its own does not hear that the terminal has another size.
+  if (!windows) process.on('SIGWINCH', () => child.kill('SIGWINCH'))
   child.on('exit', (code, signal) => process.exit(code ?? exitCodeOf(signal)))
 }
 
