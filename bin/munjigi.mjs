@@ -45,6 +45,8 @@ const store = join(root, '.bun')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const bunVersion = /^bun@([^+]+)/.exec(manifest.packageManager)[1]
 const ownBun = join(store, bunVersion, bunFile)
+/** Read now: it may be gone when all is installed. */
+const parent = process.ppid
 
 try {
   await start(process.argv.slice(2))
@@ -287,13 +289,20 @@ function essence(text) {
 function handOver(bun, args) {
   // Nor may the current folder's bunfig.toml name a program that is run with our secrets.
   const options = ['--no-env-file', `--config=${join(root, 'bunfig.toml')}`, ...args]
-  const byNpm = Boolean(process.env.npm_lifecycle_event)
+  const byNpm = isScriptOfNpm(process.env.npm_lifecycle_script)
   if (process.execve && !windows && !byNpm) process.execve(bun, [bun, ...options], process.env)
   // Else it is a child, which ends with us even if we are killed.
   const child = spawn(bun, ['--no-orphans', ...options], { stdio: 'inherit', detached: !windows })
   const passing = passSignals(child)
   if (byNpm && !windows) endWithParent(child, passing)
+  // A group of its own does not hear that the terminal has another size.
+  if (!windows) process.on('SIGWINCH', () => child.kill('SIGWINCH'))
   child.on('exit', (code, signal) => process.exit(code ?? exitCodeOf(signal)))
+}
+
+/** Whether npm runs the launcher and waits for it. A server that another script starts, or that `&` leaves behind, may outlive it. */
+function isScriptOfNpm(script) {
+  return /\bmunjigi(\.mjs)?['"]?( ([^&]|>&)*)?$/.test(script ?? '')
 }
 
 /**
@@ -301,7 +310,6 @@ function handOver(bun, args) {
  * us: the server would go on, with its port, when they have ended.
  */
 function endWithParent(child, passing) {
-  const parent = process.ppid
   const watch = setInterval(() => {
     if (process.ppid === parent) return
     clearInterval(watch)

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -18,6 +19,7 @@ import { dirname, join } from 'node:path'
 import project from '../package.json'
 import { seen } from './output.ts'
 import { requires } from './requirement.ts'
+import { until } from './until.ts'
 
 const root = join(import.meta.dir, '..')
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-launcher-'))
@@ -173,6 +175,41 @@ for (const command of [
   )
 
 withNode(
+  'a server that a script of npm has started and left behind outlives the script',
+  async () => {
+    const { machine } = await installed()
+    const leaving = 'node bin/munjigi.mjs dev & wait'
+    for (const script of ['sh deploy.sh', leaving]) {
+      const shell = machine.start(['sh', '-c', leaving], {
+        npm_lifecycle_event: 'deploy',
+        npm_lifecycle_script: script,
+      })
+      const [, url = ''] = /"url":"([^"]+)/.exec(await started(shell)) ?? []
+      shell.kill('SIGKILL')
+      await Bun.sleep(600)
+
+      expect((await fetch(`${url}/livez`)).status).toBe(200)
+      shell.endGroup()
+    }
+  },
+  COLD,
+)
+
+withNode(
+  'npm that is ended while all is being installed starts no server that stays',
+  async () => {
+    const machine = await createMachine('node', 'npm')
+    const server = machine.start(['npm', 'start'])
+    await seen(server.stderr, FETCHING)
+    server.kill('SIGTERM')
+
+    // Who still writes to it keeps it open.
+    await new Response(server.stdout).text()
+  },
+  COLD,
+)
+
+withNode(
   'Ctrl-C in a terminal, which every process there hears, reaches the server once',
   async () => {
     const { machine } = await installed()
@@ -192,6 +229,35 @@ withNode(
 
     expect(await server.exited).toBe(0)
     expect(output).toContain('server.stopped')
+  },
+  COLD,
+)
+
+withNode(
+  'a terminal that changes its size tells what npm runs in it',
+  async () => {
+    const { machine } = await installed()
+    const main = join(machine.checkout, 'src/main.ts')
+    const whole = readFileSync(main)
+    writeFileSync(main, 'setInterval(() => console.log(process.stdout.columns), 50)')
+    let output = ''
+    const child = Bun.spawn(['node', 'bin/munjigi.mjs'], {
+      cwd: machine.checkout,
+      env: { ...machine.env, npm_lifecycle_script: 'munjigi' },
+      terminal: {
+        cols: 101,
+        data(terminal, bytes) {
+          output += new TextDecoder().decode(bytes)
+          if (output.includes('101')) terminal.resize(57, 24)
+        },
+      },
+    })
+    const isTold = until('it is told', () => output.includes('57'), 5_000)
+    await isTold.finally(() => {
+      child.kill()
+      writeFileSync(main, whole)
+    })
+    await child.exited
   },
   COLD,
 )

@@ -95,8 +95,11 @@ export interface KeyRingOptions {
   readonly leaveUnreadable?: true
 }
 
-/** A key dated further ahead than this is not taken for the next one: a clock was wrong, and rotation would stop until then. */
-const CLOCKS_DIFFER_MS = 60_000
+/**
+ * A key dated further ahead than this is not taken for the next one: a clock was wrong, and rotation would stop until then. Where
+ * clocks are minutes apart, rotation only comes minutes later; a second key would sign before others know it, or retire too early.
+ */
+const CLOCKS_DIFFER_MS = 3_600_000
 
 /** Loads the keys and makes the first one where there is none. Throws `WrongSecret`. */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {

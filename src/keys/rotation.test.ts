@@ -225,6 +225,31 @@ describe('a key', () => {
     expect((await open()).current().kid).toBe(ahead.current().kid)
   })
 
+  test('that was made by who has a clock minutes ahead is the only one, here too', async () => {
+    const { app, open, events } = await setUp()
+    const ahead = await open({ clock: tenMinutesAhead(app) })
+    const here = await open()
+    for (let minute = 0; minute < 30; minute += 1) {
+      app.clock.advance('1m')
+      await here.tend()
+      await ahead.tend()
+    }
+    expect([stages(here), events]).toEqual([['signing'], []])
+  })
+
+  test('is not published twice where the clocks of two that change the algorithm are minutes apart', async () => {
+    const { app, open } = await setUp()
+    await open()
+    app.clock.advance('1h')
+    await (await open({ algorithm: 'EdDSA' })).tend()
+    const behind = await open({
+      algorithm: 'EdDSA',
+      clock: { ...app.clock, now: () => app.clock.now() - 240_000 },
+    })
+    await behind.tend()
+    expect(stages(behind)).toEqual(['published', 'signing'])
+  })
+
   test('that a clock years ahead of ours has dated keeps no other from following', async () => {
     const { app, open } = await setUp()
     const keys = await open()

@@ -70,6 +70,13 @@ export async function giveToOwnerOf(like: string, path: string): Promise<void> {
   if (own.uid === 0) await file.chown(other.uid, other.gid)
 }
 
+/** Gives a finished draft the name `path`, if it is free, and makes that durable. Throws the system's error, `EEXIST` where it is taken. */
+export async function putAsNew(draft: string, path: string): Promise<void> {
+  await syncFile(draft)
+  await link(draft, path)
+  await syncFolder(path)
+}
+
 /** Moves a finished draft to `path`, replaces what is there, and makes that durable. */
 export async function putInPlace(draft: string, path: string): Promise<void> {
   await syncFile(draft)

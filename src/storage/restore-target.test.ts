@@ -59,6 +59,16 @@ test('a process that opens the database when the restored one is put in place wa
   expect(await found()).toBe('new')
 })
 
+test('whoever makes a database where there was none keeps it', async () => {
+  const place = { url: `file:${join(folder, 'none.db')}` }
+  const came = restoreTarget(place, createTestRandom()).replace(async (client) => {
+    await fill('new')(client)
+    setImmediate(() => void fill('other')(connect(place)))
+  })
+  await expect(came).rejects.toThrow(TargetInUse)
+  expect((await connect(place).execute('SELECT text FROM what')).rows[0]?.[0]).toBe('other')
+})
+
 test('of two restores at once the one that ends last changes nothing', async () => {
   const { target, again, come, found } = make('twice.db')
   const slow = target.replace(async (client) => {

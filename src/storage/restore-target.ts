@@ -1,10 +1,10 @@
 // The two kinds of place that a backup can be restored to, and how each keeps a half-done restore from looking whole.
 
-import { existsSync, lstatSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { lstatSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Client, Transaction } from '@libsql/client'
-import { besideOf, giveToOwnerOf, putInPlace } from '../platform/place-file.ts'
+import { besideOf, giveToOwnerOf, putAsNew, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import type { Place } from './database.ts'
 import { connect, fileOf } from './database.ts'
@@ -32,6 +32,7 @@ export class LeftBehind extends Error {
 }
 
 const OPEN_ELSEWHERE = 'another process has it open'
+const ANOTHER_FILE = 'it is another file by now'
 
 /** Milliseconds that one answer of a server may take. */
 const PATIENCE_MS = 30_000
@@ -53,7 +54,7 @@ function fileTarget(url: string, random: Random): RestoreTarget {
   const inode = inodeOf(path)
   const there = () => {
     // What we know of the first file does not hold for one that was put there since, perhaps by another restore.
-    if (inodeOf(path) !== inode) throw new TargetInUse('it is another file by now')
+    if (inodeOf(path) !== inode) throw new TargetInUse(ANOTHER_FILE)
     if (inode === undefined) requireNothingLeft(path)
     else old ??= connect({ url })
     return old
@@ -75,8 +76,9 @@ function fileTarget(url: string, random: Random): RestoreTarget {
         })
         // Again, for a process that came meanwhile. One that comes from now on waits until the new file has the name.
         const held = await keepOut(there())
-        await giveToOwnerOf(existsSync(path) ? path : dirname(path), draft)
-        await putInPlace(draft, path)
+        await giveToOwnerOf(held ? path : dirname(path), draft)
+        // Where there was no file, there is none to hold.
+        await (held ? putInPlace(draft, path) : putAsNew(draft, path).catch(explainName))
         held?.close()
       } finally {
         old?.close()
@@ -123,6 +125,11 @@ async function takeAlone(client: Client | undefined): Promise<void> {
 function explainLock(error: unknown): never {
   if (toFault(error).code !== 'busy') throw error
   throw new TargetInUse(OPEN_ELSEWHERE)
+}
+
+function explainName(error: unknown): never {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  throw new TargetInUse(ANOTHER_FILE)
 }
 
 /**
