@@ -551,6 +551,19 @@ describe('a restore refuses', () => {
     },
   )
 
+  test.each([
+    ['is no database', (path: string) => writeFileSync(path, 'SQLite format 4\0'.padEnd(8_192))],
+    ['is damaged', (path: string) => flip(path, 100)],
+  ])('a file that %s, with what to do about it', async (_, damage) => {
+    const { url, file } = await smallBackup()
+    const path = url.slice('file:'.length)
+    damage(path)
+    const left = readFileSync(path)
+    const { exitCode, stderr } = await munjigi(url, 'restore', '--replace', file).ended
+    expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/damaged .*move its file/)])
+    expect(readFileSync(path)).toEqual(left)
+  })
+
   test('to make anything in a dry run', async () => {
     const { file } = await smallBackup()
     const path = join(newFolder(), 'munjigi.db')

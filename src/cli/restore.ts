@@ -1,6 +1,7 @@
 // munjigi restore FILE: fills a database from a backup. Replicas must be stopped; one that runs is noticed and nothing done.
 
 import { createReadStream } from 'node:fs'
+import { toFault } from '../storage/faults.ts'
 import type { OpenBackup } from '../storage/restore.ts'
 import { checkBackup, fill, openBackup } from '../storage/restore.ts'
 import { LeftBehind, restoreTarget, TargetInUse } from '../storage/restore-target.ts'
@@ -78,6 +79,11 @@ function explainPlace(error: unknown): never {
   if (error instanceof LeftBehind)
     throw new NotDone(
       `${error.message} belongs to a database that is no longer there: move it to where that database is`,
+    )
+  const { detail } = toFault(error)
+  if (/^SQLITE_(CORRUPT|NOTADB)/.test(detail))
+    throw new NotDone(
+      `the database that is there is damaged (${detail}): move its file, with -wal and -shm, to another folder first`,
     )
   throw error
 }
