@@ -170,6 +170,8 @@ describeStack('plain HTTP', () => {
     const { status, headers } = await once(request('GET', '/graphql?a=b'), plain())
     expect(status).toBe(301)
     expect(headers['location']).toBe(`${stack.url}/graphql?a=b`)
+    // Else a browser keeps it, and goes there long after whatever else is at localhost, or at another port.
+    expect(headers['cache-control']).toBe('no-store')
   })
 
   test('refuses a POST, whose password was in the clear already', async () => {
