@@ -174,6 +174,14 @@ describeStack('plain HTTP', () => {
     expect(headers['cache-control']).toBe('no-store')
   })
 
+  test('gives every answer a request id', async () => {
+    for (const bytes of [request('GET', '/'), graphqlRequest(ME)]) {
+      const { headers, body } = await once(bytes, plain())
+      const { requestId } = JSON.parse(body).errors[0].extensions
+      expect(headers['x-request-id']).toBe(requestId)
+    }
+  })
+
   test('refuses a POST, whose password was in the clear already', async () => {
     const before = requestLines().length
     const { status, headers, body } = await once(graphqlRequest(LOGIN), plain())
