@@ -124,6 +124,20 @@ describe.skipIf(!hasTools)('envoy.yaml', () => {
   })
 })
 
+describe('requests that wait for their answers', () => {
+  test('have a connection each, up to the limit of requests: HTTP/1.1 cannot share one', () => {
+    const { static_resources } = Bun.YAML.parse(yaml) as {
+      static_resources: {
+        clusters: { name: string; circuit_breakers?: { thresholds: Record<string, number>[] } }[]
+      }
+    }
+    const munjigi = static_resources.clusters.find(({ name }) => name === 'munjigi')
+    const [limits] = munjigi?.circuit_breakers?.thresholds ?? []
+    expect(limits?.['max_requests']).toBeGreaterThan(0)
+    expect(limits?.['max_connections']).toBe(limits?.['max_requests'] ?? 0)
+  })
+})
+
 describe('a heap that fills', () => {
   test.each([
     'docs/runbooks.md',

@@ -235,6 +235,9 @@ describeStack('what is not public', () => {
         expect([400, 404, 405]).toContain(answer?.status ?? 400)
         if (answer?.status === 405) expect(answer.headers['allow']).toBe('POST')
       }
+      // A replica knows no other method for the keys than those that read.
+      for (const method of ['POST', 'OPTIONS', 'DELETE'])
+        expect((await once(request(method, '/.well-known/jwks.json')))?.status).toBe(404)
     })
     expect(reached).toBe(0)
   })

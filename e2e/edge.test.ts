@@ -170,6 +170,16 @@ describeStack('plain HTTP', () => {
     const { status, headers } = await once(request('GET', '/graphql?a=b'), plain())
     expect(status).toBe(301)
     expect(headers['location']).toBe(`${stack.url}/graphql?a=b`)
+    // Else a browser keeps it, and goes there long after whatever else is at localhost, or at another port.
+    expect(headers['cache-control']).toBe('no-store')
+  })
+
+  test('gives every answer a request id', async () => {
+    for (const bytes of [request('GET', '/'), graphqlRequest(ME)]) {
+      const { headers, body } = await once(bytes, plain())
+      const { requestId } = JSON.parse(body).errors[0].extensions
+      expect(headers['x-request-id']).toBe(requestId)
+    }
   })
 
   test('refuses a POST, whose password was in the clear already', async () => {
