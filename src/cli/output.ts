@@ -22,9 +22,10 @@ export function jsonOf(value: unknown): string {
 export function table(headings: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   const all = [headings, ...rows].map((row) => row.map(withoutControls))
   const widths = headings.map((_, at) =>
-    all.reduce((widest, row) => Math.max(widest, row[at]?.length ?? 0), 0),
+    all.reduce((widest, row) => Math.max(widest, Bun.stringWidth(row[at] ?? '')), 0),
   )
-  const aligned = (row: readonly string[]) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0))
+  const aligned = (row: readonly string[]) =>
+    row.map((cell, at) => cell + ' '.repeat((widths[at] ?? 0) - Bun.stringWidth(cell)))
   return all.map((row) => aligned(row).join('  ').trimEnd()).join('\n')
 }
 
