@@ -391,6 +391,27 @@ test('whoever has lost the secret keeps the users: a backup under a new one need
   expect(await loginOutcome(server.url, 'small-1@example.com')).toBe('LoggedIn')
 })
 
+test('a backup under a secret that opens no signing key says so: by the restore it would be too late', async () => {
+  const { url } = await smallBackup()
+  const [stale, key] = ['a stale secret, of more than thirty-two bytes', join(newFolder(), 'key')]
+  writeFileSync(key, 'a key of its own, of more than thirty-two bytes')
+  const warned = async (env: object, ...options: string[]) => {
+    const args = ['backup', join(newFolder(), 'a.backup'), ...options]
+    const { exitCode, stderr } = await startProgram(args, { ...settings(url), ...env }).ended
+    return [exitCode, stderr.includes('no signing key in the database opens with this')]
+  }
+  expect(await warned({ MUNJIGI_SECRET: stale })).toEqual([0, true])
+  expect(await warned({})).toEqual([0, false])
+  expect(await warned({ MUNJIGI_SECRET: stale, MUNJIGI_SECRET_PREVIOUS: TEST_SECRET })).toEqual([
+    0,
+    false,
+  ])
+  expect(await warned({}, '--key-file', key)).toEqual([0, false])
+  const { file } = await smallBackup()
+  await munjigi(url, 'restore', '--replace', file).ended
+  expect(await warned({ MUNJIGI_SECRET: stale })).toEqual([0, false])
+})
+
 test.skipIf(!hasSqld)('a backup of a file fills a server', async () => {
   const { file } = await smallBackup()
   await using sqld = await startSqld()

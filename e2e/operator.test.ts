@@ -6,6 +6,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createClient } from '@libsql/client'
 import { KIM } from '../src/testing/app.ts'
 import { canRunSqld, lockFile, startSqld } from './database.ts'
 import { startProgram } from './program.ts'
@@ -160,6 +161,25 @@ describe('a list', () => {
     await child.stdout.cancel()
     expect(await endOf(child)).toEqual([0, ''])
   })
+})
+
+test.skipIf(!hasSqld)('a list may be longer than what a server puts into one answer', async () => {
+  await using sqld = await startSqld()
+  const onServer = (...args: string[]) =>
+    startProgram(args, { MUNJIGI_DATABASE_URL: sqld.url, MUNJIGI_SECRET: TEST_SECRET }).ended
+  await onServer('migrate')
+  const client = createClient({ url: sqld.url })
+  await client.execute(`WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < 49999)
+    INSERT INTO users SELECT 'usr_' || i, i || '@example.com', i || '@example.com', printf('%300s', 'no hash'), i, NULL FROM n`)
+  client.close()
+  const list = async (...args: string[]) => {
+    const { stdout, stderr } = await onServer('users', 'list', '--json', ...args)
+    expect(stderr).toBe('')
+    return (JSON.parse(stdout) as { id: string }[]).map(({ id }) => id)
+  }
+  const all = Array.from({ length: 40_000 }, (_, i) => `usr_${10_000 + i}`)
+  expect(await list('--limit', '999999')).toEqual(all)
+  expect(await list('--limit', '4000', '--after', 'usr_10009')).toEqual(all.slice(10, 4_010))
 })
 
 describe('set-password', () => {

@@ -1,10 +1,15 @@
 // munjigi backup FILE: the users, and what the throttles know, as of one moment, sealed, while replicas serve.
 
 import type { Settings } from '../config.ts'
+import { canBeSecretsOf } from '../keys/keys.ts'
+import type { Seal } from '../keys/store.ts'
+import { selectSeals } from '../keys/store.ts'
 import type { Clock } from '../platform/clock.ts'
 import { rewindable, writeNewFile } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { backUp } from '../storage/backup.ts'
+import type { Place } from '../storage/database.ts'
+import { connect } from '../storage/database.ts'
 import type { Manifest } from '../storage/snapshot.ts'
 import { readBackupSecrets } from './backup-secret.ts'
 import { print, table } from './output.ts'
@@ -27,9 +32,12 @@ export async function backup(
   { settings, clock, random, version }: BackupParts,
 ): Promise<void> {
   await requireDatabase(settings)
-  const [secret] = readBackupSecrets(settings, keyFile)
-  const progress = createProgress('backing up', clock)
+  const secrets = readBackupSecrets(settings, keyFile)
+  const [secret] = secrets
   const place = { url: settings.databaseUrl, authToken: settings.databaseAuthToken }
+  if (keyFile === undefined && !canBeSecretsOf(await readSeals(place), secrets))
+    console.error(STRANGE_SECRET)
+  const progress = createProgress('backing up', clock)
   try {
     const manifest = await writeNewFile(path, random, (handle) => {
       const file = rewindable(handle)
@@ -42,6 +50,19 @@ export async function backup(
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST')
       throw new NotDone(`${path} is there already: take another name`)
     throw error
+  }
+}
+
+/** Not a failure: whoever has lost the secret makes a backup under a new one. Else it would be noticed at the restore. */
+const STRANGE_SECRET =
+  'munjigi: no signing key in the database opens with this MUNJIGI_SECRET. The backup will open with it alone: if replicas have another one, make it again with that.'
+
+async function readSeals(place: Place): Promise<readonly Seal[]> {
+  const client = connect(place)
+  try {
+    return await selectSeals(client)
+  } finally {
+    client.close()
   }
 }
 

@@ -4,7 +4,7 @@
 import { relative } from 'node:path'
 import type { Config, Settings } from '../config.ts'
 import { keepSecret } from './kept-secret.ts'
-import { firstSignal, serveUntilSignal } from './lifetime.ts'
+import { firstSignal, serveUntilSignal, unlessSignalled } from './lifetime.ts'
 import { listenNear } from './listen.ts'
 import type { Parts } from './parts.ts'
 import { welcome } from './welcome.ts'
@@ -22,7 +22,7 @@ export async function dev(settings: Settings, parts: Parts): Promise<void> {
     secret: settings.secret ?? kept?.secret ?? '',
     issuerUrl: settings.issuerUrl ?? publicListener.url,
   })
-  const database = await openDatabase(config)
+  const database = await unlessSignalled(signalled, openDatabase(config))
   const app = await createApp(config, database)
   console.log(
     welcome({

@@ -56,6 +56,25 @@ function logFaults(log: Log): void {
   })
 }
 
+/**
+ * What a start waits for: up to 20 s for another who migrates. Nothing is served yet that could be drained, so that a signal
+ * meanwhile ends the process at once.
+ */
+export async function unlessSignalled<T>(
+  signalled: Promise<string>,
+  waiting: Promise<T>,
+): Promise<T> {
+  let waits = true
+  void signalled.then(() => {
+    if (waits) process.exit(0)
+  })
+  try {
+    return await waiting
+  } finally {
+    waits = false
+  }
+}
+
 /** systemd sends a signal to every process of a service; the launcher or npm, one of them, passes it on, and we hear it twice. */
 const HEARD_TWICE_MS = 500
 

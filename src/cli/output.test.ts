@@ -15,6 +15,16 @@ test('columns are aligned under their headings', () => {
   ).toBe('A          LONGER\nwide cell  x\ny          z')
 })
 
+test('a sign of two columns, as in an address of Korea, counts as two', () => {
+  expect(table(['E-MAIL', 'STATE'], [['kim@한글.kr', 'active']])).toBe(
+    'E-MAIL       STATE\nkim@한글.kr  active',
+  )
+})
+
+test('there may be as many rows as `users list --limit` allows', () => {
+  expect(table(['A'], Array(999_999).fill(['x']))).toHaveLength(2 * 1_000_000 - 1)
+})
+
 test('what a stranger named itself cannot move the cursor or break a line', () => {
   expect(table(['CLIENT'], [['\u001b[2Jevil\nusr_1\u202e']])).toBe('CLIENT\n·[2Jevil·usr_1·')
 })

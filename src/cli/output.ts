@@ -21,8 +21,11 @@ export function jsonOf(value: unknown): string {
 /** Rows in aligned columns under their headings. */
 export function table(headings: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   const all = [headings, ...rows].map((row) => row.map(withoutControls))
-  const widths = headings.map((_, at) => Math.max(...all.map((row) => row[at]?.length ?? 0)))
-  const aligned = (row: readonly string[]) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0))
+  const widths = headings.map((_, at) =>
+    all.reduce((widest, row) => Math.max(widest, Bun.stringWidth(row[at] ?? '')), 0),
+  )
+  const aligned = (row: readonly string[]) =>
+    row.map((cell, at) => cell + ' '.repeat((widths[at] ?? 0) - Bun.stringWidth(cell)))
   return all.map((row) => aligned(row).join('  ').trimEnd()).join('\n')
 }
 

@@ -117,7 +117,7 @@ export function createProgram(actions: Actions, version: string): Command {
     .description('the users; each is named by e-mail address or by id, usr_…')
   users
     .command('list')
-    .description('list users in the order of their signup')
+    .description('list users in the order in which they were added')
     .option('--after <id>', 'begin after this user')
     .option('--limit <count>', 'how many', readCount, 100)
     .option(...JSON_FLAG)

@@ -1,6 +1,7 @@
-// What `munjigi serve` does in which order.
+// What `munjigi serve` does in which order, and `munjigi dev` too.
 
 import { expect, test } from 'bun:test'
+import { join } from 'node:path'
 import { createTestApp } from '../testing/app.ts'
 import { createTestLog } from '../testing/log.ts'
 import { createTestRandom } from '../testing/random.ts'
@@ -38,3 +39,25 @@ test('no connection is taken before the app has started', async () => {
   await expect(started).rejects.toThrow('as far as this test goes')
   expect(seen).toEqual(['refused'])
 })
+
+test.each(['serve', 'dev'])(
+  '%s: a signal ends a start that waits for its database',
+  async (mode) => {
+    const program = `
+    import { ${mode} } from './src/cli/${mode}.ts'
+    import { TEST_CONFIG } from './src/testing/app.ts'
+    import { createTestLog } from './src/testing/log.ts'
+
+    const locked = () => {
+      process.kill(process.pid, 'SIGTERM')
+      return new Promise((_, reject) => setTimeout(() => reject(new Error('locked')), 3_000))
+    }
+    await ${mode}(TEST_CONFIG, { log: createTestLog().log, openDatabase: locked })`
+    const child = Bun.spawn([process.execPath, '--no-env-file', '-e', program], {
+      cwd: join(import.meta.dir, '../..'),
+      stdout: 'ignore',
+      stderr: 'ignore',
+    })
+    expect(await child.exited).toBe(0)
+  },
+)

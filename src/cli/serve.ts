@@ -1,7 +1,7 @@
 // munjigi serve: for production. Nothing is guessed and nothing is made up: what is missing is an error.
 
 import type { Config } from '../config.ts'
-import { firstSignal, serveUntilSignal } from './lifetime.ts'
+import { firstSignal, serveUntilSignal, unlessSignalled } from './lifetime.ts'
 import { listen } from './listen.ts'
 import type { Parts } from './parts.ts'
 
@@ -9,7 +9,7 @@ import type { Parts } from './parts.ts'
 export async function serve(config: Config, parts: Parts): Promise<void> {
   const { log, random, openDatabase, createApp } = parts
   const signalled = firstSignal()
-  const database = await openDatabase(config)
+  const database = await unlessSignalled(signalled, openDatabase(config))
   const app = await createApp(config, database)
   if (app.madeSigningKey) log.info('key.created', { algorithm: config.signingAlgorithm })
   await app.start()

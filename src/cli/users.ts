@@ -29,8 +29,8 @@ export function userCommands(
 
     usersList: ({ after = '', limit, json }) =>
       withCore(async ({ users }) => {
-        const page = await users.list({ after, limit })
-        await print(json, page, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], page.map(rowOf)))
+        const listed = await listAll(users, { after, limit })
+        await print(json, listed, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], listed.map(rowOf)))
       }),
 
     usersImport: (file, { check, json }) =>
@@ -115,6 +115,22 @@ export function userCommands(
       if (!user) throw new NotDone(`there is no user ${JSON.stringify(name)}`)
       await use(core, user)
     })
+  }
+}
+
+/** A server puts no more than ten megabytes into one answer. */
+const PAGE = 2_000
+
+async function listAll(
+  users: Core['users'],
+  { after, limit }: { after: string; limit: number },
+): Promise<User[]> {
+  const all: User[] = []
+  for (;;) {
+    const wanted = Math.min(PAGE, limit - all.length)
+    const page = await users.list({ after: all.at(-1)?.id ?? after, limit: wanted })
+    all.push(...page)
+    if (page.length < wanted || all.length === limit) return all
   }
 }
 

@@ -12,7 +12,7 @@ import { StorageFault } from '../storage/faults.ts'
 import { seal, unseal } from './seal.ts'
 import type { PublicJwk, SigningKey } from './signing-key.ts'
 import { generateSigningKey, isSigningAlgorithm, publicHalf } from './signing-key.ts'
-import type { SigningKeyRow } from './store.ts'
+import type { Seal, SigningKeyRow } from './store.ts'
 import {
   deleteKey,
   deleteKeyBeside,
@@ -58,6 +58,16 @@ export function sealingKeysOf(
   secrets: readonly [string, ...string[]],
 ): readonly [Uint8Array, ...Uint8Array[]] {
   return deriveKeys(secrets, 'signing key sealing v1')
+}
+
+/** Whether these can be the secrets of an installation with such keys: where there are any, one opens. */
+export function canBeSecretsOf(
+  seals: readonly Seal[],
+  secrets: readonly [string, ...string[]],
+): boolean {
+  const sealingKeys = sealingKeysOf(secrets)
+  const opens = ({ kid, sealed }: Seal) => sealingKeys.some((key) => unseal(sealed, key, kid))
+  return seals.length === 0 || seals.some(opens)
 }
 
 /** Where a key stands. */

@@ -2,6 +2,7 @@
 
 import { and, desc, eq, sql } from 'drizzle-orm'
 import type { Db } from '../storage/database.ts'
+import { readRows, statement } from '../storage/statement.ts'
 import { signingKeys } from './table.ts'
 
 /** A row of the table: the private half sealed. */
@@ -30,6 +31,18 @@ export async function selectKeys(db: Db): Promise<SigningKeyRow[]> {
     .select()
     .from(signingKeys)
     .orderBy(desc(signingKeys.signsFrom), desc(signingKeys.kid))
+}
+
+/** The private half of a key, sealed. */
+export interface Seal {
+  readonly kid: string
+  readonly sealed: string
+}
+
+/** Those of all keys, over a bare connection. */
+export function selectSeals(client: Db['$client']): Promise<readonly Seal[]> {
+  const all = sql`SELECT kid, sealed_private_jwk AS sealed FROM signing_keys`
+  return readRows({ $client: client }, statement<Seal>(all))
 }
 
 /** Deletes the keys whose `signsFrom` is before that of `successor`, and returns their ids; none when the successor is gone. */

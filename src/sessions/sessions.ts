@@ -6,6 +6,7 @@ import type { EndReason, Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
+import { inBatches } from '../storage/batches.ts'
 import type { Database } from '../storage/database.ts'
 import type { Heartbeat } from '../storage/heartbeat.ts'
 import { LONGEST_LIFE } from '../tokens/claims.ts'
@@ -102,10 +103,6 @@ export interface SessionsOptions {
 }
 
 const LONGEST_CLIENT = 200
-/** Few at a time: other writes wait meanwhile. */
-const SWEPT_ROWS = 500
-/** In one round, so that a round ends: some eight hundred rows a second are more than one writer can add. */
-const SWEPT_BATCHES = 100
 
 /** Makes the service. */
 export function createSessions(options: SessionsOptions): Sessions {
@@ -173,16 +170,10 @@ export function createSessions(options: SessionsOptions): Sessions {
     async sweep() {
       const now = clock.now()
       // An ended session is kept for twice the longest life of an access token: no replica can still need it.
-      const limits = {
-        expiredBefore: now,
-        endedBefore: now - 2 * LONGEST_LIFE * 1_000,
-        rows: SWEPT_ROWS,
-      }
-      // Each batch stands in line anew, so that the writes of others go in between. A batch that was not full was the last.
-      for (let batch = 0; batch < SWEPT_BATCHES; batch += 1) {
-        const deleted = await database.write((db) => sweep(db, limits)).catch(() => 0)
-        if (deleted < SWEPT_ROWS) return
-      }
+      const limits = { expiredBefore: now, endedBefore: now - 2 * LONGEST_LIFE * 1_000 }
+      await inBatches((rows) =>
+        database.write((db) => sweep(db, { ...limits, rows })).catch(() => 0),
+      )
     },
   }
 

@@ -513,8 +513,8 @@ describe('a failure tells neither statement nor parameters', () => {
       expect(error).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
       expect(textOf(error)).not.toContain(SENTINEL)
     }
-    expect(lines.map((line) => JSON.parse(line).detail)).toEqual(['CLIENT_CLOSED', 'CLIENT_CLOSED'])
-    expect(lines.join()).not.toContain(SENTINEL)
+    // It is no fault: a replica that ends closes its database while work goes on that nobody waits for.
+    expect(lines).toEqual([])
   })
 
   // Bun's names for what a network, a firewall or an expired certificate does on the way to a server.

@@ -180,6 +180,7 @@ function createDatabase(
   const requests = new AsyncLocalStorage<{ left: number }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
+  let closed = false
   const group = createGroupCommit({
     clock,
     writes,
@@ -213,6 +214,7 @@ function createDatabase(
       // What cannot be moved, because others are at work or the disk is full, stays in the write-ahead log; nothing is lost.
       if (options.url.startsWith('file:'))
         await client.execute('PRAGMA wal_checkpoint(TRUNCATE)').catch(() => {})
+      closed = true
       client.close()
     },
   }
@@ -265,7 +267,9 @@ function createDatabase(
     if (error instanceof AuthError || error instanceof GateFull) return error
     const fault = toFault(error)
     if (fault.code === 'conflict') return fault
-    options.log.error('database.fault', { kind, fault: fault.code, detail: fault.detail })
+    // What comes too late is of clients who have gone: who ends a replica waits for the others.
+    if (!closed)
+      options.log.error('database.fault', { kind, fault: fault.code, detail: fault.detail })
     return fault.code === 'other' ? fault : new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
   }
 }

@@ -9,7 +9,7 @@ import type { Random } from '../platform/random.ts'
 import type { Place } from './database.ts'
 import { connect, fileOf } from './database.ts'
 import { toFault } from './faults.ts'
-import { rowsIn } from './restore.ts'
+import { insist, rowsIn } from './restore.ts'
 import { quote } from './snapshot.ts'
 import { MARK_FINISHED, MARK_UNFINISHED } from './unfinished.ts'
 
@@ -160,9 +160,9 @@ function serverTarget(place: Place): RestoreTarget {
     replace: (work) =>
       using(open(), async (client) => {
         await requireSilence(client)
-        await empty(client)
+        await insist(() => empty(client))
         await work(client)
-        await client.execute(MARK_FINISHED)
+        await insist(() => client.execute(MARK_FINISHED))
       }),
   }
 }

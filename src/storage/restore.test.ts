@@ -8,6 +8,7 @@ import type { Client } from '@libsql/client'
 import { createClient } from '@libsql/client'
 import { createTestRandom } from '../testing/random.ts'
 import { BrokenBackup, createSealer } from './archive.ts'
+import { connect } from './database.ts'
 import { migrate, missingMigrations, newestMigration } from './migrate.ts'
 import type { OpenBackup } from './restore.ts'
 import { checkBackup, fill, openBackup } from './restore.ts'
@@ -54,6 +55,24 @@ test('every row comes once, however many there are', async () => {
   expect((await to.execute(users)).rows).toEqual((await from.execute(users)).rows)
   // No lock is left behind.
   await from.execute('DELETE FROM users')
+})
+
+test('a database that is busy for a moment, as a server is at a checkpoint, gets every row all the same', async () => {
+  const url = `file:${join(folder, 'busy')}`
+  const [to, other] = [connect({ url }), connect({ url })]
+  const columns = ['id', 'email', 'email_key', 'password_hash', 'created_at']
+  const tables = [{ name: 'users', columns, rows: 2 }]
+  const page = (id: string) => ({ table: 'users', rows: [[id, id, id, 'hash', 0]] })
+  let released: Promise<void> | undefined
+  await fill(to, await sealed([{ ...MANIFEST, tables }, page('a'), page('b')]), () => {
+    released ??= other.transaction('write').then(async (lock) => {
+      await Bun.sleep(300)
+      await lock.rollback()
+    })
+  })
+  await released
+  const { rows } = await other.execute('SELECT id FROM users ORDER BY id')
+  expect(rows.map(({ id }) => id)).toEqual(['a', 'b'])
 })
 
 test('migrations newer than the backup are applied after its rows', async () => {

@@ -3,6 +3,7 @@
 
 import type { Client } from '@libsql/client'
 import { BrokenBackup, openArchive } from './archive.ts'
+import { toFault } from './faults.ts'
 import { migrate, newestMigration } from './migrate.ts'
 import type { BackupRecord, Manifest, Rows } from './snapshot.ts'
 import { isBackedUp, quote, tablesOf } from './snapshot.ts'
@@ -52,7 +53,7 @@ export async function fill(
   backup: OpenBackup,
   onProgress: OnProgress,
 ): Promise<void> {
-  await migrate(client, undefined, backup.manifest.schema)
+  await insist(() => migrate(client, undefined, backup.manifest.schema))
   const columns = new Map(backup.manifest.tables.map((table) => [table.name, table.columns]))
   for await (const { table, rows } of counted(backup, onProgress)) {
     if (!isBackedUp(table)) continue
@@ -60,17 +61,32 @@ export async function fill(
     const row = `(${names.map(() => '?').join(', ')})`
     for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
       const some = rows.slice(from, from + ROWS_AT_ONCE)
-      await client.execute({
+      const insert = {
         sql: `INSERT INTO ${quote(table)} (${names.join(', ')}) VALUES ${some.map(() => row).join(', ')}`,
         args: some.flat(),
-      })
+      }
+      await insist(() => client.execute(insert))
     }
   }
-  await migrate(client)
+  await insist(() => migrate(client))
 }
 
 /** Few enough that their values fit into one statement, whatever the table. */
 const ROWS_AT_ONCE = 250
+const BUSY_TRIES = 60
+const BUSY_PAUSE_MS = 500
+
+/** A server refuses writes during a checkpoint, and whoever fills it for a minute meets one: what it did not execute is tried again. */
+export async function insist<T>(write: () => Promise<T>): Promise<T> {
+  for (let left = BUSY_TRIES; ; left -= 1) {
+    try {
+      return await write()
+    } catch (error) {
+      if (toFault(error).code !== 'busy' || left === 0) throw error
+    }
+    await Bun.sleep(BUSY_PAUSE_MS)
+  }
+}
 
 /** Passes the rows on as they come. Throws `BrokenBackup` at the end unless there were as many as the manifest says. */
 async function* counted({ manifest, rows }: OpenBackup, onProgress: OnProgress) {

@@ -53,6 +53,7 @@ describe('refused', () => {
     ],
     ['a time without a zone', line({ createdAt: '2020-01-02T03:04:05' }), 'createdAt is no'],
     ['a time that is none', line({ createdAt: '2020-99-02T03:04:05Z' }), 'createdAt is no'],
+    ['a day that is none', line({ createdAt: '2021-02-29T03:04:05Z' }), 'createdAt is no'],
     ['a time in seconds', line({ createdAt: 1_600_000_000 }), 'createdAt is no'],
     ['a time to come', line({ createdAt: '2026-01-01T00:00:01Z' }), 'createdAt is no'],
     ['text for disabled', line({ disabled: 'true' }), 'disabled is neither'],

@@ -64,5 +64,8 @@ function parse(line: string): Record<string, unknown> | null {
 
 /** NaN when it is none. */
 function readMoment(value: unknown): number {
-  return typeof value === 'string' && MOMENT.test(value) ? Date.parse(value) : Number.NaN
+  if (typeof value !== 'string' || !MOMENT.test(value)) return Number.NaN
+  const day = value.slice(0, 10)
+  // Of a 30th of February `Date` makes a day in March.
+  return new Date(day).toJSON()?.startsWith(day) ? Date.parse(value) : Number.NaN
 }
