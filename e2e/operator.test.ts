@@ -288,6 +288,16 @@ test('a user can also be named by the id, which is all that a line of the log sa
   expect([other.exitCode, other.stderr]).toEqual([1, `munjigi: there is no user "${id}0"\n`])
 })
 
+test('a list that reached its limit says how to go on, to people only', async () => {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(path, 'migrate')
+  await munjigi(path, 'users', 'import', oneUser())
+  const list = async (...args: string[]) =>
+    (await munjigi(path, 'users', 'list', ...args)).stderr.replace(/usr_\S+/, 'usr_')
+  expect(await list('--limit', '1')).toBe('munjigi: there may be more: --after usr_\n')
+  expect([await list(), await list('--limit', '1', '--json')]).toEqual(['', ''])
+})
+
 test('what the log says of a database that is locked is not among the JSON', async () => {
   const path = join(newFolder(), 'munjigi.db')
   await munjigi(path, 'migrate')

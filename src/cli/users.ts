@@ -31,6 +31,8 @@ export function userCommands(
       withCore(async ({ users }) => {
         const listed = await listAll(users, { after, limit })
         await print(json, listed, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], listed.map(rowOf)))
+        if (!json && listed.length === limit)
+          console.error(`munjigi: there may be more: --after ${listed.at(-1)?.id}`)
       }),
 
     usersImport: (file, { check, json }) =>
