@@ -498,6 +498,11 @@ describeCompose('the profile logs', () => {
     expect(await originsOf(`http://127.0.0.1:${logs}/select/logsql/query?query=*`)).toBeNull()
   })
 
+  test('is managed by nobody: a page in a browser could take a whole day away with one picture', async () => {
+    const { status } = await fetch(`http://127.0.0.1:${logs}/internal/partition/list`)
+    expect(status).toBe(401)
+  })
+
   test('is shut as well, and its collector reaches nothing but the store', async () => {
     const two = (await containersOfProject()).filter(({ service }) => parts.includes(service))
     expect(two).toHaveLength(2)
