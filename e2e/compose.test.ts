@@ -86,15 +86,18 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 }, 120_000)
 
+/** Compose v2 leaves alone what a profile has that is not named, its volumes too; 1.29 does not, and takes the option. */
+const DOWN = ['--profile', '*', 'down', '-v', '--remove-orphans']
+
 /** An engine under load may hold on to a network for a moment after its last container. */
 async function takeDown(): Promise<void> {
-  const down = () => compose.run('down', '-v', '--remove-orphans').then(() => true)
+  const down = () => compose.run(...DOWN).then(() => true)
   await until('all is gone', () => down().catch(() => false), 60_000)
 }
 
 /** However we end, Ctrl-C too: containers would run on, and come back with the machine. By then the override may be gone. */
 function takeDownBehindUs(): void {
-  const down = [...(findCompose() ?? []), 'down', '-v', '--remove-orphans']
+  const down = [...(findCompose() ?? []), ...DOWN]
   // It reads to the end of what we write, which is nothing.
   Bun.spawn(['sh', '-c', 'cat; exec "$@"', 'behind-us', ...down], {
     cwd: ROOT,
@@ -498,6 +501,11 @@ describeCompose('the profile logs', () => {
     expect(await originsOf(`http://127.0.0.1:${logs}/select/logsql/query?query=*`)).toBeNull()
   })
 
+  test('is managed by nobody: a page in a browser could take a whole day away with one picture', async () => {
+    const { status } = await fetch(`http://127.0.0.1:${logs}/internal/partition/list`)
+    expect(status).toBe(401)
+  })
+
   test('is shut as well, and its collector reaches nothing but the store', async () => {
     const two = (await containersOfProject()).filter(({ service }) => parts.includes(service))
     expect(two).toHaveLength(2)
@@ -743,6 +751,11 @@ describeCompose('what stays', () => {
 })
 
 describe('the files', () => {
+  test('the page tells how all of it is taken down', () => {
+    const page = readFileSync(join(ROOT, 'docs/edge.md'), 'utf8')
+    expect(page).toMatch(/^docker compose --profile '\*' down /m)
+  })
+
   test('the documents tell how the certificate is copied', () => {
     const documents = ['README.md', 'README.ko.md', 'docs/edge.md']
     const silent = documents.filter(
