@@ -302,7 +302,7 @@ function handOver(bun, args) {
 
 /** Whether npm runs the launcher and waits for it. A server that another script starts, or that `&` leaves behind, may outlive it. */
 function isScriptOfNpm(script) {
-  return /\bmunjigi(\.mjs)?['"]?( ([^&]|>&)*)?$/.test(script ?? '')
+  return /\bmunjigi(\.mjs)?['"]?( ([^&]|>&|&&)*)?$/.test(script ?? '')
 }
 
 /**

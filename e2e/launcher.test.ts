@@ -196,6 +196,21 @@ withNode(
 )
 
 withNode(
+  'a server that a script of npm waits for, to go on after it, ends with the script',
+  async () => {
+    const { machine } = await installed()
+    const script = 'node bin/munjigi.mjs dev && echo done'
+    const shell = machine.start(['sh', '-c', script], { npm_lifecycle_script: script })
+    await started(shell)
+    shell.kill('SIGKILL')
+
+    await seen(shell.stdout, '"event":"server.stopped"')
+    await shell.exited
+  },
+  COLD,
+)
+
+withNode(
   'npm that is ended while all is being installed starts no server that stays',
   async () => {
     const machine = await createMachine('node', 'npm')

@@ -104,7 +104,7 @@ export function addFlows(
     t.field({
       type: Tokens,
       description:
-        'Exchanges a refresh token for its successor and a new access token. Each works once; for a short while the token used last gives the same successor again. A token refused for any reason: `INVALID_REFRESH_TOKEN`.',
+        'Exchanges a refresh token for its successor and a new access token. A refresh token works once; for a short while the one used last gives the same successor again. A token refused for any reason: `INVALID_REFRESH_TOKEN`.',
       extensions: { checksCredentials: true },
       args: {
         refreshToken: t.arg.string({
