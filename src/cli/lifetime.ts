@@ -85,15 +85,12 @@ const HEARD_TWICE_MS = 500
  */
 export function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
-    let heard: string | undefined
-    let isOver = false
+    let first: { readonly name: string; readonly at: number } | undefined
     const hear = (name: string) => {
-      if (heard === name && !isOver) return
-      if (heard) process.exit(130)
-      heard = name
-      setTimeout(() => {
-        isOver = true
-      }, HEARD_TWICE_MS).unref()
+      const at = performance.now()
+      if (first?.name === name && at - first.at < HEARD_TWICE_MS) return
+      if (first) process.exit(130)
+      first = { name, at }
       resolve(name)
     }
     process.on('SIGTERM', hear).on('SIGINT', hear)
