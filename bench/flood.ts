@@ -1,10 +1,11 @@
 // The flood: 200 logins in flight for 20 s, and beside them a light authenticated read 20 times a second, timed from when
 // each was due. Memory is the most that the server had meanwhile.
 
+import { residentMemory } from '../e2e/memory.ts'
 import { quantile } from '../e2e/quantile.ts'
 import type { Load } from './drive.ts'
 import { runClient } from './drive.ts'
-import { forgetPeak, residentMemory } from './machine.ts'
+import { forgetPeak } from './machine.ts'
 import { untilQuiet } from './stage.ts'
 
 /** What a flood showed. Times in ms, memory in MiB. */

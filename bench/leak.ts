@@ -2,9 +2,10 @@
 // them; then the slope of resident memory over the requests after the first fifth, with its standard error. Exits with 0 when
 // it is less than 1 MiB for 100,000 requests, beyond doubt: one million leaves an error of about that. Linux only.
 
+import { residentMemory } from '../e2e/memory.ts'
 import type { Load } from './drive.ts'
 import { runWrk, WrongAnswers } from './drive.ts'
-import { chooseCores, residentMemory } from './machine.ts'
+import { chooseCores } from './machine.ts'
 import type { Account } from './real.ts'
 import {
   createLoads,

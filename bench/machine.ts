@@ -3,9 +3,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
-
-/** Whether CPU time and memory of other processes can be read here. */
-export const HAS_PROC = existsSync('/proc/self/stat')
+import { HAS_PROC } from '../e2e/memory.ts'
 
 /** Sets of cores as taskset takes them; undefined where nothing is pinned. */
 export interface Cores {
@@ -32,17 +30,6 @@ function cpuTimeOf(pid: number): number {
   // The name before the last bracket may hold spaces; utime and stime are fields 14 and 15 (proc(5)).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK
-}
-
-/** Resident memory of processes in MiB, or the most they had since `forgetPeak` (`VmHWM`). Undefined without /proc. */
-export function residentMemory(
-  pids: readonly number[],
-  field: 'VmRSS' | 'VmHWM' = 'VmRSS',
-): number | undefined {
-  if (!HAS_PROC) return undefined
-  const kib = (pid: number) =>
-    new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return pids.reduce((sum, pid) => sum + Number(kib(pid) ?? 0), 0) / 1024
 }
 
 /** The most that processes ever had is what they have now. */

@@ -1,8 +1,8 @@
 // From figures to a report, once for the terminal and once for Markdown.
 
+import { HAS_PROC } from '../e2e/memory.ts'
 import type { Figures } from './figures.ts'
 import { isNoisy, percent } from './format.ts'
-import { HAS_PROC } from './machine.ts'
 import { spread } from './statistics.ts'
 import type { Table } from './table.ts'
 import { aligned } from './table.ts'

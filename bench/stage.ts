@@ -4,8 +4,9 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { HAS_PROC } from '../e2e/memory.ts'
 import { withOutputTo } from '../e2e/output.ts'
-import { cpuTime, HAS_PROC, pinned } from './machine.ts'
+import { cpuTime, pinned } from './machine.ts'
 
 /** A server that has said that it answers. */
 export interface Server {

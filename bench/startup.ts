@@ -1,7 +1,8 @@
 // How long a start takes, from the command to the first answer of /readyz, and the memory of a server that does nothing.
 
 import { rmSync } from 'node:fs'
-import { cpuTime, machineTime, noiseBetween, residentMemory } from './machine.ts'
+import { residentMemory } from '../e2e/memory.ts'
+import { cpuTime, machineTime, noiseBetween } from './machine.ts'
 import type { Program, Stage } from './stage.ts'
 import { SERVE, settings } from './stage.ts'
 

@@ -1,13 +1,13 @@
 // npm run drill flood [-- --seconds N --concurrency N]: ten times the logins that can be hashed, from as many addresses, for a
 // minute. Light requests must not notice, those who are let in must be served, the rest told at once, and memory stays.
 
-import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { LOGIN, ME, SIGNUP } from '../../src/testing/app.ts'
 import { ask } from '../ask.ts'
 import type { Outcome, Send } from '../load.ts'
 import { closedLoop, ended, openLoop, quantile, timed } from '../load.ts'
+import { residentMemory } from '../memory.ts'
 import { startServer } from '../server.ts'
 import { until } from '../until.ts'
 import { wholeNumber } from '../whole-number.ts'
@@ -72,8 +72,7 @@ const calm = await closedLoop(login, {
 })
 const unloaded = ended(calm, 'accepted').length / CALIBRATION_SECONDS
 const usual = await usualLogin()
-const status = `/proc/${server.process.pid}/status`
-const residentMib = () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(status, 'utf8'))?.[1]) / 1_024
+const residentMib = () => residentMemory([server.process.pid]) ?? Number.NaN
 const idleMib = residentMib()
 console.log(
   `${atOnce} at once; unloaded ${unloaded.toFixed(1)} logins/s, one alone p95 ${usual.toFixed(0)} ms, ${idleMib.toFixed(0)} MiB; offering ${(TIMES * unloaded).toFixed(0)}/s for ${seconds} s`,
