@@ -85,12 +85,15 @@ const HEARD_TWICE_MS = 500
  */
 export function firstSignal(): Promise<string> {
   return new Promise((resolve) => {
-    let first: { readonly name: string; readonly at: number } | undefined
+    let heard: string | undefined
+    let isOver = false
     const hear = (name: string) => {
-      const at = performance.now()
-      if (first?.name === name && at - first.at < HEARD_TWICE_MS) return
-      if (first) process.exit(130)
-      first = { name, at }
+      if (heard === name && !isOver) return
+      if (heard) process.exit(130)
+      heard = name
+      setTimeout(() => {
+        isOver = true
+      }, HEARD_TWICE_MS).unref()
       resolve(name)
     }
     process.on('SIGTERM', hear).on('SIGINT', hear)
