@@ -2,14 +2,12 @@
 
 import type { Settings } from '../config.ts'
 import { canBeSecretsOf } from '../keys/keys.ts'
-import type { Seal } from '../keys/store.ts'
 import { selectSeals } from '../keys/store.ts'
 import type { Clock } from '../platform/clock.ts'
 import { rewindable, writeNewFile } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { backUp } from '../storage/backup.ts'
-import type { Place } from '../storage/database.ts'
-import { connect } from '../storage/database.ts'
+import { connected } from '../storage/database.ts'
 import type { Manifest } from '../storage/snapshot.ts'
 import { readBackupSecrets } from './backup-secret.ts'
 import { print, table } from './output.ts'
@@ -35,7 +33,7 @@ export async function backup(
   const secrets = readBackupSecrets(settings, keyFile)
   const [secret] = secrets
   const place = { url: settings.databaseUrl, authToken: settings.databaseAuthToken }
-  if (keyFile === undefined && !canBeSecretsOf(await readSeals(place), secrets))
+  if (keyFile === undefined && !canBeSecretsOf(await connected(place, selectSeals), secrets))
     console.error(STRANGE_SECRET)
   const progress = createProgress('backing up', clock)
   try {
@@ -56,15 +54,6 @@ export async function backup(
 /** Not a failure: whoever has lost the secret makes a backup under a new one. Else it would be noticed at the restore. */
 const STRANGE_SECRET =
   'munjigi: no signing key in the database opens with this MUNJIGI_SECRET. The backup will open with it alone: if replicas have another one, make it again with that.'
-
-async function readSeals(place: Place): Promise<readonly Seal[]> {
-  const client = connect(place)
-  try {
-    return await selectSeals(client)
-  } finally {
-    client.close()
-  }
-}
 
 /** What a backup holds, for people. */
 export function describe({ createdAt, version, schema, tables }: Manifest): string {

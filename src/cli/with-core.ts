@@ -8,7 +8,7 @@ import type { Config, Settings } from '../config.ts'
 import { ConfigFaults } from '../config.ts'
 import type { KeyRing } from '../keys/keys.ts'
 import type { Database } from '../storage/database.ts'
-import { connect, fileOf } from '../storage/database.ts'
+import { connected, fileOf } from '../storage/database.ts'
 import { allMigrations, missingMigrations } from '../storage/migrate.ts'
 import { refuseUnfinished } from '../storage/unfinished.ts'
 import { readKeptSecret } from './kept-secret.ts'
@@ -34,13 +34,10 @@ export async function missingIn({
   databaseAuthToken,
 }: Settings): Promise<readonly string[]> {
   if (lacksFile(url)) return allMigrations()
-  const client = connect({ url, authToken: databaseAuthToken })
-  try {
+  return await connected({ url, authToken: databaseAuthToken }, async (client) => {
     await refuseUnfinished(client)
     return await missingMigrations(client)
-  } finally {
-    client.close()
-  }
+  })
 }
 
 /** Whether the database should be a file that is not there. Throws where we may not look: it may be there. */

@@ -7,7 +7,7 @@ import type { Rewindable } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { createSealer } from './archive.ts'
 import type { Place } from './database.ts'
-import { connect } from './database.ts'
+import { connected } from './database.ts'
 import { toFault } from './faults.ts'
 import type { Manifest } from './snapshot.ts'
 import { readSnapshot } from './snapshot.ts'
@@ -42,8 +42,7 @@ const REFUSED_MS = 400
 
 /** Writes a whole backup to `file`. Throws the driver's errors, and `NoQuietMoment`. */
 export async function backUp(options: BackupOptions): Promise<Manifest> {
-  const client = connect(options.place, () => PATIENCE_MS)
-  try {
+  const attempts = async (client: Client) => {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       try {
         return await once(client, options)
@@ -52,9 +51,8 @@ export async function backUp(options: BackupOptions): Promise<Manifest> {
       }
     }
     throw new NoQuietMoment('writers were hindered')
-  } finally {
-    client.close()
   }
+  return await connected(options.place, attempts, () => PATIENCE_MS)
 }
 
 async function once(client: Client, options: BackupOptions): Promise<Manifest> {

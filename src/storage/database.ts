@@ -130,6 +130,20 @@ export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS)
   })
 }
 
+/** Opens a connection for one piece of work, and closes it after that. */
+export async function connected<T>(
+  place: Place,
+  work: (client: Client) => Promise<T>,
+  patience?: () => number,
+): Promise<T> {
+  const client = connect(place, patience)
+  try {
+    return await work(client)
+  } finally {
+    client.close()
+  }
+}
+
 /** The path of a `file:` URL: relative ones are allowed, which WHATWG URLs do not know. */
 export function fileOf(url: string): string {
   return url.startsWith('file://')

@@ -7,7 +7,7 @@ import type { Client, Transaction } from '@libsql/client'
 import { besideOf, giveToOwnerOf, putAsNew, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import type { Place } from './database.ts'
-import { connect, fileOf } from './database.ts'
+import { connect, connected, fileOf } from './database.ts'
 import { toFault } from './faults.ts'
 import { insist, rowsIn } from './restore.ts'
 import { quote } from './snapshot.ts'
@@ -68,7 +68,7 @@ function fileTarget(url: string, random: Random): RestoreTarget {
       const draft = besideOf(path, 'restoring', random)
       try {
         await takeAlone(there())
-        await using(connect({ url: pathToFileURL(draft).href }), async (client) => {
+        await connected({ url: pathToFileURL(draft).href }, async (client) => {
           // It is synced once, when it is whole, before it gets its name.
           await client.execute('PRAGMA synchronous = OFF')
           await work(client)
@@ -154,16 +154,20 @@ async function requireSound(client: Client): Promise<void> {
 
 /** Marked as unfinished from its first step to its last. */
 function serverTarget(place: Place): RestoreTarget {
-  const open = () => connect(place, () => PATIENCE_MS)
+  const patience = () => PATIENCE_MS
   return {
-    rows: () => using(open(), rowsIn),
+    rows: () => connected(place, rowsIn, patience),
     replace: (work) =>
-      using(open(), async (client) => {
-        await requireSilence(client)
-        await insist(() => empty(client))
-        await work(client)
-        await insist(() => client.execute(MARK_FINISHED))
-      }),
+      connected(
+        place,
+        async (client) => {
+          await requireSilence(client)
+          await insist(() => empty(client))
+          await work(client)
+          await insist(() => client.execute(MARK_FINISHED))
+        },
+        patience,
+      ),
   }
 }
 
@@ -189,12 +193,4 @@ async function empty(client: Client): Promise<void> {
   // Children would have to go before parents, but the check of references is deferred to the end, when all are gone.
   const drops = rows.map((row) => `DROP TABLE ${quote(String(row['name']))}`)
   await client.batch(['PRAGMA defer_foreign_keys = ON', ...drops, MARK_UNFINISHED], 'write')
-}
-
-async function using<T>(client: Client, work: (client: Client) => Promise<T>): Promise<T> {
-  try {
-    return await work(client)
-  } finally {
-    client.close()
-  }
 }
