@@ -102,7 +102,7 @@ export const SETTINGS = {
   MESSAGE_LANGUAGE: setting(oneOf('ko', 'en'), 'The language of messages: ko or en.', 'ko'),
   PASSWORD_MIN_LENGTH: setting(
     integer(8, 64),
-    'The shortest password accepted, in code points. 15 is recommended where the password stands alone (NIST SP 800-63B-4).',
+    'The shortest password accepted, in code points. NIST SP 800-63B-4 demands 15 where the password stands alone; ASVS asks for 8.',
     '8',
   ),
   PASSWORD_ENGINE: setting(

@@ -1,6 +1,7 @@
 // Sessions, through HTTP: refresh and its races, reuse, limits, ending, on one replica and on another.
 
 import { describe, expect, test } from 'bun:test'
+import { sql } from 'drizzle-orm'
 import { AuthError } from '../errors.ts'
 import type { Database, Db } from '../storage/database.ts'
 import type { TestApp } from '../testing/app.ts'
@@ -737,7 +738,7 @@ describe('a session that ends in a request', () => {
 })
 
 describe('deleteMe', () => {
-  test('deletes the user and every trace of them; the address is free again, the id is not', async () => {
+  test('deletes the user; the address is free again, the id is not', async () => {
     const app = await createTestApp()
     const [mine, also] = [await signup(app), await login(app)]
     expect((await app.run(DELETE, { p: 'wrong horse' }, mine.accessToken)).code).toBe(
@@ -754,7 +755,32 @@ describe('deleteMe', () => {
     expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
     expect((await app.run(SIGNUP, KIM)).data.signup.user.id).toBe('usr_2')
   })
+
+  test('leaves nothing in any table that leads to the user', async () => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    await app.from('198.51.100.7').run(LOGIN, { ...KIM, password: 'wrong horse' })
+    const [known] = await app.database.read((db) => db.select().from(knownAddresses))
+    const traces = ['usr_1', 'kim', '192.0.2.1', known?.user ?? 'no digest']
+    const foundIn = (rows: string) => traces.filter((trace) => rows.includes(trace))
+    expect(foundIn(await allRows(app))).toEqual(traces)
+    await app.run(DELETE, { p: KIM.password }, accessToken)
+    expect(foundIn(await allRows(app))).toEqual([])
+  })
 })
+
+/** Every row of every table, as one text. */
+function allRows({ database }: TestApp): Promise<string> {
+  return database.read(async (db) => {
+    const tables = db.all<{ name: string }>(
+      sql`SELECT name FROM sqlite_schema WHERE type = 'table'`,
+    )
+    const rows = (await tables).map(({ name }) =>
+      db.all(sql`SELECT * FROM ${sql.identifier(name)}`),
+    )
+    return JSON.stringify(await Promise.all(rows))
+  })
+}
 
 describe('whatever runs beside it, no refresh works afterwards', () => {
   const endings: Array<[string, (app: TestApp, tokens: Tokens) => Promise<unknown>]> = [
