@@ -459,6 +459,31 @@ describe('sessions', () => {
       expect(reasons(app)).toEqual(['evicted'])
     },
   )
+  test.each([1, 2])(
+    'beyond a limit of %d leave as many as that when several are opened at once',
+    async (maxSessions) => {
+      const config = { maxSessions }
+      const full = await createTestApp({ config })
+      for (let i = 0; i < maxSessions; i += 1) await (i === 0 ? signup(full) : login(full))
+      full.clock.advance('1s')
+      const { database, clock } = full
+      const atOnce = maxSessions + 1
+      let opened = 0
+      const all = Promise.withResolvers<void>()
+      const commit: Database['commit'] = async (statements) => {
+        const [first] = statements
+        if (first?.sql.includes('ended_sessions')) await all.promise
+        const outcomes = await database.commit(statements)
+        if (first?.sql.includes('INSERT INTO sessions')) opened += 1
+        if (opened === atOnce) all.resolve()
+        return outcomes
+      }
+      const app = await createTestApp({ config, database: { ...database, commit }, clock })
+      const tokens = await Promise.all(Array.from({ length: atOnce }, () => login(app)))
+      const working = await Promise.all(tokens.map((one) => works(app, one)))
+      expect(working.filter(Boolean)).toHaveLength(maxSessions)
+    },
+  )
   test('that have expired push none out, and are not said to have ended', async () => {
     const app = await createTestApp({ config: { maxSessions: 3, sessionIdleTtl: 3_600 } })
     const [oldest, older] = [await signup(app), await login(app)]
