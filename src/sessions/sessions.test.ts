@@ -149,6 +149,19 @@ describe('refresh', () => {
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
+  test('of the parent again has the grace, not counting the time in which no replica ran', async () => {
+    const killed = await createTestApp()
+    const { refreshToken } = await signup(killed)
+    await look(killed)
+    const child = await refreshed(killed, refreshToken)
+    killed.clock.advance('44s')
+    const app = await replicaOf(killed)
+    await live(app, 30)
+    expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
+    await live(app, 1)
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
   test('of the parent again ten times at once, too late, is reported once, by the one that ended the session', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
