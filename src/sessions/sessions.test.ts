@@ -150,6 +150,19 @@ describe('refresh', () => {
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
+  test('of the parent again has the grace, not counting the time in which no replica ran', async () => {
+    const killed = await createTestApp()
+    const { refreshToken } = await signup(killed)
+    await look(killed)
+    const child = await refreshed(killed, refreshToken)
+    killed.clock.advance('44s')
+    const app = await replicaOf(killed)
+    await live(app, 30)
+    expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
+    await live(app, 1)
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
   test('of the parent again ten times at once, too late, is reported once, by the one that ended the session', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
@@ -458,6 +471,31 @@ describe('sessions', () => {
       for (let i = 1; i < maxSessions; i += 1) await login(ahead)
       expect(await works(app, await login(app))).toBe(true)
       expect(reasons(app)).toEqual(['evicted'])
+    },
+  )
+  test.each([1, 2])(
+    'beyond a limit of %d leave as many as that when several are opened at once',
+    async (maxSessions) => {
+      const config = { maxSessions }
+      const full = await createTestApp({ config })
+      for (let i = 0; i < maxSessions; i += 1) await (i === 0 ? signup(full) : login(full))
+      full.clock.advance('1s')
+      const { database, clock } = full
+      const atOnce = maxSessions + 1
+      let opened = 0
+      const all = Promise.withResolvers<void>()
+      const commit: Database['commit'] = async (statements) => {
+        const [first] = statements
+        if (first?.sql.includes('ended_sessions')) await all.promise
+        const outcomes = await database.commit(statements)
+        if (first?.sql.includes('INSERT INTO sessions')) opened += 1
+        if (opened === atOnce) all.resolve()
+        return outcomes
+      }
+      const app = await createTestApp({ config, database: { ...database, commit }, clock })
+      const tokens = await Promise.all(Array.from({ length: atOnce }, () => login(app)))
+      const working = await Promise.all(tokens.map((one) => works(app, one)))
+      expect(working.filter(Boolean)).toHaveLength(maxSessions)
     },
   )
   test('that have expired push none out, and are not said to have ended', async () => {

@@ -16,7 +16,8 @@ export interface Heartbeat extends Loop {
   alive(): boolean
   /**
    * How long no write succeeded after the moment `since`, in standstills of more than three seconds. A write begun in one may
-   * have been executed at its end, after its client was refused. Milliseconds; `since` counts from 1970.
+   * have been executed at its end, after its client was refused. The time in which no replica ran is one, too. Milliseconds;
+   * `since` counts from 1970.
    */
   stoodStill(since: number): number
 }
@@ -32,7 +33,7 @@ export function createHeartbeat(
   { clock, random, metrics }: { clock: Clock; random: Random; metrics: Metrics },
 ): Heartbeat {
   let lastSuccess = Number.NEGATIVE_INFINITY
-  // In calendar time: when the last successful write began, and the last standstills. Before the first write there is none.
+  // In calendar time: when the last successful write began, and the last standstills. Before the first write of all there is none.
   let written = Number.POSITIVE_INFINITY
   let standstills: ReadonlyArray<{ readonly from: number; readonly to: number }> = []
   metrics.declareWriteAge(() => (clock.elapsed() - lastSuccess) / 1_000)
@@ -55,6 +56,8 @@ export function createHeartbeat(
   async function beat(): Promise<void> {
     const at = clock.now()
     try {
+      // Before our own first write it was another's, or ours before a restart.
+      if (written === Number.POSITIVE_INFINITY) written = (await lastOfAll()) ?? written
       await database.write((db) =>
         db
           .insert(heartbeats)
@@ -62,7 +65,7 @@ export function createHeartbeat(
           .onConflictDoUpdate({ target: heartbeats.id, set: { at } }),
       )
       const now = clock.now()
-      const stoodStill = !alive()
+      const stoodStill = !alive() && now - written > FRESH_MS
       if (stoodStill) standstills = [...standstills.slice(1 - KEPT), { from: written, to: now }]
       // The next standstill may begin where this one ended, not before.
       written = stoodStill ? now : at
@@ -70,5 +73,9 @@ export function createHeartbeat(
     } catch {
       // Reported where it happened; here only the absence of success counts.
     }
+  }
+
+  async function lastOfAll(): Promise<number | undefined> {
+    return (await database.read((db) => db.select().from(heartbeats).get()))?.at
   }
 }
