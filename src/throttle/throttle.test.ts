@@ -563,6 +563,19 @@ test('a replica whose clock is ahead takes no attempt from those of another', as
   expect(signedIn(await app.from(STRANGER).run(LOGIN, KIM))).toBe(true)
 })
 
+test('what was counted while a clock was hours ahead shuts nobody out when it is right again', async () => {
+  const { app } = await appWithKim()
+  const clock = createTestClock()
+  clock.advance('9h')
+  const ahead = await createTestApp({ database: app.database, clock })
+  const [then, now] = [ahead.from(STRANGER), app.from(STRANGER)]
+  expect(signedIn(await then.run(LOGIN, KIM))).toBe(true)
+  expect((await then.run(SIGNUP, NOBODY)).code).toBeUndefined()
+
+  expect(signedIn(await now.run(LOGIN, KIM))).toBe(true)
+  expect((await now.run(SIGNUP, { ...NOBODY, email: 'choi@example.com' })).code).toBeUndefined()
+})
+
 describe('what is kept', () => {
   test('names nobody, and goes when it no longer counts', async () => {
     const { app, stranger } = await appWithKim()
