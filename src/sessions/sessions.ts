@@ -132,7 +132,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (!token) return { kind: 'refused', reason: 'invalid' }
       const [next] = tokens.successors(token)
       const now = clock.now()
-      const rotation = {
+      const change = {
         id: token.sessionId,
         generation: token.generation,
         secretHash: secretHash(token),
@@ -140,7 +140,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         now,
         idleExpiresAt: now + idleTtl * 1_000,
       }
-      const [{ rows }] = await database.commit([rotating(rotation)])
+      const [{ rows }] = await database.commit([rotating(change)])
       const [row] = rows
       return row ? rotated('rotated', row, next) : await judgeReplaced(token, client)
     },
