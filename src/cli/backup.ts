@@ -51,7 +51,7 @@ export async function backup(
   }
 }
 
-/** Not a failure: whoever has lost the secret makes a backup under a new one. Else it would be noticed at the restore. */
+/** Only a warning: whoever has lost the secret makes a backup under a new one. A mistake would show no earlier than at the restore. */
 const STRANGE_SECRET =
   'munjigi: no signing key in the database opens with this MUNJIGI_SECRET. The backup will open with it alone: if replicas have another one, make it again with that.'
 

@@ -16,7 +16,7 @@ export interface ImportCounts {
 
 /** Where the lines come from, who takes the users over, and who is told. */
 export interface UserImport {
-  /** Who takes the users over. Null: the lines are only read and judged, and nothing is written; then `present` stays 0. */
+  /** Null: the lines are only read and judged, and nothing is written; then `present` stays 0. */
   readonly users: Pick<Users, 'importAll'> | null
   readonly source: AsyncIterable<Uint8Array>
   readonly now: number

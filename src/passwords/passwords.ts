@@ -40,7 +40,7 @@ export interface Passwords {
 
 /** What a hash is computed for. */
 export interface Terms {
-  /** Recalled first; charged before the hash is computed, and only if there is room for it. */
+  /** Recalled before anything else. Once there is room, it is charged: by `hash` itself, or by the `find` given to `check`. */
   readonly attempt: Attempt
   /** Aborted when nobody waits for the result any more. */
   readonly signal: AbortSignal | undefined
@@ -57,12 +57,15 @@ export interface PasswordsOptions {
 }
 
 /**
- * Those who are refused for want of room are told so together, once in this time. Whoever comes back at once, as floods do, would
- * otherwise take from those who are let in what they need; and many that come back together cost half each.
+ * Whoever is refused for want of room is told so together with the others, once in this time. Floods come back as soon as they are
+ * answered: so they take less from those who were let in, and requests that arrive together cost half as much each.
  */
 const REFUSED_EVERY_MS = 65
 
-/** KiB that a hash may take as one of many. Imported ones may take more than this, and more than is set: then two go at a time. */
+/**
+ * Imported hashes may need far more memory than ours. One that needs more than this many KiB, and more than the setting, is large:
+ * as many at once as there are cores could use up the memory of the machine.
+ */
 const USUAL_KIB = 32 * 1_024
 const LARGE_AT_ONCE = 2
 

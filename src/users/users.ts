@@ -29,7 +29,7 @@ import { toUserId } from './user.ts'
 
 /** The rules about users. */
 export interface Users {
-  /** A new user's row, not yet written: for a flow that writes it together with the first session. Throws `RATE_LIMITED`. */
+  /** A new user's row, not yet written: a flow writes it together with the first session. Throws `RATE_LIMITED`, `OVERLOADED`. */
   prepare(
     input: { email: Email; password: Password; attempt: Attempt },
     client: Client,
@@ -38,13 +38,13 @@ export interface Users {
   importAll(imported: readonly ImportedUser[]): Promise<number>
   /**
    * The user whom e-mail and password belong to, or why not. One hash is computed in either case; a second one when the
-   * password is right and its hash is not of today's kind and cost: it is replaced. Throws `RATE_LIMITED`.
+   * password is right and its hash is not of today's kind and cost: it is replaced. Throws `RATE_LIMITED`, `OVERLOADED`.
    */
   authenticate(
     input: { email: Email; password: Password },
     client: Client,
   ): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
-  /** The viewer's user if the password is theirs, else null: for what needs more than a token. Throws `RATE_LIMITED`. */
+  /** The viewer's user if the password is theirs, else null: for what needs more than a token. Throws `RATE_LIMITED`, `OVERLOADED`. */
   confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed | null>
   /** The user of an e-mail address, however it is written, or of an id; or null. */
   find(name: string): Promise<User | null>
