@@ -29,18 +29,22 @@ function refusal(text: string): unknown {
 
 describe('length is counted in code points after NFC (ASVS 6.2.1, 6.2.9)', () => {
   test.each([
-    ['1234567', 'WEAK_PASSWORD too_short password'],
-    ['12345678', 'accepted'],
-    ['', 'WEAK_PASSWORD too_short password'],
-    ['🚪'.repeat(7), 'WEAK_PASSWORD too_short password'],
-    ['🚪'.repeat(8), 'accepted'],
-    ['é'.normalize('NFD').repeat(7), 'WEAK_PASSWORD too_short password'],
-    ['é'.normalize('NFD').repeat(8), 'accepted'],
-    ['문지기를위한암호'.normalize('NFD'), 'accepted'],
-    ['x'.repeat(1_024), 'accepted'],
-    ['🚪'.repeat(1_024), 'accepted'],
-    ['x'.repeat(1_025), 'WEAK_PASSWORD too_long password'],
-  ])('%#', (text, expected) => {
+    ['seven letters', 'WEAK_PASSWORD too_short password', '1234567'],
+    ['eight letters', 'accepted', '12345678'],
+    ['nothing', 'WEAK_PASSWORD too_short password', ''],
+    ['seven emoji', 'WEAK_PASSWORD too_short password', '🚪'.repeat(7)],
+    ['eight emoji', 'accepted', '🚪'.repeat(8)],
+    [
+      'seven letters with accents',
+      'WEAK_PASSWORD too_short password',
+      'é'.normalize('NFD').repeat(7),
+    ],
+    ['eight letters with accents', 'accepted', 'é'.normalize('NFD').repeat(8)],
+    ['eight syllables of Hangul', 'accepted', '문지기를위한암호'.normalize('NFD')],
+    ['1,024 letters', 'accepted', 'x'.repeat(1_024)],
+    ['1,024 emoji', 'accepted', '🚪'.repeat(1_024)],
+    ['1,025 letters', 'WEAK_PASSWORD too_long password', 'x'.repeat(1_025)],
+  ])('%s: %s', (_, expected, text) => {
     expect(refusal(text)).toBe(expected)
   })
 })
@@ -50,7 +54,7 @@ test('text that is not well-formed is refused: lone surrogates would all be one 
   expect(readPassword('long enough \uD801')).toBeNull()
 })
 
-test('so is a run of marks that no writing has: to put it in order takes quadratic time', () => {
+test('a run of marks that no writing has is refused: to put it in order takes quadratic time', () => {
   const marks = (count: number) => `seven willows ${'\u0316\u0301'.repeat(count)}`
   expect(refusal(marks(15))).toBe('accepted')
   expect(refusal(marks(16))).toBe('WEAK_PASSWORD malformed password')
