@@ -6,6 +6,7 @@ import { withSecretFile } from './config/secret-file.ts'
 import type { Name, Setting, Values } from './config/table.ts'
 import { NAMES, SETTINGS, variableOf } from './config/table.ts'
 import { Fault, PREFIX, RANDOM_TEXT, secretText } from './config/values.ts'
+import { systemCode } from './platform/system-error.ts'
 import { NotText } from './platform/utf8.ts'
 
 /** How the process was started. The mode is never guessed from the environment. */
@@ -117,8 +118,7 @@ function given(name: Name, row: Setting<unknown>, source: ConfigSource): string 
   } catch (error) {
     if (error instanceof NotText)
       throw new Fault(`_FILE: is not text${row.read === secretText ? `; ${RANDOM_TEXT}` : ''}`)
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
-    throw new Fault(`_FILE: cannot read the file it names (${code})`)
+    throw new Fault(`_FILE: cannot read the file it names (${systemCode(error) ?? 'unreadable'})`)
   }
 }
 

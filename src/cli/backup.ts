@@ -6,6 +6,7 @@ import { selectSeals } from '../keys/store.ts'
 import type { Clock } from '../platform/clock.ts'
 import { rewindable, writeNewFile } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
+import { systemCode } from '../platform/system-error.ts'
 import { backUp } from '../storage/backup.ts'
 import { connected } from '../storage/database.ts'
 import type { Manifest } from '../storage/snapshot.ts'
@@ -45,7 +46,7 @@ export async function backup(
     await print(json, manifest, `${describe(manifest)}\n\nwritten to ${path}`)
   } catch (error) {
     progress.end()
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST')
+    if (systemCode(error) === 'EEXIST')
       throw new NotDone(`${path} is there already: take another name`)
     throw error
   }

@@ -2,6 +2,7 @@
 // client, reaches the terminal as a command to it.
 
 import { escapeLineBreaks } from '../observability/lines.ts'
+import { systemCode } from '../platform/system-error.ts'
 
 /** Prints a result in the form that was asked for. Throws if it cannot be written, as on a full disk; `console` would not. */
 export async function print(json: true | undefined, value: unknown, text: string): Promise<void> {
@@ -9,7 +10,7 @@ export async function print(json: true | undefined, value: unknown, text: string
     await Bun.write(Bun.stdout, `${json ? jsonOf(value) : text}\n`)
   } catch (error) {
     // EPIPE: the reader has seen enough, such as `head`.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
+    if (systemCode(error) !== 'EPIPE') throw error
   }
 }
 
