@@ -2,18 +2,29 @@
 
 import { describe, expect, test } from 'bun:test'
 import { AuthError, ClientLeft } from '../errors.ts'
+import type { Statement } from '../storage/statement.ts'
 import { createTestApp } from '../testing/app.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { FREE_ATTEMPT } from '../testing/throttle.ts'
+import type { Attempt } from '../throttle/throttle.ts'
 import type { PasswordHash } from './hasher.ts'
 import { createBunHasher, decoyOf } from './hasher.ts'
 import type { Password } from './password.ts'
 import { parsePassword, readPassword } from './password.ts'
+import type { WithHash } from './passwords.ts'
 import { createPasswords } from './passwords.ts'
 
 const rules = { minLength: 8, field: 'password' }
 const cost = { memoryKib: 8, passes: 1 }
 const hasher = createBunHasher(cost)
+
+const FIND: Statement<WithHash> = { sql: '', args: [] }
+
+/** An attempt that is free, and finds a row with this hash, or none. */
+function attemptThatFinds(hash: string | undefined): Attempt {
+  const rows: unknown[] = hash === undefined ? [] : [{ passwordHash: hash }]
+  return { ...FREE_ATTEMPT, charge: async <Row>() => rows as Row[] }
+}
 
 function refusal(text: string): unknown {
   try {
@@ -148,11 +159,10 @@ describe('the hash', () => {
       metrics,
       report: () => {},
     })
-    const check = (hash: string | undefined) =>
-      passwords.check('correct horse' as Password, () => Promise.resolve(hash as never), {
-        attempt: FREE_ATTEMPT,
-        signal: undefined,
-      })
+    const check = async (hash: string | undefined) => {
+      const terms = { attempt: attemptThatFinds(hash), signal: undefined }
+      return (await passwords.check('correct horse' as Password, FIND, terms)).matches
+    }
     expect(await check(undefined)).toBe(false)
     for (const text of [
       'not a hash',
@@ -184,10 +194,11 @@ describe('the hash', () => {
       })
       const check = (kib: number, signal?: AbortSignal) =>
         passwords
-          .check('correct horse' as Password, async () => hashOf(kib), {
-            attempt: FREE_ATTEMPT,
+          .check('correct horse' as Password, FIND, {
+            attempt: attemptThatFinds(hashOf(kib)),
             signal,
           })
+          .then(({ matches }) => matches)
           .catch((error) => (error instanceof ClientLeft ? 'left' : error.code))
       const finish = async () => {
         await turn()
