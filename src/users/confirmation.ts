@@ -27,7 +27,7 @@ export interface Confirmed {
 }
 
 /** Whose password it is said to be. */
-export interface Claim {
+export interface Credentials {
   readonly emailKey: EmailKey
   readonly password: Password
 }
@@ -42,9 +42,9 @@ export interface Checked {
 /** The ways to a user's password. Both throw `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export interface Confirmation {
   /** Charges the attempt and finds the row on one trip, and checks the password against it; without a row, in the same time. */
-  check(claim: Claim, client: Client, find: Statement<UserRow>): Promise<Checked>
+  check(credentials: Credentials, client: Client, find: Statement<UserRow>): Promise<Checked>
   /** The same user, after an outdated hash was replaced. Null: the password was changed in the meantime. */
-  renew(confirmed: Confirmed, claim: Claim, client: Client): Promise<Confirmed | null>
+  rehash(confirmed: Confirmed, credentials: Credentials, client: Client): Promise<Confirmed | null>
 }
 
 /** What it is made from. */
@@ -70,9 +70,11 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
       return await compare(password, find, { attempt, signal })
     },
 
-    async renew(confirmed, claim, client) {
+    async rehash(confirmed, credentials, client) {
       const { passwordHash: from, success } = confirmed
-      const to = passwords.isCurrent(from) ? null : await hashUnlessBusy(claim.password, client)
+      const to = passwords.isCurrent(from)
+        ? null
+        : await hashUnlessBusy(credentials.password, client)
       if (to === null) return confirmed
       const replaced = await database.write((db) =>
         replaceHash(db, { userId: confirmed.user.id, from, to }),
@@ -80,7 +82,7 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
       if (replaced) return { ...confirmed, passwordHash: to }
       // Another login or a change of password was faster: the hash that is there now decides.
       const terms = { attempt: paid, signal: client.signal }
-      const again = await compare(claim.password, userOfId(confirmed.user.id), terms)
+      const again = await compare(credentials.password, userOfId(confirmed.user.id), terms)
       return again.confirmed && { ...again.confirmed, success }
     },
   }

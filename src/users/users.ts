@@ -111,15 +111,15 @@ export function createUsers(options: UsersOptions): Users {
     },
 
     async authenticate({ email, password }, client) {
-      const claim = { emailKey: email.key, password }
+      const credentials = { emailKey: email.key, password }
       const find = userOfEmail(email.key)
-      const { row, confirmed } = await confirmation.check(claim, client, find)
+      const { row, confirmed } = await confirmation.check(credentials, client, find)
       if (!row) return { kind: 'refused', reason: 'unknown_user' }
       const { id: userId } = row
       if (!confirmed) return { kind: 'refused', reason: 'wrong_password', userId }
       // Told apart only after the hash, and only for the log.
       if (confirmed.user.disabledAt) return { kind: 'refused', reason: 'disabled', userId }
-      const current = await confirmation.renew(confirmed, claim, client)
+      const current = await confirmation.rehash(confirmed, credentials, client)
       if (!current) return { kind: 'refused', reason: 'wrong_password', userId }
       return { kind: 'confirmed', ...current }
     },
@@ -128,8 +128,8 @@ export function createUsers(options: UsersOptions): Users {
       const [email, password] = [readEmail(viewer.email), readPassword(text)]
       if (typeof email === 'string' || password === null) return null
       const find = userOfId(toUserId(viewer.userId))
-      const claim = { emailKey: email.key, password }
-      const { confirmed } = await confirmation.check(claim, client, find)
+      const credentials = { emailKey: email.key, password }
+      const { confirmed } = await confirmation.check(credentials, client, find)
       return confirmed?.user.disabledAt ? null : confirmed
     },
 
