@@ -21,7 +21,7 @@ import {
 
 /** One row of the table: what the README prints and how the text becomes a value. `read` throws a `Fault`. */
 export interface Setting<T> {
-  readonly default?: string | { readonly dev?: string; readonly serve?: string }
+  readonly default?: string | { readonly dev: string; readonly serve: string }
   readonly doc: string
   readonly secret?: true
   readonly read: (text: string) => T
