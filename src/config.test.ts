@@ -272,11 +272,12 @@ describe('a secret from a file', () => {
       })
   })
   test.each([
-    [{ MUNJIGI_SECRET_PREVIOUS: OTHER_SECRET }],
-    [{ MUNJIGI_SECRET_PREVIOUS_FILE: '/run/s' }],
-  ])('that holds two leaves no room for a third: %p', (more) => {
+    ['MUNJIGI_SECRET_PREVIOUS', OTHER_SECRET],
+    ['MUNJIGI_SECRET_PREVIOUS_FILE', '/run/s'],
+  ])('that holds two leaves no room for a third in %s', (name, value) => {
     const text = `${SECRET}\nnext ${OTHER_SECRET}\n`
-    expect(faults('dev', { ...more, MUNJIGI_SECRET_FILE: '/run/s' }, { '/run/s': text })).toEqual([
+    const environment = { MUNJIGI_SECRET_FILE: '/run/s', [name]: value }
+    expect(faults('dev', environment, { '/run/s': text })).toEqual([
       'MUNJIGI_SECRET_PREVIOUS: must not be set, as the file of MUNJIGI_SECRET_FILE holds two secrets',
     ])
   })

@@ -6,6 +6,7 @@ import { selectSeals } from '../keys/store.ts'
 import type { Clock } from '../platform/clock.ts'
 import { rewindable, writeNewFile } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
+import { systemCode } from '../platform/system-error.ts'
 import { backUp } from '../storage/backup.ts'
 import { connected } from '../storage/database.ts'
 import type { Manifest } from '../storage/snapshot.ts'
@@ -45,13 +46,13 @@ export async function backup(
     await print(json, manifest, `${describe(manifest)}\n\nwritten to ${path}`)
   } catch (error) {
     progress.end()
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST')
+    if (systemCode(error) === 'EEXIST')
       throw new NotDone(`${path} is there already: take another name`)
     throw error
   }
 }
 
-/** Not a failure: whoever has lost the secret makes a backup under a new one. Else it would be noticed at the restore. */
+/** Only a warning: whoever has lost the secret makes a backup under a new one. A mistake would show no earlier than at the restore. */
 const STRANGE_SECRET =
   'munjigi: no signing key in the database opens with this MUNJIGI_SECRET. The backup will open with it alone: if replicas have another one, make it again with that.'
 

@@ -13,11 +13,17 @@ import { isUsageError, USAGE } from './program.ts'
 import { Stopped } from './secret-input.ts'
 import { NotDone } from './with-core.ts'
 
+/** What is printed, nothing if it is empty, and the exit code. */
+interface Explanation {
+  readonly message: string
+  readonly exitCode: number
+}
+
 /**
  * The sentence and the exit code. BSD's sysexits: 64 for a call nobody can understand, 78 for configuration, 65 for a backup that
  * is none, 69 for a part that cannot be used, 70 for a fault of ours; 1: not done, or not all of it; 130: Ctrl-C.
  */
-export function explain(error: unknown): { message: string; exitCode: number } {
+export function explain(error: unknown): Explanation {
   // Commander has told the user already; help and version are no failures.
   if (isUsageError(error)) return { message: '', exitCode: error.exitCode === 0 ? 0 : USAGE }
   if (error instanceof NotDone) return { message: `munjigi: ${error.message}`, exitCode: 1 }
@@ -34,17 +40,10 @@ export function explain(error: unknown): { message: string; exitCode: number } {
       message: `munjigi: ${error.message}. Set MUNJIGI_PORT or MUNJIGI_METRICS_PORT.`,
       exitCode: 69,
     }
-  if (error instanceof AuthError && error.code === 'NOT_FOUND')
-    return { message: 'munjigi: this user no longer exists; nothing was done', exitCode: 1 }
   if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
   if (error instanceof StorageFault)
     return { message: `munjigi: cannot use the database: ${error.message}`, exitCode: 69 }
-  if (error instanceof AuthError && error.code === 'SERVICE_UNAVAILABLE')
-    return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
-  if (error instanceof AuthError) {
-    const reason = error.details.reason ? ` (${error.details.reason})` : ''
-    return { message: `munjigi: ${messageOf(error.code, 'en')}${reason}`, exitCode: 1 }
-  }
+  if (error instanceof AuthError) return explainRefusal(error)
   if (error instanceof BrokenBackup)
     return { message: `munjigi: the backup cannot be used: ${error.message}`, exitCode: 65 }
   if (error instanceof NoQuietMoment)
@@ -59,6 +58,20 @@ export function explain(error: unknown): { message: string; exitCode: number } {
         'munjigi: a restore into this database did not end, so the database is not whole. Run munjigi restore again, with --replace.',
       exitCode: 69,
     }
+  return explainFault(error)
+}
+
+function explainRefusal({ code, details }: AuthError): Explanation {
+  if (code === 'NOT_FOUND')
+    return { message: 'munjigi: this user no longer exists; nothing was done', exitCode: 1 }
+  if (code === 'SERVICE_UNAVAILABLE')
+    return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
+  const reason = details.reason ? ` (${details.reason})` : ''
+  return { message: `munjigi: ${messageOf(code, 'en')}${reason}`, exitCode: 1 }
+}
+
+/** What is thrown by others: the system, the driver of the database, and whoever has made a mistake. */
+function explainFault(error: unknown): Explanation {
   if (error instanceof Error && 'syscall' in error && 'code' in error) {
     // An error in the use of an open file has no path: a disk is full, or a folder is read as a file.
     const what = 'path' in error && error.path ? `use ${error.path}` : error.syscall

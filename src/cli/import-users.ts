@@ -16,7 +16,7 @@ export interface ImportCounts {
 
 /** Where the lines come from, who takes the users over, and who is told. */
 export interface UserImport {
-  /** Who takes the users over. Null: the lines are only read and judged, and nothing is written; then `present` stays 0. */
+  /** Null: the lines are only read and judged, and nothing is written; then `present` stays 0. */
   readonly users: Pick<Users, 'importAll'> | null
   readonly source: AsyncIterable<Uint8Array>
   readonly now: number
@@ -33,13 +33,12 @@ const LONGEST_LINE = 4_096
 /** Imports all lines that can be understood, and tells of each that cannot. Throws `SERVICE_UNAVAILABLE`. */
 export async function importUsers(options: UserImport): Promise<ImportCounts> {
   const { users, source, now, tell } = options
-  const check = users === null
   const counts: ImportCounts = { imported: 0, present: 0, refused: 0 }
   let batch: ImportedUser[] = []
   let number = 0
   for await (const line of linesOf(source, LONGEST_LINE)) {
     number += 1
-    if (number % STEP === 0) tell(`${number} lines read, ${sentenceOf(counts, check)}`)
+    if (number % STEP === 0) tell(`${number} lines read, ${sentenceOf(counts, users)}`)
     if (line?.trim() === '') continue
     const read = line === null ? { fault: 'too long' } : readImportedUser(line, now)
     if ('user' in read) batch.push(read.user)
@@ -61,7 +60,10 @@ export async function importUsers(options: UserImport): Promise<ImportCounts> {
 }
 
 /** For people. */
-export function sentenceOf({ imported, present, refused }: ImportCounts, check: boolean): string {
-  const good = check ? `${imported} can be imported` : `${imported} imported, ${present} present`
+export function sentenceOf(
+  { imported, present, refused }: ImportCounts,
+  users: UserImport['users'],
+): string {
+  const good = users ? `${imported} imported, ${present} present` : `${imported} can be imported`
   return `${good}, ${refused} refused`
 }

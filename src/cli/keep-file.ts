@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { ConfigFaults } from '../config.ts'
 import { writeNewFile } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
+import { systemCode } from '../platform/system-error.ts'
 import { readTextFile } from './text-file.ts'
 
 /** What the file holds, and whether this call made it. */
@@ -36,7 +37,7 @@ export async function keepFile(
     await writeNewFile(path, random, (file) => file.writeFile(`${text}\n`))
     return { text, isNew: true }
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (systemCode(error) !== 'EEXIST') throw error
     return { text: readKept(path) ?? '', isNew: false }
   }
 }

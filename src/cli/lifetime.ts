@@ -57,8 +57,8 @@ function logFaults(log: Log): void {
 }
 
 /**
- * What a start waits for: up to 20 s for another who migrates. Nothing is served yet that could be drained, so that a signal
- * meanwhile ends the process at once.
+ * Waits for a step of the start, which may take 20 s while another process migrates. A signal meanwhile ends this process at once:
+ * nothing is served yet that could be drained.
  */
 export async function unlessSignalled<T>(
   signalled: Promise<string>,

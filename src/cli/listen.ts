@@ -2,6 +2,7 @@
 
 import type { Log } from '../observability/log.ts'
 import { describeError } from '../observability/log.ts'
+import { systemCode } from '../platform/system-error.ts'
 
 /** A listening socket. */
 export interface Listener {
@@ -75,7 +76,7 @@ export function listen(hostname: string, port: number, log: Log): Listener {
         fetch: (request, self) => answer(request, self.requestIP(request)?.address ?? ''),
       })
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+      const code = systemCode(error) ?? 'unknown'
       if (code === 'EADDRINUSE') throw new PortTaken(port)
       throw new CannotListen(hostname, port, code)
     }

@@ -28,7 +28,7 @@ test('what a stranger named itself cannot move the cursor or break a line', () =
   expect(table(['CLIENT'], [['\u001b[2Jevil\nusr_1\u202e']])).toBe('CLIENT\n·[2Jevil·usr_1·')
 })
 
-test('nor can it in JSON, whose value is the same', () => {
+test('what a stranger named itself cannot do so in JSON either, whose value is the same', () => {
   // The bytes of a `User-Agent` are read as Latin-1: a terminal takes the first of these for ESC [.
   const sessions = [{ client: 'evil\u009b2J\u009d0;name\u007f' }]
   const json = jsonOf({ sessions })

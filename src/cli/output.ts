@@ -2,6 +2,7 @@
 // client, reaches the terminal as a command to it.
 
 import { escapeLineBreaks } from '../observability/lines.ts'
+import { systemCode } from '../platform/system-error.ts'
 
 /** Prints a result in the form that was asked for. Throws if it cannot be written, as on a full disk; `console` would not. */
 export async function print(json: true | undefined, value: unknown, text: string): Promise<void> {
@@ -51,7 +52,7 @@ async function write(text: string): Promise<boolean> {
   try {
     return await promise
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return false
+    if (systemCode(error) === 'EPIPE') return false
     throw error
   } finally {
     process.stdout.off('error', reject)

@@ -58,6 +58,17 @@ export function createProgram(actions: Actions, version: string): Command {
     .helpCommand('help [command]', 'print this help, or the help of a command')
     .showHelpAfterError('(--help lists what there is)')
 
+  addServers(program, actions)
+  addSecrets(program, actions)
+  addKeys(program, actions)
+  addSessions(program, actions)
+  addUsers(program, actions)
+  addDatabase(program, actions)
+  exitByThrowing(program)
+  return program
+}
+
+function addServers(program: Command, actions: Actions): void {
   program
     .command('dev')
     .description('try it out: makes what it needs and prints what to type next')
@@ -66,6 +77,9 @@ export function createProgram(actions: Actions, version: string): Command {
     .command('serve')
     .description('for production: guesses nothing, and stops if a setting is missing')
     .action(actions.serve)
+}
+
+function addSecrets(program: Command, actions: Actions): void {
   const secrets = program
     .command('secrets')
     .argument(
@@ -86,7 +100,16 @@ export function createProgram(actions: Actions, version: string): Command {
       ),
     )
     .action(actions.secretsRotate)
+}
 
+/** A bare word may be a mistyped `rotate`: it would make secrets in a folder of that name, and rotate nothing. */
+function readFolder(text: string): string {
+  if (!/[\\/]/.test(text) && !existsSync(text))
+    throw new InvalidArgumentError(`There is no such command and no such folder; write ./${text}.`)
+  return text
+}
+
+function addKeys(program: Command, actions: Actions): void {
   const keys = program.command('keys').description('the signing keys')
   keys
     .command('list')
@@ -103,7 +126,9 @@ export function createProgram(actions: Actions, version: string): Command {
     .description('for a leaked key: drop it at once; every token it signed is refused')
     .option(...JSON_FLAG)
     .action(actions.keysDrop)
+}
 
+function addSessions(program: Command, actions: Actions): void {
   const sessions = program.command('sessions').description("users' sessions")
   sessions
     .command('end')
@@ -111,7 +136,9 @@ export function createProgram(actions: Actions, version: string): Command {
     .requiredOption('--user <email>', 'whose sessions; a user id, usr_…, works too')
     .option(...JSON_FLAG)
     .action(actions.sessionsEnd)
+}
 
+function addUsers(program: Command, actions: Actions): void {
   const users = program
     .command('users')
     .description('the users; each is named by e-mail address or by id, usr_…')
@@ -144,7 +171,15 @@ export function createProgram(actions: Actions, version: string): Command {
   one('delete', 'delete a user and everything kept about them')
     .option('--yes', 'required: this cannot be undone')
     .action(actions.usersDelete)
+}
 
+function readCount(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text))
+    throw new InvalidArgumentError('It must be a whole number from 1 to 999999.')
+  return Number(text)
+}
+
+function addDatabase(program: Command, actions: Actions): void {
   const keyFile = [
     '--key-file <path>',
     'a file with text of at least 32 bytes, used in place of MUNJIGI_SECRET',
@@ -169,31 +204,15 @@ export function createProgram(actions: Actions, version: string): Command {
     .option('--check', 'only say what would run; exit code 1 if anything would')
     .option(...JSON_FLAG)
     .action(actions.migrate)
-
-  exitByThrowing(program)
-  return program
-}
-
-/** A bare word may be a mistyped `rotate`: it would make secrets in a folder of that name, and rotate nothing. */
-function readFolder(text: string): string {
-  if (!/[\\/]/.test(text) && !existsSync(text))
-    throw new InvalidArgumentError(`There is no such command and no such folder; write ./${text}.`)
-  return text
-}
-
-function readCount(text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text))
-    throw new InvalidArgumentError('It must be a whole number from 1 to 999999.')
-  return Number(text)
-}
-
-/** Whether an error is commander's own, already explained to the user. */
-export function isUsageError(error: unknown): error is CommanderError {
-  return error instanceof CommanderError
 }
 
 /** Commander would end the process itself. */
 function exitByThrowing(command: Command): void {
   command.exitOverride()
   for (const child of command.commands) exitByThrowing(child)
+}
+
+/** Whether an error is commander's own, already explained to the user. */
+export function isUsageError(error: unknown): error is CommanderError {
+  return error instanceof CommanderError
 }

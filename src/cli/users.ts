@@ -107,7 +107,7 @@ export function userCommands(
       now: clock.now(),
       tell: (sentence) => console.error(`munjigi: ${sentence}`),
     })
-    await print(json, counts, sentenceOf(counts, users === null))
+    await print(json, counts, sentenceOf(counts, users))
     if (counts.refused > 0) throw new NotDone(`${counts.refused} line(s) were refused`)
   }
 

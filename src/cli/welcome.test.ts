@@ -18,7 +18,7 @@ const told = (facts: Partial<Parameters<typeof welcome>[0]> = {}) =>
 
 test.each([
   ['the wanted port is not mentioned', { wantedPort: 3_000, port: 3_000 }, null],
-  ['nor is one where any would do', { wantedPort: 0, port: 41_234 }, null],
+  ['no port is mentioned where any would do', { wantedPort: 0, port: 41_234 }, null],
   [
     'another port than the wanted one is mentioned',
     { wantedPort: 3_000, port: 3_001 },

@@ -1,13 +1,14 @@
 // Unknown names: a misspelt setting must not silently have no effect.
 
-import { NAMES, SETTINGS } from './table.ts'
+import { NAMES, SETTINGS, variableOf } from './table.ts'
 import { PREFIX } from './values.ts'
 
 /** A fault for each variable that has our prefix but is no setting, with the likely name. An empty variable counts as not set. */
 export function unknownNames(environment: Readonly<Record<string, string | undefined>>): string[] {
-  const known = NAMES.flatMap((name) =>
-    'secret' in SETTINGS[name] ? [PREFIX + name, `${PREFIX}${name}_FILE`] : [PREFIX + name],
-  )
+  const known = NAMES.flatMap((name) => {
+    const variable = variableOf(name)
+    return 'secret' in SETTINGS[name] ? [variable, `${variable}_FILE`] : [variable]
+  })
   return Object.keys(environment)
     .filter((name) => name.startsWith(PREFIX) && environment[name] && !known.includes(name))
     .map((name) => `${name}: unknown setting${didYouMean(name, known)}`)

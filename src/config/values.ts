@@ -125,13 +125,6 @@ export function headerName(value: string): string {
   return value.toLowerCase()
 }
 
-function list(value: string): string[] {
-  return value
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '')
-}
-
 /** Exact origins, separated by commas. */
 export function origins(value: string): readonly string[] {
   for (const origin of list(value))
@@ -140,6 +133,13 @@ export function origins(value: string): readonly string[] {
         ': must be exact origins such as https://app.example.com, separated by commas',
       )
   return list(value)
+}
+
+function list(value: string): string[] {
+  return value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
 }
 
 /** An origin as browsers write it. `URL.origin` would not do: it is `null` for the schemes of apps, `capacitor://localhost`. */

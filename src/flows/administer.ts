@@ -17,7 +17,7 @@ export async function setPassword(services: Services, user: User, text: string):
   const to = await passwords.hash(chosen)
   const also = throttle.forgetting(emailKeyOf(user))
   const ended = await forcePassword(database, { userId: user.id, to, now: clock.now(), also })
-  return sessions.ended(orNotFound(ended), 'password_changed')
+  return sessions.announceEnded(orNotFound(ended), 'password_changed')
 }
 
 /** Keeps a user from logging in. Returns how many sessions ended. Throws `NOT_FOUND`. */
@@ -26,7 +26,7 @@ export async function disable(
   user: User,
 ): Promise<number> {
   const ended = await disableUser(database, { userId: user.id, now: clock.now() })
-  return sessions.ended(orNotFound(ended), 'user_disabled')
+  return sessions.announceEnded(orNotFound(ended), 'user_disabled')
 }
 
 /** Deletes a user and everything kept about them. Returns how many sessions ended. Throws `NOT_FOUND`. */
@@ -34,7 +34,7 @@ export async function remove(services: Services, user: User): Promise<number> {
   const { clock, database, sessions, throttle } = services
   const also = throttle.forgetting(emailKeyOf(user))
   const ended = await deleteUser(database, { userId: user.id, now: clock.now(), also })
-  return sessions.ended(orNotFound(ended), 'user_deleted')
+  return sessions.announceEnded(orNotFound(ended), 'user_deleted')
 }
 
 /** The user may have gone while the operator was typing. */

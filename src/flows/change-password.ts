@@ -6,8 +6,8 @@ import { emailKeyOf } from '../users/email.ts'
 import { toUserId } from '../users/user.ts'
 import { reauthenticate, reauthenticationFailed } from './reauthenticate.ts'
 import type { Services } from './services.ts'
-import { tokensOf } from './session.ts'
 import { replacePassword, settleAttempt } from './store.ts'
+import { tokensOf } from './tokens.ts'
 
 /** Throws `WEAK_PASSWORD`, `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export async function changePassword(
@@ -45,6 +45,6 @@ export async function changePassword(
   })
   // While we were hashing, the password was changed or the user disabled: the check no longer holds.
   if (ended === null) throw reauthenticationFailed(services, who, client)
-  sessions.ended(ended, 'password_changed')
+  sessions.announceEnded(ended, 'password_changed')
   return await tokensOf(tokens, user, opened)
 }

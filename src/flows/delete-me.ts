@@ -26,5 +26,5 @@ export async function deleteMe(
     also: (deleted) => [...success(deleted), ...forget(deleted)],
   })
   if (ended === null) throw reauthenticationFailed(services, who, client)
-  return sessions.ended(ended, 'user_deleted')
+  return sessions.announceEnded(ended, 'user_deleted')
 }

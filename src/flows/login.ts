@@ -16,7 +16,7 @@ import type { Refused } from '../users/users.ts'
 import type { Thrown } from './result.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
-import { tokensOf } from './session.ts'
+import { tokensOf } from './tokens.ts'
 
 /** Logged in now. */
 export interface LoggedIn {
@@ -51,7 +51,7 @@ export function login(
     async () =>
       input.viewer
         ? alreadyLoggedIn(services, input.viewer, client)
-        : await logIn(services, input, client),
+        : await loginByPassword(services, input, client),
   )
 }
 
@@ -70,7 +70,11 @@ export function alreadyLoggedInMessage(email: string, language: Language): strin
   return language === 'en' ? `Already logged in as ${email}.` : `이미 ${email}로 로그인 하였습니다.`
 }
 
-async function logIn(services: Services, input: LoginInput, client: Client): Promise<LoggedIn> {
+async function loginByPassword(
+  services: Services,
+  input: LoginInput,
+  client: Client,
+): Promise<LoggedIn> {
   const { passwords, tokens, report, emailDigest } = services
   tokens.requireKey()
   await passwords.requireRoom()

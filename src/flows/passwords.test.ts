@@ -22,9 +22,9 @@ async function hashOf(app: TestApp): Promise<string> {
   return row.hash
 }
 
-describe('chosen', () => {
+describe('a password that is chosen', () => {
   test.each([64, 128, 256, 1_024])(
-    'of %d characters it signs up and logs in (6.2.9)',
+    'of %d characters signs up and logs in (6.2.9)',
     async (length) => {
       const app = await createTestApp()
       const password = '가나다 라마바 🚪 '.repeat(150)
@@ -41,7 +41,7 @@ describe('chosen', () => {
     ['password1', 'common'],
     ['kim@example.com', 'context'],
     ['ends badly \uD800', 'malformed'],
-  ])('%p is refused, and the reason is told (6.2.4, 6.2.11)', async (password, reason) => {
+  ])('as %p is refused, and the reason is told (6.2.4, 6.2.11)', async (password, reason) => {
     const app = await createTestApp()
     expect(reasonOf(await app.run(SIGNUP, { ...KIM, password }))).toBe(`password ${reason}`)
     const { data } = await app.run(SIGNUP, KIM)
@@ -53,7 +53,7 @@ describe('chosen', () => {
 })
 
 test.each(['bluewhale 12', 'greentree 12'])(
-  'the names of the service are none: %s (6.2.11)',
+  'the name of the service is no password: %s (6.2.11)',
   async (password) => {
     const config = { tokenAudience: 'bluewhale', issuerUrl: 'https://login.greentree.example' }
     const app = await createTestApp({ config })
@@ -62,23 +62,24 @@ test.each(['bluewhale 12', 'greentree 12'])(
 )
 
 test.each([
-  ['1234567', { minLength: 8 }],
-  ['x'.repeat(1_025), { maxLength: 1_024 }],
-  ['x'.repeat(90_000), { maxLength: 1_024 }],
-])('how long it must or may be is told', async (password, lengths) => {
+  [7, { minLength: 8 }],
+  [1_025, { maxLength: 1_024 }],
+  [90_000, { maxLength: 1_024 }],
+])('of a password of %d characters is told how long it must or may be', async (length, lengths) => {
+  const password = 'x'.repeat(length)
   const { errors } = await (await createTestApp()).run(SIGNUP, { ...KIM, password })
   expect(errors?.[0]?.extensions).toMatchObject(lengths)
 })
 
-test('it does not expire (6.2.10)', async () => {
+test('a password does not expire (6.2.10)', async () => {
   const app = await createTestApp()
   await app.run(SIGNUP, KIM)
   app.clock.advance('400d')
   expect(await login(app, KIM.password)).toBe('LoggedIn')
 })
 
-describe('changed', () => {
-  test('it needs the current one: without it, or with another, the hash stays (6.2.3)', async () => {
+describe('a password that is changed', () => {
+  test('needs the current one: without it, or with another, the hash stays (6.2.3)', async () => {
     const app = await createTestApp()
     const { accessToken } = (await app.run(SIGNUP, KIM)).data.signup.tokens
     const before = await hashOf(app)
@@ -91,7 +92,7 @@ describe('changed', () => {
     expect(await hashOf(app)).toBe(before)
   })
 
-  test('the old one is dead and the new one lives', async () => {
+  test('is dead, and the new one lives', async () => {
     const app = await createTestApp()
     const { accessToken } = (await app.run(SIGNUP, KIM)).data.signup.tokens
     const { code } = await app.run(CHANGE, { from: KIM.password, to: CHANGED }, accessToken)

@@ -5,7 +5,7 @@ import type { Client } from '../graphql/context.ts'
 import type { RefreshResult } from '../observability/metrics.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import type { Services } from './services.ts'
-import { tokensOf } from './session.ts'
+import { tokensOf } from './tokens.ts'
 
 /** Throws `INVALID_REFRESH_TOKEN`, `SERVICE_UNAVAILABLE`. */
 export async function refresh(

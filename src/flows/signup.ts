@@ -11,8 +11,8 @@ import type { User } from '../users/user.ts'
 import type { Thrown } from './result.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
-import { tokensOf } from './session.ts'
 import { addUser } from './store.ts'
+import { tokensOf } from './tokens.ts'
 
 /** The new user and the tokens of the first session. */
 export interface SignedUp {

@@ -27,7 +27,7 @@ test.each<[string, (services: Services, refreshToken: string) => Promise<unknown
         CLIENT,
       ),
   ],
-])('%s is refused and changes nothing', async (_, flow) => {
+])('where no key can sign, %s is refused and changes nothing', async (_, flow) => {
   const app = await createTestApp()
   const { tokens } = (await app.run(SIGNUP, KIM)).data.signup
   const { log } = createTestLog()

@@ -71,8 +71,9 @@ const quietValuesRule: ValidationRule = (context) =>
     }),
   )
 
-/** Characters: of the longest text that is remembered, and half of what all may have. Parsed, one takes some 150 bytes. */
+/** The longest text that is remembered, in characters. */
 const MAX_TEXT = 4_096
+/** The characters of all texts in one of the two generations of the memory. Parsed, a character takes some 150 bytes. */
 const MAX_TEXTS = 65_536
 
 /** Documents that were found valid, by their exact text: what the short lane may execute. */

@@ -10,7 +10,7 @@ const SECRET = 'hunter2hunter2'
 const TOO_MANY = 'Document contains more than 1000 tokens. Parsing aborted.'
 const WANTS_STATUS = { accept: 'application/graphql-response+json' }
 
-describe('a value of the wrong kind is refused without being repeated (3a, G8)', () => {
+describe('a value of the wrong kind is refused without being repeated', () => {
   const variable = (password: unknown, email: unknown = KIM.email) => ({
     query: LOGIN,
     variables: { email, password },

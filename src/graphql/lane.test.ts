@@ -333,13 +333,12 @@ test('the lane has the executor that Yoga has', async () => {
 
 describe('the lane does not remember', () => {
   test.each([
-    ['texts with literals, which may be passwords', '{ me(x: "hunter2") { id } }', false],
-    ['long texts', `{ ${'a '.repeat(2_048)} }`, false],
-    ['(but it does others)', ME, true],
-  ])('%s', (_, text, remembered) => {
+    ['texts with literals, which may be passwords', '{ me(x: "hunter2") { id } }'],
+    ['long texts', `{ ${'a '.repeat(2_048)} }`],
+  ])('%s', (_, text) => {
     const accepted = createAcceptedTexts()
-    accepted.set(text, parse('{ a }'))
-    expect(accepted.get(text) !== undefined).toBe(remembered)
+    for (const each of [text, ME]) accepted.set(each, parse('{ a }'))
+    expect([text, ME].filter((each) => accepted.get(each))).toEqual([ME])
   })
   test('more than 128 Ki of characters, however long each text is', () => {
     for (const length of [20, 4_000]) {

@@ -1,7 +1,7 @@
 // How large and how tangled an operation may be, decided before GraphQL looks at it.
 // Fragments are measured once each: ten that contain each other twice would expand to a thousand.
 
-import type { DocumentNode, FragmentDefinitionNode, GraphQLSchema, SelectionSetNode } from 'graphql'
+import type { DocumentNode, GraphQLSchema, SelectionSetNode } from 'graphql'
 import { GraphQLError, Kind, visit } from 'graphql'
 import { AuthError } from '../errors.ts'
 
@@ -21,7 +21,9 @@ export function tooComplex(limit: LimitName): GraphQLError {
 
 /** The limit that a document exceeds, or null. The parser counts tokens; `tokens` here means too many fields with fields in them. */
 export function exceededLimit(document: DocumentNode, schema: GraphQLSchema): LimitName | null {
-  const { depth, credentialFields } = createMeasure(document, schema)
+  const fragments = fragmentsOf(document)
+  const depth = folded(fragments, deepest)
+  const credentialFields = folded(fragments, (selections) => countCredentials(selections, schema))
   const operations = document.definitions.flatMap((d) =>
     d.kind === Kind.OPERATION_DEFINITION ? [d.selectionSet] : [],
   )
@@ -46,61 +48,64 @@ function countFields(document: DocumentNode): { aliases: number; branches: numbe
   return { aliases, branches }
 }
 
-function createMeasure(document: DocumentNode, schema: GraphQLSchema) {
-  const fragments = new Map<string, FragmentDefinitionNode>()
-  for (const d of document.definitions)
-    if (d.kind === Kind.FRAGMENT_DEFINITION) fragments.set(d.name.value, d)
-  const mutations = schema.getMutationType()?.getFields() ?? {}
+function fragmentsOf({ definitions }: DocumentNode): Fragments {
+  const fragments = new Map<string, SelectionSetNode>()
+  for (const definition of definitions)
+    if (definition.kind === Kind.FRAGMENT_DEFINITION)
+      fragments.set(definition.name.value, definition.selectionSet)
+  return fragments
+}
 
-  // Introspection has a rule of its own (MaxIntrospectionDepthRule), so that the queries of tools pass.
-  const depth = folded((selections) =>
-    Math.max(
-      0,
-      ...selections.map(({ name, below }) =>
-        name === undefined ? below : name.startsWith('__') ? 0 : 1 + below,
-      ),
-    ),
-  )
-  // Only root fields check credentials, so what is below a field does not count.
-  const credentialFields = folded((selections) =>
-    selections.reduce(
-      (sum, { name, below }) =>
-        sum +
-        (name === undefined
-          ? below
-          : Number(mutations[name]?.extensions['checksCredentials'] === true)),
-      0,
-    ),
-  )
-  return { depth, credentialFields }
+type Fragments = ReadonlyMap<string, SelectionSetNode>
 
-  /** Folds a selection set from its leaves; each fragment once, a cycle counts as nothing (validation refuses it). */
-  function folded(
-    combine: (selections: Array<{ name: string | undefined; below: number }>) => number,
-  ) {
-    const known = new Map<string, number>()
-    return function measure(set: SelectionSetNode): number {
-      return combine(
-        set.selections.map((selection) => {
-          if (selection.kind === Kind.FIELD)
-            return {
-              name: selection.name.value,
-              below: selection.selectionSet ? measure(selection.selectionSet) : 0,
-            }
-          if (selection.kind === Kind.INLINE_FRAGMENT)
-            return { name: undefined, below: measure(selection.selectionSet) }
-          return { name: undefined, below: fragment(selection.name.value) }
-        }),
-      )
+/** A field, or a fragment, which has no name here. `below`: the measure of what it contains. */
+interface Measured {
+  readonly name?: string
+  readonly below: number
+}
 
-      function fragment(name: string): number {
-        const definition = fragments.get(name)
-        if (!known.has(name)) {
-          known.set(name, 0)
-          if (definition) known.set(name, measure(definition.selectionSet))
-        }
-        return known.get(name) ?? 0
-      }
-    }
+/** Measures selection sets from their leaves; each fragment once. A cycle counts as nothing: validation refuses it. */
+function folded(fragments: Fragments, combine: (selections: readonly Measured[]) => number) {
+  const known = new Map<string, number>()
+  return measure
+
+  function measure({ selections }: SelectionSetNode): number {
+    return combine(
+      selections.map((selection) => {
+        if (selection.kind === Kind.FRAGMENT_SPREAD)
+          return { below: measureFragment(selection.name.value) }
+        const below = selection.selectionSet ? measure(selection.selectionSet) : 0
+        return selection.kind === Kind.FIELD ? { name: selection.name.value, below } : { below }
+      }),
+    )
   }
+
+  function measureFragment(name: string): number {
+    const fragment = fragments.get(name)
+    if (!known.has(name)) {
+      known.set(name, 0)
+      if (fragment) known.set(name, measure(fragment))
+    }
+    return known.get(name) ?? 0
+  }
+}
+
+function deepest(selections: readonly Measured[]): number {
+  return Math.max(0, ...selections.map(depthOf))
+}
+
+/** Introspection has a rule of its own (MaxIntrospectionDepthRule), so that the queries of tools pass. */
+function depthOf({ name, below }: Measured): number {
+  if (name === undefined) return below
+  return name.startsWith('__') ? 0 : 1 + below
+}
+
+/** Only root fields check credentials, so what is below a field does not count. */
+function countCredentials(selections: readonly Measured[], schema: GraphQLSchema): number {
+  const mutations = schema.getMutationType()?.getFields() ?? {}
+  const counts = selections.map(({ name, below }) => {
+    if (name === undefined) return below
+    return mutations[name]?.extensions['checksCredentials'] === true ? 1 : 0
+  })
+  return counts.reduce((sum, count) => sum + count, 0)
 }

@@ -11,15 +11,15 @@ const doubled = (last: string) =>
     .join(' ')
 
 test.each([
-  ['one field', '{ me { id } }', 'query me refused'],
-  ['a mutation', 'mutation { logout { sessions } }', 'mutation logout ok'],
-  ['one field under names of the client', '{ a: me { id } b: me { id } }', 'query me refused'],
-  ['two fields', '{ me { id } sessions { id } }', 'query (several) refused'],
-  ['introspection', '{ __typename }', 'query (introspection) ok'],
-  ['a fragment', `{ ...F } ${SESSIONS}`, 'query sessions refused'],
-  ['two fragments', `{ ... { me { id } } ...F } ${SESSIONS}`, 'query (several) refused'],
-  ['fragments without end', `{ ...F0 } ${doubled('me { id }')}`, 'query me refused'],
-])('%s', async (_, query, counted) => {
+  ['one field', 'query me refused', '{ me { id } }'],
+  ['a mutation', 'mutation logout ok', 'mutation { logout { sessions } }'],
+  ['one field under names of the client', 'query me refused', '{ a: me { id } b: me { id } }'],
+  ['two fields', 'query (several) refused', '{ me { id } sessions { id } }'],
+  ['introspection', 'query (introspection) ok', '{ __typename }'],
+  ['a fragment', 'query sessions refused', `{ ...F } ${SESSIONS}`],
+  ['two fragments', 'query (several) refused', `{ ... { me { id } } ...F } ${SESSIONS}`],
+  ['fragments without end', 'query me refused', `{ ...F0 } ${doubled('me { id }')}`],
+])('%s is counted as %s', async (_, counted, query) => {
   const app = await createTestApp()
   await app.run(query)
   const series = /operation_seconds_count\{type="(.*)",field="(.*)",outcome="(.*)"\} 1$/gm

@@ -8,10 +8,10 @@ const errors = [{ message: 'Not now.', extensions }]
 const to = { type: 'application/graphql-response+json', tokenSent: false } as const
 
 test.each([
-  ['nothing', { errors }, 503],
-  ['null', { data: null, errors }, 503],
-  ['a part', { data: { sessions: null }, errors }, 200],
-])('with %s for its data', async (_, result, status) => {
+  ['nothing', 503, { errors }],
+  ['null', 503, { data: null, errors }],
+  ['a part', 200, { data: { sessions: null }, errors }],
+])('an answer with errors, and %s for data, is %d', async (_, status, result) => {
   const response = answer(result, to)
   expect(response.status).toBe(status)
   expect(await response.json()).toEqual(status === 200 ? result : { errors })

@@ -124,10 +124,12 @@ function observed(app: Hono<Env>, options: RouteOptions): Routes {
     const path = pathOf(request)
     const started = clock.elapsed()
     const response = await app.fetch(request, { client, path })
-    decorate(response.headers, client, draining())
+    const { status, headers } = response
+    addSecurityHeaders(headers)
+    headers.set('x-request-id', client.requestId)
+    if (draining()) sendElsewhere(headers)
     const took = clock.elapsed() - started
     const { method } = request
-    const { status } = response
     // We answer 404 only for a path, or a method on it, that is not ours.
     const route = status !== 404 && patterns.has(path) ? path : ELSEWHERE
     metrics.observeRequest(method, route, { status, seconds: took / 1_000 })
@@ -146,10 +148,8 @@ function observed(app: Hono<Env>, options: RouteOptions): Routes {
   }
 }
 
-function decorate(headers: Headers, { requestId }: Client, draining: boolean): void {
-  addSecurityHeaders(headers)
-  headers.set('x-request-id', requestId)
-  if (!draining) return
+/** The client opens a new connection for its next request, and the edge sends it to another replica. */
+function sendElsewhere(headers: Headers): void {
   headers.set('connection', 'close')
   headers.set('x-envoy-immediate-health-check-fail', 'true')
 }

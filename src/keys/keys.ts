@@ -60,7 +60,7 @@ export function sealingKeysOf(
   return deriveKeys(secrets, 'signing key sealing v1')
 }
 
-/** Whether these can be the secrets of an installation with such keys: where there are any, one opens. */
+/** Whether these can be the secrets of an installation with such keys: one of the keys opens, or there are none. */
 export function canBeSecretsOf(
   seals: readonly Seal[],
   secrets: readonly [string, ...string[]],
@@ -106,8 +106,9 @@ export interface KeyRingOptions {
 }
 
 /**
- * A key dated further ahead than this is not taken for the next one: a clock was wrong, and rotation would stop until then. Where
- * clocks are minutes apart, rotation only comes minutes later; a second key would sign before others know it, or retire too early.
+ * A key that is to sign still later than this is not taken for the next one: a clock was wrong, and rotation would stop until then.
+ * One that is a few minutes late is: clocks may be that far apart, and a second key beside it would sign before others know it, or
+ * retire too early.
  */
 const CLOCKS_DIFFER_MS = 3_600_000
 
@@ -123,11 +124,11 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   let refused: readonly string[] = []
   let isNew = false
 
-  await loadAll()
+  await loadAtStart()
   if (keys.length === 0) {
     const row = await make(clock.now())
     isNew = await database.write((db) => insertFirstKey(db, row))
-    await loadAll()
+    await loadAtStart()
   }
 
   return {
@@ -230,13 +231,13 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     }
   }
 
-  /** For the start, where a key that does not open means that the secret is wrong. */
-  async function loadAll(): Promise<void> {
+  /** A key that does not open means, at the start, that the secret is wrong. */
+  async function loadAtStart(): Promise<void> {
     refused = await read()
     if (refused.length > 0 && !(leaveUnreadable && keys.length > 0)) throw new WrongSecret()
   }
 
-  /** For later: keys that do not open are left out and reported once, so that they do not stop those that do. */
+  /** Later, keys that do not open are left out and reported once, so that they do not stop those that do. */
   async function load(): Promise<void> {
     const unopened = await read()
     for (const kid of unopened) if (!refused.includes(kid)) report({ type: 'key.refused', kid })
@@ -258,17 +259,18 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     return unopened
   }
 
+  /** Opens a key; seals it anew if an older secret opened it. Null: it does not open, or this version does not know its algorithm. */
   async function open(row: SigningKeyRow): Promise<SigningKey | null> {
-    const [key, ...older] = sealingKeys.map((sealingKey) =>
+    const [byCurrent, ...byOlder] = sealingKeys.map((sealingKey) =>
       unseal(row.sealedPrivateJwk, sealingKey, row.kid),
     )
-    const opened = key ?? older.find((text) => text !== null)
-    if (opened === null || opened === undefined || !isSigningAlgorithm(row.algorithm)) return null
-    if (key === null) {
-      const to = seal(opened, sealingKeys[0], row.kid)
+    const text = byCurrent ?? byOlder.find((opened) => opened !== null)
+    if (text === null || text === undefined || !isSigningAlgorithm(row.algorithm)) return null
+    if (byCurrent === null) {
+      const to = seal(text, sealingKeys[0], row.kid)
       await database.write((db) => updateSeal(db, { kid: row.kid, from: row.sealedPrivateJwk, to }))
     }
-    const privateJwk = JSON.parse(opened) as JsonWebKey
+    const privateJwk = JSON.parse(text) as JsonWebKey
     // From the sealed half, never from a column: whoever can write rows must not be able to add a key that verifies.
     const publicJwk = publicHalf(privateJwk, row.algorithm)
     if (publicJwk.kid !== row.kid) return null

@@ -71,6 +71,7 @@ export async function generateSigningKey(algorithm: SigningAlgorithm): Promise<N
 export function publicHalf(privateJwk: JsonWebKey, algorithm: SigningAlgorithm): PublicJwk {
   const members = pick(privateJwk, THUMBPRINT_MEMBERS[algorithm])
   const kid = thumbprint(privateJwk, algorithm)
+  // Among the members of every kind is `kty`, which the type of `members` does not say.
   return { ...members, kid, alg: algorithm, use: 'sig' } as unknown as PublicJwk
 }
 

@@ -44,6 +44,7 @@ const STALE_READ_RESULTS = ['answered', 'behind', 'away'] as const
 
 export type SignupResult = (typeof SIGNUP_RESULTS)[number]
 export type LoginResult = (typeof LOGIN_RESULTS)[number]
+/** `repeated`: the same successor again, within the grace. `reused`: too late for that, and the session has ended. */
 export type RefreshResult = (typeof REFRESH_RESULTS)[number]
 /**
  * `refused`: the client's fault, the right answer (as to a wrong password), or a client that has hung up. `failed`: our fault;

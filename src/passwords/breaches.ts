@@ -6,6 +6,7 @@ import type { Log } from '../observability/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
+import { systemCode } from '../platform/system-error.ts'
 import type { Password } from './password.ts'
 
 /** True if the password is known from a breach; false if it is not, and also if nobody could say. */
@@ -80,5 +81,5 @@ function reasonOf(error: unknown): string {
   if (error instanceof BadAnswer) return error.message
   if (error instanceof GateFull) return 'too many at once'
   if (error instanceof Error && error.name === 'TimeoutError') return 'no answer in time'
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unreachable'
+  return systemCode(error) ?? 'unreachable'
 }

@@ -1,4 +1,4 @@
-// Passwords made from what everybody knows about an account: its e-mail address, the name of the service (NIST SP 800-63B-4
+// Passwords made from what everybody knows about a user: the e-mail address, the name of the service (NIST SP 800-63B-4
 // §3.1.1.2, ASVS 6.2.11). What is left without such words must be a password of its own.
 
 import { keysOf } from './korean.ts'

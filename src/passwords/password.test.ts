@@ -2,18 +2,29 @@
 
 import { describe, expect, test } from 'bun:test'
 import { AuthError, ClientLeft } from '../errors.ts'
+import type { Statement } from '../storage/statement.ts'
 import { createTestApp } from '../testing/app.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { FREE_ATTEMPT } from '../testing/throttle.ts'
+import type { Attempt } from '../throttle/throttle.ts'
 import type { PasswordHash } from './hasher.ts'
 import { createBunHasher, decoyOf } from './hasher.ts'
 import type { Password } from './password.ts'
 import { parsePassword, readPassword } from './password.ts'
+import type { WithHash } from './passwords.ts'
 import { createPasswords } from './passwords.ts'
 
 const rules = { minLength: 8, field: 'password' }
 const cost = { memoryKib: 8, passes: 1 }
 const hasher = createBunHasher(cost)
+
+const FIND: Statement<WithHash> = { sql: '', args: [] }
+
+/** An attempt that is free, and finds a row with this hash, or none. */
+function attemptThatFinds(hash: string | undefined): Attempt {
+  const rows: unknown[] = hash === undefined ? [] : [{ passwordHash: hash }]
+  return { ...FREE_ATTEMPT, charge: async <Row>() => rows as Row[] }
+}
 
 function refusal(text: string): unknown {
   try {
@@ -29,18 +40,22 @@ function refusal(text: string): unknown {
 
 describe('length is counted in code points after NFC (ASVS 6.2.1, 6.2.9)', () => {
   test.each([
-    ['1234567', 'WEAK_PASSWORD too_short password'],
-    ['12345678', 'accepted'],
-    ['', 'WEAK_PASSWORD too_short password'],
-    ['🚪'.repeat(7), 'WEAK_PASSWORD too_short password'],
-    ['🚪'.repeat(8), 'accepted'],
-    ['é'.normalize('NFD').repeat(7), 'WEAK_PASSWORD too_short password'],
-    ['é'.normalize('NFD').repeat(8), 'accepted'],
-    ['문지기를위한암호'.normalize('NFD'), 'accepted'],
-    ['x'.repeat(1_024), 'accepted'],
-    ['🚪'.repeat(1_024), 'accepted'],
-    ['x'.repeat(1_025), 'WEAK_PASSWORD too_long password'],
-  ])('%#', (text, expected) => {
+    ['seven letters', 'WEAK_PASSWORD too_short password', '1234567'],
+    ['eight letters', 'accepted', '12345678'],
+    ['nothing', 'WEAK_PASSWORD too_short password', ''],
+    ['seven emoji', 'WEAK_PASSWORD too_short password', '🚪'.repeat(7)],
+    ['eight emoji', 'accepted', '🚪'.repeat(8)],
+    [
+      'seven letters with accents',
+      'WEAK_PASSWORD too_short password',
+      'é'.normalize('NFD').repeat(7),
+    ],
+    ['eight letters with accents', 'accepted', 'é'.normalize('NFD').repeat(8)],
+    ['eight syllables of Hangul', 'accepted', '문지기를위한암호'.normalize('NFD')],
+    ['1,024 letters', 'accepted', 'x'.repeat(1_024)],
+    ['1,024 emoji', 'accepted', '🚪'.repeat(1_024)],
+    ['1,025 letters', 'WEAK_PASSWORD too_long password', 'x'.repeat(1_025)],
+  ])('%s: %s', (_, expected, text) => {
     expect(refusal(text)).toBe(expected)
   })
 })
@@ -50,7 +65,7 @@ test('text that is not well-formed is refused: lone surrogates would all be one 
   expect(readPassword('long enough \uD801')).toBeNull()
 })
 
-test('so is a run of marks that no writing has: to put it in order takes quadratic time', () => {
+test('a run of marks that no writing has is refused: to put it in order takes quadratic time', () => {
   const marks = (count: number) => `seven willows ${'\u0316\u0301'.repeat(count)}`
   expect(refusal(marks(15))).toBe('accepted')
   expect(refusal(marks(16))).toBe('WEAK_PASSWORD malformed password')
@@ -144,11 +159,10 @@ describe('the hash', () => {
       metrics,
       report: () => {},
     })
-    const check = (hash: string | undefined) =>
-      passwords.check('correct horse' as Password, () => Promise.resolve(hash as never), {
-        attempt: FREE_ATTEMPT,
-        signal: undefined,
-      })
+    const check = async (hash: string | undefined) => {
+      const terms = { attempt: attemptThatFinds(hash), signal: undefined }
+      return (await passwords.check('correct horse' as Password, FIND, terms)).matches
+    }
     expect(await check(undefined)).toBe(false)
     for (const text of [
       'not a hash',
@@ -180,10 +194,11 @@ describe('the hash', () => {
       })
       const check = (kib: number, signal?: AbortSignal) =>
         passwords
-          .check('correct horse' as Password, async () => hashOf(kib), {
-            attempt: FREE_ATTEMPT,
+          .check('correct horse' as Password, FIND, {
+            attempt: attemptThatFinds(hashOf(kib)),
             signal,
           })
+          .then(({ matches }) => matches)
           .catch((error) => (error instanceof ClientLeft ? 'left' : error.code))
       const finish = async () => {
         await turn()

@@ -9,6 +9,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { GateLimits, GateTerms } from '../platform/gate.ts'
 import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
+import type { Statement } from '../storage/statement.ts'
 import type { Attempt } from '../throttle/throttle.ts'
 import { memoryOf, verifyHash } from './hash-format.ts'
 import type { Hasher, PasswordHash } from './hasher.ts'
@@ -25,22 +26,27 @@ export interface Passwords {
   /** The hash of a new password. An attempt, if given, is charged first, and may throw `RATE_LIMITED`. */
   hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
   /**
-   * Whether a password is the one of a hash, ours or imported. `find` charges the attempt and returns the hash; it is called only
-   * when there is room. Where there is no hash, as for an e-mail that no user has, or one that cannot be read or asks for too
-   * much: false, after the time that a hash of today takes. Throws `RATE_LIMITED`.
+   * Finds a row on the trip that charges the attempt, and says whether a password is the one of its hash, ours or imported. Where
+   * there is no row, as for an e-mail that no user has, or its hash cannot be read or asks for too much, nothing matches, after the
+   * time that a hash of today takes. Throws `RATE_LIMITED`.
    */
-  check(
+  check<Row extends WithHash>(
     password: Password,
-    find: () => Promise<PasswordHash | undefined>,
+    find: Statement<Row>,
     terms: Terms,
-  ): Promise<boolean>
+  ): Promise<{ readonly row: Row | undefined; readonly matches: boolean }>
   /** Whether a hash has the kind and cost that `hash` gives it today; if not, it should be made anew while its password is known. */
   isCurrent(hash: PasswordHash): boolean
 }
 
+/** A row that holds the hash of a password. */
+export interface WithHash {
+  readonly passwordHash: PasswordHash
+}
+
 /** What a hash is computed for. */
 export interface Terms {
-  /** Recalled first; charged before the hash is computed, and only if there is room for it. */
+  /** Recalled before anything else; charged before the hash is computed, and only if there is room for it. */
   readonly attempt: Attempt
   /** Aborted when nobody waits for the result any more. */
   readonly signal: AbortSignal | undefined
@@ -57,12 +63,15 @@ export interface PasswordsOptions {
 }
 
 /**
- * Those who are refused for want of room are told so together, once in this time. Whoever comes back at once, as floods do, would
- * otherwise take from those who are let in what they need; and many that come back together cost half each.
+ * Whoever is refused for want of room is told so together with the others, once in this time. Floods come back as soon as they are
+ * answered: so they take less from those who were let in, and requests that arrive together cost half as much each.
  */
 const REFUSED_EVERY_MS = 65
 
-/** KiB that a hash may take as one of many. Imported ones may take more than this, and more than is set: then two go at a time. */
+/**
+ * Imported hashes may need far more memory than ours. One that needs more than this many KiB, and more than the setting, is large:
+ * as many at once as there are cores could use up the memory of the machine.
+ */
 const USUAL_KIB = 32 * 1_024
 const LARGE_AT_ONCE = 2
 
@@ -87,13 +96,20 @@ export function createPasswords(options: PasswordsOptions): Passwords {
         hasher.hash(password),
       ),
 
-    async check(password, find, { attempt, signal }) {
-      let hash = decoy
+    async check<Row extends WithHash>(
+      password: Password,
+      find: Statement<Row>,
+      { attempt, signal }: Terms,
+    ) {
+      let row: Row | undefined
+      const hash = () => row?.passwordHash ?? decoy
       const before = async () => {
-        hash = (await find()) ?? decoy
+        ;[row] = await attempt.charge(find)
       }
-      const narrower = () => (isLarge(hash) ? large : null)
-      return await gated({ attempt, signal, before, narrower }, () => verify(password, hash))
+      const narrower = () => (isLarge(hash()) ? large : null)
+      const terms = { attempt, signal, before, narrower }
+      const matches = await gated(terms, () => verify(password, hash()))
+      return { row, matches }
     },
 
     isCurrent: (hash) => isCurrent(hash, hasher.cost),

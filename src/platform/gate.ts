@@ -39,7 +39,7 @@ export interface Gate {
 export interface GateTerms {
   /** Runs once admitted, before the turn comes: a refused caller does not cause it, and nobody waits behind it. */
   readonly before?: (() => Promise<unknown>) | undefined
-  /** Asked after `before`: a narrower gate to pass first. Until then the work has no place in this one. */
+  /** Asked after `before`: a narrower gate to pass first, or null. Work that waits there takes no place in this one. */
   readonly narrower?: (() => Gate | null) | undefined
   /** Aborted when the caller no longer wants to wait. */
   readonly signal?: AbortSignal | undefined
@@ -67,8 +67,9 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
     async run(work, { before, narrower, signal } = {}) {
       if (!hasRoom()) throw new GateFull()
       if (before) await prepare(before)
-      const passed = () => inTurn(work, signal)
-      return await (narrower?.()?.run(passed, { signal }) ?? passed())
+      const first = narrower?.()
+      const inOurTurn = () => inTurn(work, signal)
+      return await (first ? first.run(inOurTurn, { signal }) : inOurTurn())
     },
     hasRoom,
     running: () => running,

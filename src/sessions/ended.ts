@@ -73,7 +73,8 @@ export function createEndedSessions({
         const rows = await database.read((db) => selectEnded(db, from))
         // The last row seen should come again, first. If not, it was swept, or an older database was put back, whose sequence
         // numbers will come again for other sessions: look at everything anew.
-        if (last && rows.shift()?.sessionId !== last.sessionId) {
+        const again = last ? rows.shift() : undefined
+        if (again?.sessionId !== last?.sessionId) {
           last = undefined
           continue
         }

@@ -332,7 +332,7 @@ describe('logout', () => {
     expect((await app.run(LOGOUT, { t: refreshToken })).data.logout.sessions).toBe(0)
     expect(reasons(app)).toEqual([])
   })
-  test('after it a login with the dead token logs in', async () => {
+  test('is final: a login with the dead token opens a new session', async () => {
     const app = await createTestApp()
     const tokens = await signup(app)
     await app.run(LOGOUT, {}, tokens.accessToken)

@@ -54,8 +54,11 @@ export interface Sessions {
   endAll(userId: UserId, reason: EndReason): Promise<number>
   /** Ends the session of a refresh token, whichever generation it is of. A token that is not ours ends none. */
   endByToken(refreshToken: string): Promise<number>
-  /** Tells replicas, log and metrics of sessions that a flow ended in a batch of its own. Returns how many were in force. */
-  ended(sessions: readonly EndedSession[], reason: EndReason): number
+  /**
+   * Of sessions that a flow ended in a batch of its own: this replica refuses them at once, without waiting for its next look, and
+   * log and metrics are told. Returns how many were in force.
+   */
+  announceEnded(sessions: readonly EndedSession[], reason: EndReason): number
   /** Deletes rows that nobody needs any more, few at a time. Never throws; what is left goes the next time. */
   sweep(): Promise<void>
 }
@@ -129,7 +132,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (!token) return { kind: 'refused', reason: 'invalid' }
       const [next] = tokens.successors(token)
       const now = clock.now()
-      const rotation = {
+      const change = {
         id: token.sessionId,
         generation: token.generation,
         secretHash: secretHash(token),
@@ -137,7 +140,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         now,
         idleExpiresAt: now + idleTtl * 1_000,
       }
-      const [{ rows }] = await database.commit([rotating(rotation)])
+      const [{ rows }] = await database.commit([rotating(change)])
       const [row] = rows
       return row ? rotated('rotated', row, next) : await judgeReplaced(token, client)
     },
@@ -165,7 +168,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       return token ? await end(withId(token.sessionId), 'logout') : 0
     },
 
-    ended,
+    announceEnded,
 
     async sweep() {
       const now = clock.now()
@@ -237,10 +240,10 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   async function end(which: Ending['which'], reason: EndReason): Promise<number> {
     const [, { rows }] = await database.commit(ending({ which, reason, now: clock.now() }))
-    return ended(rows, reason)
+    return announceEnded(rows, reason)
   }
 
-  function ended(sessions: readonly EndedSession[], reason: EndReason): number {
+  function announceEnded(sessions: readonly EndedSession[], reason: EndReason): number {
     const inForce = sessions.filter((session) => session.inForce)
     options.ended.add(inForce.map(({ id }) => id))
     for (const { id: sessionId, userId } of inForce) {

@@ -25,7 +25,7 @@ export type SessionWithUser = SessionRow & { readonly email: string }
 export type RefreshedSession = Pick<SessionWithUser, 'userId' | 'email' | 'expiresAt'>
 
 /** A change of a session from one refresh token to the next. Times: milliseconds since 1970. */
-export interface RotationRow {
+export interface TokenChange {
   readonly id: SessionId
   readonly generation: number
   readonly secretHash: string
@@ -84,8 +84,8 @@ export function ofUserBeyond({ id, userId, createdAt }: SessionRow, most: number
  * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
  * It returns what the answer needs of the session, or nothing when another refresh was first, or the session expired or ended.
  */
-export function rotating(rotation: RotationRow): Statement<RefreshedSession> {
-  return preparedRotation({ ...rotation })
+export function rotating(change: TokenChange): Statement<RefreshedSession> {
+  return preparedRotation({ ...change })
 }
 
 const preparedRotation = preparedStatement<RefreshedSession>(

@@ -33,6 +33,7 @@ export const sessions = sqliteTable(
   ],
 )
 
+/** A row for each session that ended by decision; those that expire have none. `endedAt` is milliseconds since 1970. */
 export const endedSessions = sqliteTable(
   'ended_sessions',
   {

@@ -30,7 +30,7 @@ test.each([1, 7, 1_000])(
   },
 )
 
-test('it opens under whichever of the secrets it was made with, and no other', async () => {
+test('an archive opens under whichever of the secrets it was made with, and no other', async () => {
   const bytes = Buffer.concat(seal())
   expect(await open(bytes, [OTHER, SECRET])).toEqual(RECORDS)
   await expect(open(bytes, [OTHER])).rejects.toBeInstanceOf(BrokenBackup)
@@ -42,7 +42,7 @@ test('two of the same records share no frame', () => {
   expect(one.frame(RECORDS)).not.toEqual(other.frame(RECORDS))
 })
 
-describe('it is refused', () => {
+describe('an archive is refused', () => {
   const [head, first, second, third] = seal() as [Buffer, Buffer, Buffer, Buffer]
   const whole = Buffer.concat([head, first, second, third])
 

@@ -33,7 +33,7 @@ export function createSealer(secret: string, random: Random): Sealer {
   return {
     head,
     frame(record, place) {
-      const cipher = createCipheriv('aes-256-gcm', key, nonceOf(index, place === 'last'))
+      const cipher = createCipheriv('aes-256-gcm', key, nonceOf(index, place))
       cipher.setAAD(head)
       index += 1
       const text = JSON.stringify(record)
@@ -78,10 +78,10 @@ function keyOf(secret: string, head: Buffer): Uint8Array {
 }
 
 /** Eleven bytes count the frames, the twelfth marks the last. A key belongs to one file, so no nonce is used twice. */
-function nonceOf(index: number, last: boolean): Buffer {
+function nonceOf(index: number, place: 'last' | undefined): Buffer {
   const nonce = Buffer.alloc(12)
   nonce.writeUIntBE(index, 5, 6)
-  nonce.writeUInt8(last ? 1 : 0, 11)
+  nonce.writeUInt8(place === 'last' ? 1 : 0, 11)
   return nonce
 }
 
@@ -95,14 +95,14 @@ async function frameOf(bytes: Reader): Promise<Buffer> {
 
 /** Tries a frame as any but the last and then as the last: the mark is part of the nonce. */
 function unsealFrame(sealed: Buffer, at: { key: Uint8Array; head: Buffer; index: number }) {
-  for (const last of [false, true]) {
-    const cipher = createDecipheriv('aes-256-gcm', at.key, nonceOf(at.index, last), {
+  for (const place of [undefined, 'last'] as const) {
+    const cipher = createDecipheriv('aes-256-gcm', at.key, nonceOf(at.index, place), {
       authTagLength: TAG_BYTES,
     })
     cipher.setAAD(at.head).setAuthTag(sealed.subarray(-TAG_BYTES))
     try {
       const text = Buffer.concat([cipher.update(sealed.subarray(0, -TAG_BYTES)), cipher.final()])
-      return { text: text.toString('utf8'), last }
+      return { text: text.toString('utf8'), last: place === 'last' }
     } catch {
       // Not this one.
     }

@@ -3,7 +3,7 @@
 
 /** Rows in one batch: of a large table each is on pages of its own, and a hundred can take 50 ms. */
 export const BATCH_ROWS = 100
-/** In one round, so that a round ends: some eight hundred rows a second are more than one writer can add. */
+/** Batches in one round, so that a round ends. It deletes some eight hundred rows a second, which is more than one writer can add. */
 const MOST_BATCHES = 500
 const PAUSE_MS = 10
 

@@ -52,10 +52,10 @@ export function adaptBinding(): void {
   }
 }
 
-/** Tells the client to ask for the number of changed rows instead. It drops the error. */
+/** The client learns by this from `raw` that there are no rows. It drops the error, and asks for the number of changed rows instead. */
 const NO_ROWS = new Error('this statement gives no rows')
 
-/** The client sets the same modes each time, so they are set once. */
+/** The client sets modes before each execution, always the same ones: here they are set once, and its calls do nothing. */
 function keep(statement: Statement, onFailure: (error: unknown) => void): Executable {
   statement.safeIntegers(true)
   const hasRows = statement.reader

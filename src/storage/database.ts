@@ -111,7 +111,7 @@ async function prepare(
     // A server gets more time here: a migration may change a large table, or wait for a process that does.
     await deadlines.run(options.clock.elapsed() + MIGRATION_DEADLINE_MS, () => migrate(client))
   }
-  await patiently(options, MIGRATION_DEADLINE_MS, () => {}, once)
+  await repeatWhileBusy(options, MIGRATION_DEADLINE_MS, () => {}, once)
 }
 
 /** Where a database is. */
@@ -203,25 +203,19 @@ function createDatabase(
   })
 
   return {
-    read: (query) => timed('read', (deadline) => attempt('read', deadline, () => query(db))),
+    read: (query) => watched('read', (deadline) => inTime('read', deadline, () => query(db))),
     readStale: (query, isEnough = () => true) =>
-      timed('read', async (deadline) => {
-        const inTime = clock.elapsed() + READ_REPLICA_DEADLINE_MS < deadline
-        const answer = inTime ? await readReplica?.answer(query, isEnough) : null
-        return answer ? answer.value : await attempt('read', deadline, () => query(db))
+      watched('read', async (deadline) => {
+        const hasTime = clock.elapsed() + READ_REPLICA_DEADLINE_MS < deadline
+        const answer = hasTime ? await readReplica?.answer(query, isEnough) : null
+        return answer ? answer.value : await inTime('read', deadline, () => query(db))
       }),
     write: (statement) =>
-      timed('write', (deadline) =>
-        writes.run(() => attempt('write', deadline, () => statement(db))),
+      watched('write', (deadline) =>
+        writes.run(() => inTime('write', deadline, () => statement(db))),
       ),
     commit: (statements) =>
-      timed('write', async (deadline) => {
-        try {
-          return outcomesOf(await group.commit(statements, deadline))
-        } catch (error) {
-          throw reported('write', error)
-        }
-      }),
+      watched('write', async (deadline) => outcomesOf(await group.commit(statements, deadline))),
     forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
     async close() {
       readReplica?.close()
@@ -234,42 +228,40 @@ function createDatabase(
     },
   }
 
-  /** The deadline counts from here, waiting in line included: what is late is not begun. */
-  async function timed<T>(kind: StatementKind, run: (deadline: number) => Promise<T>): Promise<T> {
+  /** One use of the database: bounded, timed, and its faults reported. The deadline counts from here, waiting in line included. */
+  async function watched<T>(
+    kind: StatementKind,
+    run: (deadline: number) => Promise<T>,
+  ): Promise<T> {
     const started = clock.elapsed()
     const request = requests.getStore()
     try {
       return await run(started + (request?.left ?? DEADLINE_MS))
     } catch (error) {
-      throw error instanceof GateFull
-        ? new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
-        : error
+      throw reported(kind, error)
     } finally {
       if (request) request.left -= clock.elapsed() - started
       metrics.observeStatement(kind, (clock.elapsed() - started) / 1_000)
     }
   }
 
-  async function attempt<T>(
+  /** Begins only in time: a turn may come too late, and earlier statements may have used up the time of the request. */
+  async function inTime<T>(
     kind: StatementKind,
     deadline: number,
     run: () => Promise<T>,
   ): Promise<T> {
-    // Its turn came too late, or earlier statements used up the time of the request.
-    if (clock.elapsed() >= deadline) throw new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
-    try {
-      return await insist(kind, { first: deadline, last: deadline }, run)
-    } catch (error) {
-      throw reported(kind, error)
-    }
+    if (clock.elapsed() >= deadline) throw unavailable()
+    return await insist(kind, { first: deadline, last: deadline }, run)
   }
 
+  /** Asks a busy database again until the first deadline; a server must have answered by the last. */
   function insist<T>(
     kind: StatementKind,
     { first, last }: Deadlines,
     run: () => Promise<T>,
   ): Promise<T> {
-    return patiently(
+    return repeatWhileBusy(
       options,
       first - clock.elapsed(),
       () => metrics.countRetry(kind),
@@ -282,13 +274,14 @@ function createDatabase(
 
   /** What to throw for what the driver threw. It is logged, unless a unique index said no, which is no fault. */
   function reported(kind: StatementKind, error: unknown): Error {
-    if (error instanceof AuthError || error instanceof GateFull) return error
+    if (error instanceof AuthError) return error
+    if (error instanceof GateFull) return unavailable()
     const fault = toFault(error)
     if (fault.code === 'conflict') return fault
-    // What comes too late is of clients who have gone: who ends a replica waits for the others.
+    // Once it is closed, only clients who have gone are concerned: whoever ends a replica waits for all others.
     if (!closed)
       options.log.error('database.fault', { kind, fault: fault.code, detail: fault.detail })
-    return fault.code === 'other' ? fault : new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+    return fault.code === 'other' ? fault : unavailable()
   }
 }
 
@@ -308,6 +301,10 @@ function watchPlace(url: string): () => void {
   }
 }
 
+function unavailable(): AuthError {
+  return new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+}
+
 /** One transaction; a statement alone is one by itself. */
 async function execute(
   client: Client,
@@ -321,7 +318,7 @@ async function execute(
 }
 
 /** Repeats what the database was too busy for (and therefore did not execute), with growing, uneven pauses. */
-async function patiently<T>(
+async function repeatWhileBusy<T>(
   { clock, random }: Pick<DatabaseOptions, 'clock' | 'random'>,
   patience: number,
   onRetry: () => void,

@@ -91,7 +91,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
 
   /** Never throws. */
   async function settle(members: readonly Member[]): Promise<void> {
-    const group = members.filter((member) => inTime(member))
+    const group = members.filter((member) => !refuseIfLate(member))
     if (group.length < 2) return await settleEach(group)
     const deadlines = group.map(({ deadline }) => deadline)
     try {
@@ -114,7 +114,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
 
   async function settleEach(members: readonly Member[], reason?: unknown): Promise<void> {
     for (const member of members) {
-      if (!inTime(member, reason)) continue
+      if (refuseIfLate(member, reason)) continue
       const { statements, deadline } = member
       try {
         member.resolve(await execute(statements, { first: deadline, last: deadline }))
@@ -124,14 +124,14 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     }
   }
 
-  /** Refuses a member whose turn came too late, or whose request had used up its time before: nothing of it was executed. */
-  function inTime(
+  /** Refuses a member whose turn came too late, or whose request had used up its time before. Nothing of it was executed. */
+  function refuseIfLate(
     { deadline, reject }: Member,
     reason: unknown = new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }),
   ): boolean {
-    if (clock.elapsed() < deadline) return true
+    if (clock.elapsed() < deadline) return false
     reject(reason)
-    return false
+    return true
   }
 }
 

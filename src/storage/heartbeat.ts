@@ -15,9 +15,9 @@ export interface Heartbeat extends Loop {
   /** True if a write succeeded in the last three seconds. */
   alive(): boolean
   /**
-   * How long no write succeeded after the moment `since`, in standstills of more than three seconds. A write begun in one may
-   * have been executed at its end, after its client was refused. The time in which no replica ran is one, too. Milliseconds;
-   * `since` counts from 1970.
+   * How many milliseconds after the moment `since` (milliseconds since 1970) lie in standstills: times of more than three seconds
+   * without a write that succeeded, those in which no replica ran included. Of a write that began in one nobody knows: it may
+   * have been executed at its end, when its client had long been refused.
    */
   stoodStill(since: number): number
 }
@@ -65,10 +65,10 @@ export function createHeartbeat(
           .onConflictDoUpdate({ target: heartbeats.id, set: { at } }),
       )
       const now = clock.now()
-      const stoodStill = !alive() && now - written > FRESH_MS
-      if (stoodStill) standstills = [...standstills.slice(1 - KEPT), { from: written, to: now }]
+      const wasStill = !alive() && now - written > FRESH_MS
+      if (wasStill) standstills = [...standstills.slice(1 - KEPT), { from: written, to: now }]
       // The next standstill may begin where this one ended, not before.
-      written = stoodStill ? now : at
+      written = wasStill ? now : at
       lastSuccess = clock.elapsed()
     } catch {
       // Reported where it happened; here only the absence of success counts.

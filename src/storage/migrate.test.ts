@@ -94,7 +94,7 @@ describe('migrating', () => {
     await migrate(client)
     await client.execute('INSERT INTO heartbeats VALUES (1, 1)')
     const later = withMigrations('ALTER TABLE heartbeats ADD COLUMN more text')
-    expect(await migrate(client, later)).toBe(1)
+    expect(await migrate(client, { folder: later })).toBe(1)
     const { columns, rows } = await client.execute('SELECT * FROM heartbeats')
     expect([columns, ...rows.map((row) => Array.from(row))]).toEqual([
       ['id', 'at', 'more'],
@@ -104,7 +104,7 @@ describe('migrating', () => {
 
   test('a newer database is left alone', async () => {
     const client = newClient()
-    await migrate(client, withMigrations('CREATE TABLE later (id integer)'))
+    await migrate(client, { folder: withMigrations('CREATE TABLE later (id integer)') })
     const schema = await schemaOf(client)
     expect(await migrate(client)).toBe(0)
     expect(await schemaOf(client)).toEqual(schema)
@@ -137,7 +137,7 @@ describe('migrating', () => {
     await migrate(client)
     await client.execute('INSERT INTO heartbeats VALUES (1, 1)')
     const schema = await schemaOf(client)
-    const refused = await migrate(client, withMigrations(...texts)).then(
+    const refused = await migrate(client, { folder: withMigrations(...texts) }).then(
       () => 'applied',
       ({ message }) => message,
     )
@@ -146,7 +146,7 @@ describe('migrating', () => {
     expect(await journalOf(client)).toBe(SHIPPED)
     expect((await client.execute('SELECT * FROM heartbeats')).rows).toHaveLength(1)
     // No lock is left behind either.
-    expect(await migrate(client, withMigrations(good))).toBe(1)
+    expect(await migrate(client, { folder: withMigrations(good) })).toBe(1)
   })
 })
 

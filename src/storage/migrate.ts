@@ -4,22 +4,29 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Client } from '@libsql/client'
+import type { Client, Transaction } from '@libsql/client'
+import type { MigrationMeta } from 'drizzle-orm/migrator'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { StorageFault, toFault } from './faults.ts'
 
 const MIGRATIONS = fileURLToPath(new URL('./migrations', import.meta.url))
 
+/** Which migrations: those in `folder`, ours if it is left out, up to the one that was written at `until`. */
+export interface MigrateOptions {
+  readonly folder?: string
+  /** Milliseconds since 1970. */
+  readonly until?: number
+}
+
 /**
  * Applies what is missing, or nothing. Returns how many. Throws the driver's error, or a `StorageFault` that names the
- * migration, and leaves the old schema. With `until` it stops at the migration that was written then.
+ * migration, and leaves the old schema.
  */
 export async function migrate(
   client: Client,
-  migrationsFolder = MIGRATIONS,
-  until = Number.POSITIVE_INFINITY,
+  { folder = MIGRATIONS, until = Number.POSITIVE_INFINITY }: MigrateOptions = {},
 ): Promise<number> {
-  const migrations = readMigrationFiles({ migrationsFolder }).filter(
+  const migrations = readMigrationFiles({ migrationsFolder: folder }).filter(
     ({ folderMillis }) => folderMillis <= until,
   )
   if ((await newest(client)) >= Math.max(...migrations.map((m) => m.folderMillis))) return 0
@@ -28,28 +35,35 @@ export async function migrate(
     await transaction.execute(
       'CREATE TABLE IF NOT EXISTS __drizzle_migrations (id INTEGER PRIMARY KEY, hash text NOT NULL, created_at numeric)',
     )
+    // Again, inside the transaction: another process may have been faster.
     const applied = await newest(transaction)
-    const missing = migrations.filter((migration) => migration.folderMillis > applied)
-    for (const migration of missing) {
-      for (const statement of migration.sql)
-        if (statement.trim())
-          await transaction.execute(statement).catch((cause) => {
-            const { code, detail } = toFault(cause)
-            const entry = journal(migrationsFolder).find(
-              ({ when }) => when === migration.folderMillis,
-            )
-            throw new StorageFault(code, detail, `migration ${entry?.tag}`)
-          })
-      await transaction.execute({
-        sql: 'INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)',
-        args: [migration.hash, migration.folderMillis],
+    const missing = migrations.filter(({ folderMillis }) => folderMillis > applied)
+    for (const migration of missing)
+      await apply(transaction, migration).catch((cause) => {
+        throw faultIn(migration, folder, cause)
       })
-    }
     await transaction.commit()
     return missing.length
   } finally {
     transaction.close()
   }
+}
+
+async function apply(
+  transaction: Transaction,
+  { sql, hash, folderMillis }: MigrationMeta,
+): Promise<void> {
+  for (const statement of sql) if (statement.trim()) await transaction.execute(statement)
+  await transaction.execute({
+    sql: 'INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)',
+    args: [hash, folderMillis],
+  })
+}
+
+function faultIn({ folderMillis }: MigrationMeta, folder: string, cause: unknown): StorageFault {
+  const { code, detail } = toFault(cause)
+  const entry = journal(folder).find(({ when }) => when === folderMillis)
+  return new StorageFault(code, detail, `migration ${entry?.tag}`)
 }
 
 /** When the newest migration that this program has was written. */

@@ -57,7 +57,7 @@ async function countsOf(metrics: { print(): Promise<string> }) {
   return { answered: count('answered'), behind: count('behind'), away: count('away') }
 }
 
-describe('it is asked', () => {
+describe('a read replica is asked', () => {
   test('once a look has shown that it keeps up', async () => {
     const { replica, ask, counts } = create()
     expect(await ask()).toBeNull()
@@ -112,7 +112,7 @@ describe('it is asked', () => {
   })
 })
 
-describe('the log', () => {
+describe('the log of a read replica', () => {
   test('says once that it is away, and once that it is back', async () => {
     const { replica, server, said } = create()
     server.fails = true
@@ -172,7 +172,7 @@ async function withReplica() {
   }
 }
 
-test('it is not looked at any more when the database is closed', async () => {
+test('a read replica is not looked at any more when the database is closed', async () => {
   jest.useFakeTimers()
   const url = newUrl()
   const { clock, random, metrics } = await createTestApp()
@@ -190,7 +190,7 @@ const login = async (app: TestApp): Promise<string> =>
 const names = async (app: TestApp, token: string) =>
   (await app.run(SESSIONS, {}, token)).data.sessions.map((s: { client: string }) => s.client)
 
-describe('it is asked for', () => {
+describe('a read replica is asked for', () => {
   test("the viewer's sessions", async () => {
     using it = await withReplica()
     expect(await names(it.app, it.token)).toEqual(['on the replica', 'on the replica'])

@@ -6,10 +6,11 @@ import { pathToFileURL } from 'node:url'
 import type { Client, Transaction } from '@libsql/client'
 import { besideOf, giveToOwnerOf, putAsNew, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
+import { systemCode } from '../platform/system-error.ts'
 import type { Place } from './database.ts'
 import { connect, connected, fileOf } from './database.ts'
 import { toFault } from './faults.ts'
-import { insist, rowsIn } from './restore.ts'
+import { outlastCheckpoint, rowsIn } from './restore.ts'
 import { quote } from './snapshot.ts'
 import { MARK_FINISHED, MARK_UNFINISHED } from './unfinished.ts'
 
@@ -99,7 +100,7 @@ function endOf(path: string): string {
   try {
     return realpathSync(path)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+    if (systemCode(error) !== 'ENOENT') throw error
   }
   const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
   return isLink ? endOf(resolve(realpathSync(dirname(path)), readlinkSync(path))) : path
@@ -130,7 +131,7 @@ function explainLock(error: unknown): never {
 }
 
 function explainName(error: unknown): never {
-  if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  if (systemCode(error) !== 'EEXIST') throw error
   throw new TargetInUse(ANOTHER_FILE)
 }
 
@@ -164,9 +165,9 @@ function serverTarget(place: Place): RestoreTarget {
         place,
         async (client) => {
           await requireSilence(client)
-          await insist(() => empty(client))
+          await outlastCheckpoint(() => empty(client))
           await work(client)
-          await insist(() => client.execute(MARK_FINISHED))
+          await outlastCheckpoint(() => client.execute(MARK_FINISHED))
         },
         patience,
       ),

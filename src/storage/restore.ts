@@ -53,7 +53,7 @@ export async function fill(
   backup: OpenBackup,
   onProgress: OnProgress,
 ): Promise<void> {
-  await insist(() => migrate(client, undefined, backup.manifest.schema))
+  await outlastCheckpoint(() => migrate(client, { until: backup.manifest.schema }))
   const columns = new Map(backup.manifest.tables.map((table) => [table.name, table.columns]))
   for await (const { table, rows } of counted(backup, onProgress)) {
     if (!isBackedUp(table)) continue
@@ -65,10 +65,10 @@ export async function fill(
         sql: `INSERT INTO ${quote(table)} (${names.join(', ')}) VALUES ${some.map(() => row).join(', ')}`,
         args: some.flat(),
       }
-      await insist(() => client.execute(insert))
+      await outlastCheckpoint(() => client.execute(insert))
     }
   }
-  await insist(() => migrate(client))
+  await outlastCheckpoint(() => migrate(client))
 }
 
 /** Few enough that their values fit into one statement, whatever the table. */
@@ -77,7 +77,7 @@ const BUSY_TRIES = 60
 const BUSY_PAUSE_MS = 500
 
 /** A server refuses writes during a checkpoint, and whoever fills it for a minute meets one: what it did not execute is tried again. */
-export async function insist<T>(write: () => Promise<T>): Promise<T> {
+export async function outlastCheckpoint<T>(write: () => Promise<T>): Promise<T> {
   for (let left = BUSY_TRIES; ; left -= 1) {
     try {
       return await write()

@@ -3,6 +3,7 @@
 
 import { integer, sqliteTable } from 'drizzle-orm/sqlite-core'
 
+/** Its only row has the id 1. */
 export const heartbeats = sqliteTable('heartbeats', {
   id: integer('id').primaryKey(),
   /** Milliseconds since 1970. */

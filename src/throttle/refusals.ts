@@ -9,8 +9,8 @@ import { createRecent } from '../platform/recent.ts'
 import { networkOf } from './address.ts'
 import type { Charge } from './store.ts'
 
-/** Who was refused; without `emailKey` where only an address was charged. */
-export interface Refused {
+/** Who is charged; without `emailKey` where only an address is. */
+export interface Payer {
   readonly emailKey?: string
   readonly clientAddress: string
 }
@@ -18,9 +18,9 @@ export interface Refused {
 /** The refusals of this replica. */
 export interface Refusals {
   /** Throws `RATE_LIMITED` if one of these charges was refused within the last second. */
-  recall(charges: readonly Charge[], who: Refused): void
+  recall(charges: readonly Charge[], who: Payer): void
   /** Remembers that a charge is refused until a moment (milliseconds since 1970), and throws `RATE_LIMITED`. */
-  refuse(charge: Charge, nextAt: number, who: Refused): never
+  refuse(charge: Charge, nextAt: number, who: Payer): never
 }
 
 /** What it is made from. */
@@ -55,7 +55,7 @@ export function createRefusals({ emailDigest, clock, metrics, report }: Refusals
     },
   }
 
-  function tell({ rule }: Charge, nextAt: number, { emailKey, clientAddress }: Refused): never {
+  function tell({ rule }: Charge, nextAt: number, { emailKey, clientAddress }: Payer): never {
     const retryAfter = Math.max(1, Math.ceil((nextAt - clock.now()) / 1_000))
     metrics.countThrottleRefused(rule.name)
     report({
@@ -70,6 +70,6 @@ export function createRefusals({ emailDigest, clock, metrics, report }: Refusals
 }
 
 /** Even a user's refusal holds for this address only: another one may be known, and has a count of its own. */
-function placeOf({ key }: Charge, { clientAddress }: Refused): string {
+function placeOf({ key }: Charge, { clientAddress }: Payer): string {
   return `${key} ${networkOf(clientAddress)}`
 }

@@ -79,11 +79,11 @@ export interface Hindrance {
 
 /** Makes the statements on attempts by their charges. Their texts are long: for each combination of rules they are built once. */
 export function createAttemptStatements(): (charges: readonly Charge[]) => AttemptStatements {
-  const known = new Map<string, ReturnType<typeof prepare>>()
+  const built = new Map<string, ReturnType<typeof prepare>>()
   return (charges) => {
     const combination = charges.map(({ rule }) => rule.name).join()
-    const prepared = known.get(combination) ?? prepare(charges)
-    known.set(combination, prepared)
+    const prepared = built.get(combination) ?? prepare(charges)
+    built.set(combination, prepared)
     const keys = Object.fromEntries(charges.map(({ key }, i) => [`key${i}`, key]))
     return {
       charge: (judged) => prepared.charge({ ...judged, ...keys }),

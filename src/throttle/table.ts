@@ -18,6 +18,7 @@ export const throttles = sqliteTable(
   (table) => [index('throttles_expires_at').on(table.expiresAt)],
 )
 
+/** A user and an address that they have logged in from, both as digests. Forgotten at `expiresAt`, milliseconds since 1970. */
 export const knownAddresses = sqliteTable(
   'known_addresses',
   {

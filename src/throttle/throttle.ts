@@ -7,7 +7,7 @@ import type { Database } from '../storage/database.ts'
 import type { Statement, WrittenWith } from '../storage/statement.ts'
 import { readRows } from '../storage/statement.ts'
 import { networkOf } from './address.ts'
-import type { RefusalsOptions, Refused } from './refusals.ts'
+import type { Payer, RefusalsOptions } from './refusals.ts'
 import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
@@ -143,7 +143,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
   }
 
   async function pay<Row>(
-    who: Refused,
+    who: Payer,
     {
       pair,
       charges,

@@ -8,10 +8,11 @@ import type { Password } from '../passwords/password.ts'
 import type { Passwords, Terms } from '../passwords/passwords.ts'
 import type { Database } from '../storage/database.ts'
 import type { Statement, WrittenWith } from '../storage/statement.ts'
+import { readRows } from '../storage/statement.ts'
 import type { Attempt, Throttle } from '../throttle/throttle.ts'
 import type { EmailKey } from './email.ts'
 import type { UserRow } from './store.ts'
-import { replaceHash, selectUser, toUser, userOfId } from './store.ts'
+import { replaceHash, toUser, userOfId } from './store.ts'
 import type { User } from './user.ts'
 
 /**
@@ -26,7 +27,7 @@ export interface Confirmed {
 }
 
 /** Whose password it is said to be. */
-export interface Claim {
+export interface Credentials {
   readonly emailKey: EmailKey
   readonly password: Password
 }
@@ -41,9 +42,9 @@ export interface Checked {
 /** The ways to a user's password. Both throw `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export interface Confirmation {
   /** Charges the attempt and finds the row on one trip, and checks the password against it; without a row, in the same time. */
-  check(claim: Claim, client: Client, find: Statement<UserRow>): Promise<Checked>
+  check(credentials: Credentials, client: Client, find: Statement<UserRow>): Promise<Checked>
   /** The same user, after an outdated hash was replaced. Null: the password was changed in the meantime. */
-  renew(confirmed: Confirmed, claim: Claim, client: Client): Promise<Confirmed | null>
+  rehash(confirmed: Confirmed, credentials: Credentials, client: Client): Promise<Confirmed | null>
 }
 
 /** What it is made from. */
@@ -53,55 +54,45 @@ export interface ConfirmationOptions {
   readonly throttle: Throttle
 }
 
-/** The attempt of a guess that was charged before and is checked a second time. */
-const PAID: Attempt = {
-  recall: () => {},
-  charge: () => Promise.resolve([]),
-  succeed: () => () => [],
-}
-
 /** Makes it. */
 export function createConfirmation(options: ConfirmationOptions): Confirmation {
   const { database, passwords, throttle } = options
-  return {
-    check,
+  /** The attempt of a guess that was charged before and is checked a second time. */
+  const paid: Attempt = {
+    recall: () => {},
+    charge: async (find) => (find ? await database.read((db) => readRows(db, find)) : []),
+    succeed: () => () => [],
+  }
 
-    async renew(confirmed, claim, client) {
+  return {
+    async check({ emailKey, password }, { address: clientAddress, signal }, find) {
+      const attempt = throttle.password({ emailKey, clientAddress })
+      return await compare(password, find, { attempt, signal })
+    },
+
+    async rehash(confirmed, credentials, client) {
       const { passwordHash: from, success } = confirmed
-      const to = passwords.isCurrent(from) ? null : await hashUnlessBusy(claim.password, client)
+      const to = passwords.isCurrent(from)
+        ? null
+        : await hashUnlessBusy(credentials.password, client)
       if (to === null) return confirmed
       const replaced = await database.write((db) =>
         replaceHash(db, { userId: confirmed.user.id, from, to }),
       )
       if (replaced) return { ...confirmed, passwordHash: to }
       // Another login or a change of password was faster: the hash that is there now decides.
-      const find = () => database.read((db) => selectUser(db, userOfId(confirmed.user.id)))
-      const again = await compare(claim.password, find, { attempt: PAID, signal: client.signal })
+      const terms = { attempt: paid, signal: client.signal }
+      const again = await compare(credentials.password, userOfId(confirmed.user.id), terms)
       return again.confirmed && { ...again.confirmed, success }
     },
   }
 
-  async function check(
-    { emailKey, password }: Claim,
-    { address: clientAddress, signal }: Client,
-    find: Statement<UserRow>,
-  ): Promise<Checked> {
-    const attempt = throttle.password({ emailKey, clientAddress })
-    const chargeAndFind = async () => (await attempt.charge(find))[0]
-    return await compare(password, chargeAndFind, { attempt, signal })
-  }
-
   async function compare(
     password: Password,
-    find: () => Promise<UserRow | undefined>,
+    find: Statement<UserRow>,
     terms: Terms,
   ): Promise<Checked> {
-    let row: UserRow | undefined
-    const findHash = async () => {
-      row = await find()
-      return row?.passwordHash
-    }
-    const matches = await passwords.check(password, findHash, terms)
+    const { row, matches } = await passwords.check(password, find, terms)
     if (!row || !matches) return { row, confirmed: null }
     const { passwordHash } = row
     return { row, confirmed: { user: toUser(row), passwordHash, success: terms.attempt.succeed() } }

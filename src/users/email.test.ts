@@ -9,7 +9,7 @@ const key = (text: string): string => {
   return typeof email === 'string' ? email : email.key
 }
 
-describe('accepted, compared by', () => {
+describe('an address that is accepted', () => {
   test.each([
     ['kim@example.com', 'kim@example.com'],
     ['Kim@Example.COM', 'kim@example.com'],
@@ -25,7 +25,7 @@ describe('accepted, compared by', () => {
     ['kim@İstanbul.com'.normalize('NFC'), key('kim@İstanbul.com'.normalize('NFD'))],
     [`${'a'.repeat(64)}@x.kr`, `${'a'.repeat(64)}@x.kr`],
     [`a@${'b'.repeat(63)}.kr`, `a@${'b'.repeat(63)}.kr`],
-  ])('%p as %p', (text, expected) => {
+  ])('%p is compared as %p', (text, expected) => {
     expect(key(text)).toBe(expected)
   })
 })

@@ -29,7 +29,7 @@ import { toUserId } from './user.ts'
 
 /** The rules about users. */
 export interface Users {
-  /** A new user's row, not yet written: for a flow that writes it together with the first session. Throws `RATE_LIMITED`. */
+  /** A new user's row, not yet written: a flow writes it together with the first session. Throws `RATE_LIMITED`, `OVERLOADED`. */
   prepare(
     input: { email: Email; password: Password; attempt: Attempt },
     client: Client,
@@ -38,13 +38,13 @@ export interface Users {
   importAll(imported: readonly ImportedUser[]): Promise<number>
   /**
    * The user whom e-mail and password belong to, or why not. One hash is computed in either case; a second one when the
-   * password is right and its hash is not of today's kind and cost: it is replaced. Throws `RATE_LIMITED`.
+   * password is right and its hash is not of today's kind and cost: it is replaced. Throws `RATE_LIMITED`, `OVERLOADED`.
    */
   authenticate(
     input: { email: Email; password: Password },
     client: Client,
   ): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
-  /** The viewer's user if the password is theirs, else null: for what needs more than a token. Throws `RATE_LIMITED`. */
+  /** The viewer's user if the password is theirs, else null: for what needs more than a token. Throws `RATE_LIMITED`, `OVERLOADED`. */
   confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed | null>
   /** The user of an e-mail address, however it is written, or of an id; or null. */
   find(name: string): Promise<User | null>
@@ -111,15 +111,15 @@ export function createUsers(options: UsersOptions): Users {
     },
 
     async authenticate({ email, password }, client) {
-      const claim = { emailKey: email.key, password }
+      const credentials = { emailKey: email.key, password }
       const find = userOfEmail(email.key)
-      const { row, confirmed } = await confirmation.check(claim, client, find)
+      const { row, confirmed } = await confirmation.check(credentials, client, find)
       if (!row) return { kind: 'refused', reason: 'unknown_user' }
       const { id: userId } = row
       if (!confirmed) return { kind: 'refused', reason: 'wrong_password', userId }
       // Told apart only after the hash, and only for the log.
       if (confirmed.user.disabledAt) return { kind: 'refused', reason: 'disabled', userId }
-      const current = await confirmation.renew(confirmed, claim, client)
+      const current = await confirmation.rehash(confirmed, credentials, client)
       if (!current) return { kind: 'refused', reason: 'wrong_password', userId }
       return { kind: 'confirmed', ...current }
     },
@@ -128,8 +128,8 @@ export function createUsers(options: UsersOptions): Users {
       const [email, password] = [readEmail(viewer.email), readPassword(text)]
       if (typeof email === 'string' || password === null) return null
       const find = userOfId(toUserId(viewer.userId))
-      const claim = { emailKey: email.key, password }
-      const { confirmed } = await confirmation.check(claim, client, find)
+      const credentials = { emailKey: email.key, password }
+      const { confirmed } = await confirmation.check(credentials, client, find)
       return confirmed?.user.disabledAt ? null : confirmed
     },
 
