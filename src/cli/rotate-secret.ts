@@ -12,8 +12,9 @@ import { WrongSecret } from '../keys/keys.ts'
 import { nameBeside, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { newSecret } from './kept-secret.ts'
+import { NotDone } from './not-done.ts'
 import type { OperatorParts } from './parts.ts'
-import { NotDone, withCore } from './with-core.ts'
+import { withCore } from './with-core.ts'
 
 /** Which step; the first when it is neither of these. */
 export interface Step {
