@@ -300,9 +300,12 @@ function handOver(bun, args) {
   child.on('exit', (code, signal) => process.exit(code ?? exitCodeOf(signal)))
 }
 
-/** Whether npm runs the launcher and waits for it. A server that another script starts, or that `&` leaves behind, may outlive it. */
+/**
+ * Whether npm runs the launcher and waits for it. A server that another script starts, as in a folder of our name, or that `&`
+ * leaves behind, may outlive it.
+ */
 function isScriptOfNpm(script) {
-  return /\bmunjigi(\.mjs)?['"]?( ([^&]|>&|&&)*)?$/.test(script ?? '')
+  return /\bmunjigi(\.mjs)?['"]?( [^&]([^&]|>&|&&)*)?$/.test(script ?? '')
 }
 
 /**

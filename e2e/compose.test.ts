@@ -452,6 +452,11 @@ describeCompose('the profile logs', () => {
       await found(`lines of ${service}`, `service:=${service} | limit 1`, 1)
   })
 
+  test('is counted by Prometheus, line by line: the alert LogsNotArriving goes by that', async () => {
+    const query = 'sum by (job) (vl_rows_ingested_total) > 0'
+    await until('lines are counted', async () => (await values('job', query)).length > 0)
+  })
+
   test('takes no line of anybody else', async () => {
     await print('other', 'theirs')
     await print(PROJECT, 'ours')
@@ -900,6 +905,8 @@ function expectShut(all: readonly Inspected[]): void {
       expect(Config.User.split(':')[0]).toMatch(/^[1-9]\d*$/)
     expect(HostConfig.PidsLimit).toBeGreaterThan(0)
     expect(HostConfig.Memory).toBeGreaterThan(0)
+    if (['envoy', 'munjigi', 'sqld'].includes(service))
+      expect(HostConfig.MemorySwap).toBe(HostConfig.Memory)
     expect(HostConfig.LogConfig.Config['max-size']).toBe('10m')
   }
 }
@@ -960,6 +967,7 @@ interface Inspected {
   readonly HostConfig: Readonly<Record<string, unknown>> & {
     readonly PidsLimit: number
     readonly Memory: number
+    readonly MemorySwap: number
     readonly LogConfig: { readonly Config: Readonly<Record<string, string>> }
   }
   readonly Mounts: readonly { readonly Destination: string; readonly RW: boolean }[]

@@ -143,6 +143,17 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
     }
   })
 
+  test('tells a rollout of each step, however long a replica drains', async () => {
+    // Bun would close a connection on which nothing was said for ten seconds.
+    const env = { ...(await ports()), MUNJIGI_DRAIN_SECONDS: '13' }
+    const up = run('up.ts', ['--replicas', '1'], env)
+    await shown(up)
+    const rollout = run('rollout.ts', [], env)
+    expect([await rollout.ended, rollout.output()]).toEqual([0, expect.stringMatching(/done\n$/)])
+    up.process.kill('SIGINT')
+    expect(await up.ended).toBe(0)
+  })
+
   test('keeps the data where it is told to, and the CA with it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'munjigi-up-'))
     try {

@@ -179,7 +179,7 @@ withNode(
   async () => {
     const { machine } = await installed()
     const leaving = 'node bin/munjigi.mjs dev & wait'
-    for (const script of ['sh deploy.sh', leaving]) {
+    for (const script of ['sh deploy.sh', 'cd ../munjigi && sh deploy.sh', leaving]) {
       const shell = machine.start(['sh', '-c', leaving], {
         npm_lifecycle_event: 'deploy',
         npm_lifecycle_script: script,

@@ -8,7 +8,12 @@ import { canRunSqld, startSqld } from './database.ts'
 import { freePort } from './ports.ts'
 import { until } from './until.ts'
 
+/** A server has 1.5 s of real time to answer, though the clock of a test stands still: on a busy machine it can need more. */
+const TIMES_LONGER = 20
+
 if (canRunSqld()) {
+  const { timeout } = AbortSignal
+  AbortSignal.timeout = (ms) => timeout.call(AbortSignal, TIMES_LONGER * ms)
   const adminPort = freePort()
   const sqld = await startSqld({ adminPort, namespaces: true })
   const { port } = new URL(sqld.url)

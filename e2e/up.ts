@@ -33,6 +33,12 @@ class CannotStart extends Error {
   }
 }
 
+/**
+ * A client that follows logs, or waits for a replica that drains, may get nothing for a long time. Bun's types know this for
+ * ports only, and `server.timeout` of a request lasts until its answer begins.
+ */
+const PATIENT: object = { idleTimeout: 0 }
+
 if (import.meta.main) {
   try {
     await up()
@@ -228,9 +234,8 @@ function listenForOthers(stack: Stack, memory: Memory, listening: Listening): Di
   let running = false
   const server = Bun.serve({
     unix,
-    fetch(request, server) {
-      // A client that follows logs, or waits for a replica that drains, may get nothing for a long time.
-      server.timeout(request, 0)
+    ...PATIENT,
+    fetch(request) {
       if (new URL(request.url).pathname === '/logs') return new Response(follow(stack, listening))
       if (request.method === 'GET') {
         const all = stack.replicas.map((part) => [part.name, sinceOf(part, memory)])

@@ -9,7 +9,7 @@ import type { User } from '../users/user.ts'
 import type { UserImport } from './import-users.ts'
 import { importUsers, sentenceOf } from './import-users.ts'
 import { NotDone } from './not-done.ts'
-import { moment, print, table } from './output.ts'
+import { moment, print, printList, table } from './output.ts'
 import type { Actions, Output } from './program.ts'
 import { readSecretLine } from './secret-input.ts'
 
@@ -29,10 +29,11 @@ export function userCommands(
 
     usersList: ({ after = '', limit, json }) =>
       withCore(async ({ users }) => {
-        const listed = await listAll(users, { after, limit })
-        await print(json, listed, table(['ID', 'E-MAIL', 'SIGNED UP', 'STATE'], listed.map(rowOf)))
-        if (!json && listed.length === limit)
-          console.error(`munjigi: there may be more: --after ${listed.at(-1)?.id}`)
+        const pages = pagesOf(users, { after, limit })
+        const headings = ['ID', 'E-MAIL', 'SIGNED UP', 'STATE']
+        const { count, last } = await printList(json, { pages, headings, cellsOf: rowOf })
+        if (!json && count === limit)
+          console.error(`munjigi: there may be more: --after ${last?.id}`)
       }),
 
     usersImport: (file, { check, json }) =>
@@ -123,16 +124,18 @@ export function userCommands(
 /** A server puts no more than ten megabytes into one answer. */
 const PAGE = 2_000
 
-async function listAll(
+async function* pagesOf(
   users: Core['users'],
   { after, limit }: { after: string; limit: number },
-): Promise<User[]> {
-  const all: User[] = []
-  for (;;) {
-    const wanted = Math.min(PAGE, limit - all.length)
-    const page = await users.list({ after: all.at(-1)?.id ?? after, limit: wanted })
-    all.push(...page)
-    if (page.length < wanted || all.length === limit) return all
+): AsyncGenerator<readonly User[]> {
+  let [last, left] = [after, limit]
+  for (let isFull = true; isFull && left > 0; ) {
+    const wanted = Math.min(PAGE, left)
+    const page = await users.list({ after: last, limit: wanted })
+    if (page.length > 0 || left === limit) yield page
+    last = page.at(-1)?.id ?? last
+    left -= page.length
+    isFull = page.length === wanted
   }
 }
 

@@ -250,6 +250,15 @@ describe('a key', () => {
     expect(stages(behind)).toEqual(['published', 'signing'])
   })
 
+  test('is not published twice where the clocks of two operators who rotate are minutes apart', async () => {
+    const { app, open } = await setUp()
+    const here = await open()
+    const ahead = await open({ clock: tenMinutesAhead(app) })
+    expect(await ahead.rotate()).not.toBeNull()
+    expect(await here.rotate()).toBeNull()
+    expect(stages(here)).toEqual(['published', 'signing'])
+  })
+
   test('that a clock years ahead of ours has dated keeps no other from following', async () => {
     const { app, open } = await setUp()
     const keys = await open()

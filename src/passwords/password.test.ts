@@ -242,9 +242,11 @@ describe('the hash', () => {
       },
     )
 
-    test('is refused when the line of its kind is full', async () => {
+    test('is refused when the line of its kind is full, and counted among those who wait until then', async () => {
       const { check, finish } = onCores(4)
       const large = times(40, () => check(65_536))
+      await turn()
+      expect(await metrics.print()).toMatch(/^munjigi_password_hash_waiting\S* 32$/m)
       while ((await finish()) > 0);
       const outcomes = await Promise.all(large)
       expect(outcomes.filter((outcome) => outcome === true)).toHaveLength(34)

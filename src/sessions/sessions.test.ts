@@ -1,6 +1,7 @@
 // Sessions, through HTTP: refresh and its races, reuse, limits, ending, on one replica and on another.
 
 import { describe, expect, test } from 'bun:test'
+import { sql } from 'drizzle-orm'
 import { AuthError } from '../errors.ts'
 import type { Database, Db } from '../storage/database.ts'
 import type { TestApp } from '../testing/app.ts'
@@ -144,6 +145,19 @@ describe('refresh', () => {
       await look(app)
     }
     await live(app, 10)
+    expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
+    await live(app, 1)
+    expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
+  })
+
+  test('of the parent again has the grace, not counting the time in which no replica ran', async () => {
+    const killed = await createTestApp()
+    const { refreshToken } = await signup(killed)
+    await look(killed)
+    const child = await refreshed(killed, refreshToken)
+    killed.clock.advance('44s')
+    const app = await replicaOf(killed)
+    await live(app, 30)
     expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
     await live(app, 1)
     expect((await refresh(app, refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
@@ -461,6 +475,31 @@ describe('sessions', () => {
       expect(reasons(app)).toEqual(['evicted'])
     },
   )
+  test.each([1, 2])(
+    'beyond a limit of %d leave as many as that when several are opened at once',
+    async (maxSessions) => {
+      const config = { maxSessions }
+      const full = await createTestApp({ config })
+      for (let i = 0; i < maxSessions; i += 1) await (i === 0 ? signup(full) : login(full))
+      full.clock.advance('1s')
+      const { database, clock } = full
+      const atOnce = maxSessions + 1
+      let opened = 0
+      const all = Promise.withResolvers<void>()
+      const commit: Database['commit'] = async (statements) => {
+        const [first] = statements
+        if (first?.sql.includes('ended_sessions')) await all.promise
+        const outcomes = await database.commit(statements)
+        if (first?.sql.includes('INSERT INTO sessions')) opened += 1
+        if (opened === atOnce) all.resolve()
+        return outcomes
+      }
+      const app = await createTestApp({ config, database: { ...database, commit }, clock })
+      const tokens = await Promise.all(Array.from({ length: atOnce }, () => login(app)))
+      const working = await Promise.all(tokens.map((one) => works(app, one)))
+      expect(working.filter(Boolean)).toHaveLength(maxSessions)
+    },
+  )
   test('that have expired push none out, and are not said to have ended', async () => {
     const app = await createTestApp({ config: { maxSessions: 3, sessionIdleTtl: 3_600 } })
     const [oldest, older] = [await signup(app), await login(app)]
@@ -739,7 +778,7 @@ describe('a session that ends in a request', () => {
 })
 
 describe('deleteMe', () => {
-  test('deletes the user and every trace of them; the address is free again, the id is not', async () => {
+  test('deletes the user; the address is free again, the id is not', async () => {
     const app = await createTestApp()
     const [mine, also] = [await signup(app), await login(app)]
     expect((await app.run(DELETE, { p: 'wrong horse' }, mine.accessToken)).code).toBe(
@@ -756,7 +795,32 @@ describe('deleteMe', () => {
     expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
     expect((await app.run(SIGNUP, KIM)).data.signup.user.id).toBe('usr_2')
   })
+
+  test('leaves nothing in any table that leads to the user', async () => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    await app.from('198.51.100.7').run(LOGIN, { ...KIM, password: 'wrong horse' })
+    const [known] = await app.database.read((db) => db.select().from(knownAddresses))
+    const traces = ['usr_1', 'kim', '192.0.2.1', known?.user ?? 'no digest']
+    const foundIn = (rows: string) => traces.filter((trace) => rows.includes(trace))
+    expect(foundIn(await allRows(app))).toEqual(traces)
+    await app.run(DELETE, { p: KIM.password }, accessToken)
+    expect(foundIn(await allRows(app))).toEqual([])
+  })
 })
+
+/** Every row of every table, as one text. */
+function allRows({ database }: TestApp): Promise<string> {
+  return database.read(async (db) => {
+    const tables = db.all<{ name: string }>(
+      sql`SELECT name FROM sqlite_schema WHERE type = 'table'`,
+    )
+    const rows = (await tables).map(({ name }) =>
+      db.all(sql`SELECT * FROM ${sql.identifier(name)}`),
+    )
+    return JSON.stringify(await Promise.all(rows))
+  })
+}
 
 describe('whatever runs beside it, no refresh works afterwards', () => {
   const endings: Array<[string, (app: TestApp, tokens: Tokens) => Promise<unknown>]> = [

@@ -69,10 +69,14 @@ export function opening(row: SessionRow, passwordHash: PasswordHash): Statement<
     RETURNING (SELECT count(*) FROM sessions WHERE user_id = ${row.userId} AND expires_at > ${row.createdAt}) AS count`)
 }
 
-/** The oldest sessions of a user beyond so many. The one just opened stays, whatever the clocks of others say. */
+/**
+ * The oldest sessions of a user beyond so many. The one just opened stays, whatever the clocks of others say. If one opened at the
+ * same time has ended it already, that one left no more than so many.
+ */
 export function ofUserBeyond({ id, userId, createdAt }: SessionRow, most: number): SQL {
   return sql`${sessions.id} IN (SELECT id FROM sessions
     WHERE user_id = ${userId} AND expires_at > ${createdAt} AND id <> ${id}
+      AND EXISTS (SELECT 1 FROM sessions WHERE id = ${id})
     ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET ${most - 1})`
 }
 

@@ -2,7 +2,7 @@
 // Other connections stand for other processes here, for SQLite's locks are the same; e2e/processes.test.ts has real ones.
 
 import { afterAll, describe, expect, test } from 'bun:test'
-import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
@@ -19,7 +19,7 @@ import { createTestRandom } from '../testing/random.ts'
 import type { EmailKey } from '../users/email.ts'
 import { users } from '../users/table.ts'
 import { toUserId } from '../users/user.ts'
-import type { Db } from './database.ts'
+import type { Database, Db } from './database.ts'
 import { fileOf, openDatabase } from './database.ts'
 import { StorageFault, toFault } from './faults.ts'
 import type { Statement } from './statement.ts'
@@ -424,6 +424,40 @@ describe('a lock held by somebody else', () => {
     await new Promise((resolve) => setTimeout(resolve, 1))
     held[Symbol.dispose]()
     expect(await opening).toBe('nothing was thrown')
+  })
+})
+
+describe('a file that was moved away takes no more writes, which would be lost,', () => {
+  const write = (database: Database, id: number) => failure(database.write((db) => beat(db, id)))
+  const commit = (database: Database, id: number) =>
+    failure(database.commit([{ sql: 'INSERT INTO heartbeats VALUES (?, 0)', args: [id] }]))
+
+  async function moveAway() {
+    const { database, url, lines } = await open({})
+    await database.write((db) => beat(db, 1))
+    const path = fileOf(url)
+    renameSync(path, `${path}.moved`)
+    return { database, url, lines, putBack: () => renameSync(`${path}.moved`, path) }
+  }
+
+  test('until it is back', async () => {
+    const { database, lines, putBack } = await moveAway()
+    for (const refused of [await write(database, 2), await commit(database, 3)])
+      expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
+    const fault = { event: 'database.fault', fault: 'unreachable', detail: 'FILE_REPLACED' }
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([fault, fault])
+    putBack()
+    expect([await write(database, 4), await commit(database, 5)]).toEqual([DONE, DONE])
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(3)
+    await database.close()
+  })
+
+  test('when another is in its place as well', async () => {
+    const { database, url } = await moveAway()
+    writeFileSync(fileOf(url), '')
+    for (const refused of [await write(database, 2), await commit(database, 3)])
+      expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+    await database.close()
   })
 })
 

@@ -2,7 +2,7 @@
 // off the event loop, until a deadline; what the driver throws leaves as a StorageFault or a coded error.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Client, ResultSet } from '@libsql/client'
@@ -16,7 +16,7 @@ import type { Clock } from '../platform/clock.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { adaptBinding } from './binding.ts'
-import { toFault } from './faults.ts'
+import { StorageFault, toFault } from './faults.ts'
 import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { migrate } from './migrate.ts'
@@ -194,6 +194,7 @@ function createDatabase(
   const requests = new AsyncLocalStorage<{ left: number }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
+  const requireInPlace = watchPlace(options.url)
   let closed = false
   const group = createGroupCommit({
     clock,
@@ -264,7 +265,10 @@ function createDatabase(
       options,
       first - clock.elapsed(),
       () => metrics.countRetry(kind),
-      () => deadlines.run(last, run),
+      () => {
+        if (kind === 'write') requireInPlace()
+        return deadlines.run(last, run)
+      },
     )
   }
 
@@ -283,6 +287,22 @@ function createDatabase(
 
 function unavailable(): AuthError {
   return new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+}
+
+/**
+ * What it returns throws where the path leads to another file than now, or to none. SQLite would go on with the one it has open,
+ * and what it wrote there would be lost with the last process that has it.
+ */
+function watchPlace(url: string): () => void {
+  if (!url.startsWith('file:')) return () => {}
+  const find = () => {
+    const found = statSync(fileOf(url), { throwIfNoEntry: false })
+    return found && `${found.dev} ${found.ino}`
+  }
+  const opened = find()
+  return () => {
+    if (find() !== opened) throw new StorageFault('unreachable', 'FILE_REPLACED')
+  }
 }
 
 /** One transaction; a statement alone is one by itself. */

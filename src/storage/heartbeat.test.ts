@@ -1,12 +1,13 @@
 // The heartbeat: how long the database stood still, as a replica that serves has seen it.
 
 import { expect, test } from 'bun:test'
+import { createMetrics } from '../observability/metrics.ts'
 import { createTestApp } from '../testing/app.ts'
 import type { Database } from './database.ts'
 import { StorageFault } from './faults.ts'
 import { createHeartbeat } from './heartbeat.ts'
 
-/** A heartbeat on a database whose writes take as long as they are told to, and succeed or fail. */
+/** A heartbeat on a database whose writes take as long as they are told to, and succeed or fail; `another`: of a later start. */
 async function open() {
   const { database, clock, random, metrics } = await createTestApp()
   let next: { seconds: number; succeeds: boolean } = { seconds: 0, succeeds: true }
@@ -18,13 +19,14 @@ async function open() {
       return await database.write(statement)
     },
   }
+  const another = () => createHeartbeat(slow, { clock, random, metrics: createMetrics('test') })
   const heartbeat = createHeartbeat(slow, { clock, random, metrics })
   const began = clock.now()
   const beat = async (seconds: number, succeeds = true) => {
     next = { seconds, succeeds }
     await heartbeat.beat()
   }
-  return { clock, heartbeat, began, beat }
+  return { clock, heartbeat, another, began, beat }
 }
 
 test('of a standstill that began before the given moment, only what came after it counts', async () => {
@@ -75,7 +77,28 @@ test('no second counts twice, however slow the writes are that succeed', async (
   expect(heartbeat.stoodStill(began)).toBe(clock.now() - began)
 })
 
-test('before the first write there is no standstill', async () => {
+test('to a replica that starts, the time in which nobody has written is a standstill', async () => {
+  const { clock, another, began, beat } = await open()
+  await beat(0)
+  clock.advance('40s')
+  const later = another()
+  await later.beat()
+  expect(later.stoodStill(began)).toBe(40_000)
+  clock.advance('3s')
+  await later.beat()
+  expect(later.stoodStill(began)).toBe(40_000)
+})
+
+test('to a replica that starts beside others there is none', async () => {
+  const { clock, another, began, beat } = await open()
+  await beat(0)
+  clock.advance('3s')
+  const later = another()
+  await later.beat()
+  expect(later.stoodStill(began)).toBe(0)
+})
+
+test('before the first write of all there is no standstill', async () => {
   const { clock, heartbeat, began, beat } = await open()
   await beat(40, false)
   expect(heartbeat.stoodStill(began)).toBe(0)

@@ -16,8 +16,8 @@ export interface Heartbeat extends Loop {
   alive(): boolean
   /**
    * How many milliseconds after the moment `since` (milliseconds since 1970) lie in standstills: times of more than three seconds
-   * without a write that succeeded. Of a write that began in one nobody knows: it may have been executed at its end, when its
-   * client had long been refused.
+   * without a write that succeeded, be it that no replica ran. Of a write that began in one nobody knows: it may have been executed
+   * at its end, when its client had long been refused.
    */
   stoodStill(since: number): number
 }
@@ -33,7 +33,7 @@ export function createHeartbeat(
   { clock, random, metrics }: { clock: Clock; random: Random; metrics: Metrics },
 ): Heartbeat {
   let lastSuccess = Number.NEGATIVE_INFINITY
-  // In calendar time: when the last successful write began, and the last standstills. Before the first write there is none.
+  // In calendar time: when the last successful write began, and the last standstills. Before the first write of all there is none.
   let written = Number.POSITIVE_INFINITY
   let standstills: ReadonlyArray<{ readonly from: number; readonly to: number }> = []
   metrics.declareWriteAge(() => (clock.elapsed() - lastSuccess) / 1_000)
@@ -56,6 +56,8 @@ export function createHeartbeat(
   async function beat(): Promise<void> {
     const at = clock.now()
     try {
+      // Before our own first write it was another's, or ours before a restart.
+      if (written === Number.POSITIVE_INFINITY) written = (await lastOfAll()) ?? written
       await database.write((db) =>
         db
           .insert(heartbeats)
@@ -63,7 +65,7 @@ export function createHeartbeat(
           .onConflictDoUpdate({ target: heartbeats.id, set: { at } }),
       )
       const now = clock.now()
-      const wasStill = !alive()
+      const wasStill = !alive() && now - written > FRESH_MS
       if (wasStill) standstills = [...standstills.slice(1 - KEPT), { from: written, to: now }]
       // The next standstill may begin where this one ended, not before.
       written = wasStill ? now : at
@@ -71,5 +73,9 @@ export function createHeartbeat(
     } catch {
       // Reported where it happened; here only the absence of success counts.
     }
+  }
+
+  async function lastOfAll(): Promise<number | undefined> {
+    return (await database.read((db) => db.select().from(heartbeats).get()))?.at
   }
 }

@@ -79,3 +79,36 @@ test('of two restores at once the one that ends last changes nothing', async () 
   await expect(slow).rejects.toThrow(TargetInUse)
   expect(await found()).toBe('first')
 })
+
+test('of two restores that end at the same time the one that waited for the other changes nothing', async () => {
+  const { target, found } = make('together.db')
+  // Another one at its end: it holds the old file, and puts its own there while we wait for that.
+  const script = `
+    const { Database } = require('bun:sqlite')
+    const [path, made] = process.argv.slice(1)
+    const [held, own] = [path, made].map((name) => new Database(name))
+    held.exec('BEGIN IMMEDIATE')
+    own.exec("CREATE TABLE what (text); INSERT INTO what VALUES ('first')")
+    console.log('held')
+    const end = () => {
+      require('node:fs').renameSync(made, path)
+      held.close()
+      own.close()
+      process.exit()
+    }
+    // Not at once: SQLite waits for it meanwhile, for up to fifty milliseconds.
+    process.stdin.once('data', () => setTimeout(end, 20))`
+  const paths = ['together.db', 'made.db'].map((name) => join(folder, name))
+  let ended: Promise<number> | undefined
+  const slow = target.replace(async (client) => {
+    await fill('last')(client)
+    const other = Bun.spawn([process.execPath, '-e', script, ...paths], { stdin: 'pipe' })
+    ended = other.exited
+    await other.stdout.getReader().read()
+    other.stdin.write('end')
+    await other.stdin.flush()
+  })
+  await expect(slow).rejects.toThrow(TargetInUse)
+  expect(await ended).toBe(0)
+  expect(await found()).toBe('first')
+})

@@ -77,6 +77,8 @@ function fileTarget(url: string, random: Random): RestoreTarget {
         })
         // Again, for a process that came meanwhile. One that comes from now on waits until the new file has the name.
         const held = await keepOut(there())
+        // And once more: while we waited for the lock another restore may have put its file there.
+        there()
         await giveToOwnerOf(held ? path : dirname(path), draft)
         // Where there was no file, there is none to hold.
         await (held ? putInPlace(draft, path) : putAsNew(draft, path).catch(explainName))

@@ -113,7 +113,13 @@ function prepare(charges: readonly Charge[]) {
 
 const [NOW, USER, ADDRESS] = [placeholder('now'), placeholder('user'), placeholder('address')]
 
-/** What each rule has counted, this attempt included, and since when it allows one. Rows that expired count as forgotten. */
+/** A count that holds attempts back for longer than its rule can, and this beside, was written while a clock was ahead. */
+const CLOCKS_DIFFER_MS = 3_600_000
+
+/**
+ * What each rule has counted, this attempt included, and since when it allows one. Rows that expired count as forgotten, and so do
+ * those of a clock that was wrong: until it is as late as they say, they would shut out everybody who came meanwhile.
+ */
 function counts(charges: readonly Charge[]): SQL {
   const rows = charges.map(({ rule, onlyIf }, i) => {
     const { free, delay, ceiling, limit, memory, slack } = rule
@@ -121,9 +127,10 @@ function counts(charges: readonly Charge[]): SQL {
     return sql`(${placeholder(`key${i}`)}, ${numbers}, ${applies(onlyIf)})`
   })
   return sql`rules (key, free, delay, ceiling, "limit", memory, slack, applies) AS (VALUES ${sql.join(rows, sql`, `)}),
-    counts AS MATERIALIZED (SELECT rules.*, iif(held.expires_at > ${NOW}, held.count, 0) + 1 AS attempts,
-        iif(held.expires_at > ${NOW}, held.next_at, 0) AS allowed_at
-      FROM rules LEFT JOIN throttles held ON held.key = rules.key WHERE applies)`
+    counts AS MATERIALIZED (SELECT rules.*, coalesce(held.count, 0) + 1 AS attempts,
+        coalesce(held.next_at, 0) AS allowed_at
+      FROM rules LEFT JOIN throttles held ON held.key = rules.key AND held.expires_at > ${NOW}
+        AND held.next_at <= ${NOW} + max(ceiling, memory) + ${sql.raw(String(CLOCKS_DIFFER_MS))} WHERE applies)`
 }
 
 function applies(onlyIf: Charge['onlyIf']): SQL {

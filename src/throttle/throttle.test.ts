@@ -563,6 +563,19 @@ test('a replica whose clock is ahead takes no attempt from those of another', as
   expect(signedIn(await app.from(STRANGER).run(LOGIN, KIM))).toBe(true)
 })
 
+test('what was counted while a clock was hours ahead shuts nobody out when it is right again', async () => {
+  const { app } = await appWithKim()
+  const clock = createTestClock()
+  clock.advance('9h')
+  const ahead = await createTestApp({ database: app.database, clock })
+  const [then, now] = [ahead.from(STRANGER), app.from(STRANGER)]
+  expect(signedIn(await then.run(LOGIN, KIM))).toBe(true)
+  expect((await then.run(SIGNUP, NOBODY)).code).toBeUndefined()
+
+  expect(signedIn(await now.run(LOGIN, KIM))).toBe(true)
+  expect((await now.run(SIGNUP, { ...NOBODY, email: 'choi@example.com' })).code).toBeUndefined()
+})
+
 describe('what is kept', () => {
   test('names nobody, and goes when it no longer counts', async () => {
     const { app, stranger } = await appWithKim()
@@ -606,14 +619,18 @@ describe('what is kept', () => {
       expect(await app.database.read((db) => db.$count(table))).toBe(0)
   })
 
-  test('is bounded: of 102,100 counts those of one attempt go first', async () => {
+  test('is bounded: of 102,100 counts those of one attempt go first, and all else goes on in between', async () => {
     const app = await createTestApp()
     const expiresAt = app.clock.now() + 3_600_000
     await app.database.write((db) =>
       db.run(sql`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 102100)
         INSERT INTO throttles SELECT 'user:' || i, 1 + (i <= 60000), 0, ${expiresAt} FROM n`),
     )
+    let turns = 0
+    const others = setInterval(() => (turns += 1), 1)
     await app.sweep()
+    clearInterval(others)
+    expect(turns).toBeGreaterThan(10)
     const counted = await app.database.read((db) =>
       db.all(sql`SELECT count, count(*) AS rows FROM throttles GROUP BY count ORDER BY count`),
     )
