@@ -11,10 +11,11 @@ import { backUp } from '../storage/backup.ts'
 import { connected } from '../storage/database.ts'
 import type { Manifest } from '../storage/snapshot.ts'
 import { readBackupSecrets } from './backup-secret.ts'
+import { NotDone } from './not-done.ts'
 import { print, table } from './output.ts'
 import type { BackupOptions } from './program.ts'
 import { createProgress } from './progress.ts'
-import { NotDone, requireDatabase } from './with-core.ts'
+import { requireDatabase } from './with-core.ts'
 
 /** What the two commands are given by `main.ts`. */
 export interface BackupParts {

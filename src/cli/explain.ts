@@ -9,9 +9,9 @@ import { NoQuietMoment } from '../storage/backup.ts'
 import { StorageFault, toFault } from '../storage/faults.ts'
 import { UnfinishedRestore } from '../storage/unfinished.ts'
 import { CannotListen, PortTaken } from './listen.ts'
+import { NotDone } from './not-done.ts'
 import { isUsageError, USAGE } from './program.ts'
 import { Stopped } from './secret-input.ts'
-import { NotDone } from './with-core.ts'
 
 /** What is printed, nothing if it is empty, and the exit code. */
 interface Explanation {

@@ -2,9 +2,9 @@
 
 import type { Core } from '../app.ts'
 import type { KeyRing } from '../keys/keys.ts'
+import { NotDone } from './not-done.ts'
 import { moment, print, table } from './output.ts'
 import type { Actions } from './program.ts'
-import { NotDone } from './with-core.ts'
 
 /** The commands. `withCore` opens the services for one of them, `withKeys` only the keys, of which some may be unreadable. */
 export function keyCommands(

@@ -1,9 +1,10 @@
 // munjigi migrate: brings the schema forward without starting a server; with --check it only says what would run.
 
+import { NotDone } from './not-done.ts'
 import { print } from './output.ts'
 import type { OperatorParts } from './parts.ts'
 import type { Output } from './program.ts'
-import { missingIn, NotDone } from './with-core.ts'
+import { missingIn } from './with-core.ts'
 
 /** Migrates, or says what is missing: with `check` that is exit code 1, so that a script can ask. */
 export async function migrateDatabase(

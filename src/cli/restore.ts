@@ -9,10 +9,10 @@ import type { Manifest } from '../storage/snapshot.ts'
 import type { BackupParts } from './backup.ts'
 import { describe } from './backup.ts'
 import { readBackupSecrets } from './backup-secret.ts'
+import { NotDone } from './not-done.ts'
 import { print } from './output.ts'
 import type { RestoreOptions } from './program.ts'
 import { createProgress } from './progress.ts'
-import { NotDone } from './with-core.ts'
 
 /** Restores. Throws `BrokenBackup`, `NotDone` if the place must not be replaced, and the errors of database and disk. */
 export async function restore(

@@ -9,11 +9,12 @@ import type { SecretFile } from '../config/secret-file.ts'
 import { parseSecretFile, printSecretFile } from '../config/secret-file.ts'
 import { ConfigFaults } from '../config.ts'
 import { WrongSecret } from '../keys/keys.ts'
-import { besideOf, putInPlace } from '../platform/place-file.ts'
+import { nameBeside, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { newSecret } from './kept-secret.ts'
+import { NotDone } from './not-done.ts'
 import type { OperatorParts } from './parts.ts'
-import { NotDone, withCore } from './with-core.ts'
+import { withCore } from './with-core.ts'
 
 /** Which step; the first when it is neither of these. */
 export interface Step {
@@ -81,7 +82,7 @@ async function sealAnew(file: SecretFile, { settings, parts }: OperatorParts): P
  */
 async function replaceFile(path: string, text: string, random: Random): Promise<void> {
   await removeDrafts(path)
-  const draft = besideOf(path, DRAFT, random)
+  const draft = nameBeside(path, DRAFT, random)
   try {
     await writeFile(draft, text, { mode: 0o600, flag: 'wx' })
     const { mode, uid, gid } = statSync(path)

@@ -4,7 +4,7 @@
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { besideOf, putInPlace } from '../platform/place-file.ts'
+import { nameBeside, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { keepFile } from './keep-file.ts'
 import { newSecret } from './kept-secret.ts'
@@ -75,7 +75,7 @@ function databaseToken(key: ReturnType<typeof createPrivateKey>): string {
 async function putFile(path: string, text: string, mode: number, random: Random): Promise<boolean> {
   if (existsSync(path) && readFileSync(path, 'utf8') === text) return false
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-  const draft = besideOf(path, 'partial', random)
+  const draft = nameBeside(path, 'partial', random)
   writeFileSync(draft, text, { mode: 0o600, flag: 'wx' })
   chmodSync(draft, mode)
   await putInPlace(draft, path)

@@ -8,10 +8,10 @@ import { NotText } from '../platform/utf8.ts'
 import type { User } from '../users/user.ts'
 import type { UserImport } from './import-users.ts'
 import { importUsers, sentenceOf } from './import-users.ts'
+import { NotDone } from './not-done.ts'
 import { moment, print, printList, table } from './output.ts'
 import type { Actions, Output } from './program.ts'
 import { readSecretLine } from './secret-input.ts'
-import { NotDone } from './with-core.ts'
 
 type Commands = Pick<Actions, Extract<keyof Actions, 'sessionsEnd' | `users${string}`>>
 

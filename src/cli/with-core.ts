@@ -12,12 +12,8 @@ import { connected, fileOf } from '../storage/database.ts'
 import { allMigrations, missingMigrations } from '../storage/migrate.ts'
 import { refuseUnfinished } from '../storage/unfinished.ts'
 import { readKeptSecret } from './kept-secret.ts'
+import { NotDone } from './not-done.ts'
 import type { OperatorParts } from './parts.ts'
-
-/** Nothing was done, or not all of it: exit code 1, and the sentence says why. */
-export class NotDone extends Error {
-  override readonly name = 'NotDone'
-}
 
 /** Throws `NotDone` if the file that should be the database is not there, or if the file or server has none of our tables. */
 export async function requireDatabase(settings: Settings): Promise<void> {

@@ -8,7 +8,7 @@ import { dirname } from 'node:path'
 import type { Random } from './random.ts'
 
 /** A name beside a path that nobody else uses: `path.partial-1a2b3c4d`. */
-export function besideOf(path: string, word: string, random: Random): string {
+export function nameBeside(path: string, word: string, random: Random): string {
   return `${path}.${word}-${Buffer.from(random.bytes(4)).toString('hex')}`
 }
 
@@ -18,7 +18,7 @@ export async function writeNewFile<T>(
   random: Random,
   write: (file: FileHandle) => Promise<T>,
 ): Promise<T> {
-  const draft = besideOf(path, 'partial', random)
+  const draft = nameBeside(path, 'partial', random)
   try {
     await using file = await open(draft, 'wx', 0o600)
     const result = await write(file)

@@ -285,6 +285,10 @@ function createDatabase(
   }
 }
 
+function unavailable(): AuthError {
+  return new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
+}
+
 /**
  * What it returns throws where the path leads to another file than now, or to none. SQLite would go on with the one it has open,
  * and what it wrote there would be lost with the last process that has it.
@@ -299,10 +303,6 @@ function watchPlace(url: string): () => void {
   return () => {
     if (find() !== opened) throw new StorageFault('unreachable', 'FILE_REPLACED')
   }
-}
-
-function unavailable(): AuthError {
-  return new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
 }
 
 /** One transaction; a statement alone is one by itself. */

@@ -4,7 +4,7 @@ import { lstatSync, readlinkSync, realpathSync, rmSync, statSync } from 'node:fs
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Client, Transaction } from '@libsql/client'
-import { besideOf, giveToOwnerOf, putAsNew, putInPlace } from '../platform/place-file.ts'
+import { giveToOwnerOf, nameBeside, putAsNew, putInPlace } from '../platform/place-file.ts'
 import type { Random } from '../platform/random.ts'
 import { systemCode } from '../platform/system-error.ts'
 import type { Place } from './database.ts'
@@ -66,7 +66,7 @@ function fileTarget(url: string, random: Random): RestoreTarget {
       return client ? await rowsIn(client) : {}
     },
     async replace(work) {
-      const draft = besideOf(path, 'restoring', random)
+      const draft = nameBeside(path, 'restoring', random)
       try {
         await takeAlone(there())
         await connected({ url: pathToFileURL(draft).href }, async (client) => {

@@ -143,7 +143,7 @@ function applies(onlyIf: Charge['onlyIf']): SQL {
 export function successStatements({ clear, refund, known }: Succeeded): Statement[] {
   const { key: refunded, interval } = refund ?? { key: '', interval: 0 }
   const settle = settling({ ...clear, refunded, interval })
-  return known ? [settle, ...know(known)] : [settle]
+  return known ? [settle, ...rememberStatements(known)] : [settle]
 }
 
 const settling = preparedStatement(sql`UPDATE throttles
@@ -152,7 +152,7 @@ const settling = preparedStatement(sql`UPDATE throttles
   WHERE key IN (${placeholder('user')}, ${placeholder('knownAddress')}, ${placeholder('refunded')})`)
 
 /** The two statements that remember an address as the user's, and forget the one unused for longest when there are too many. */
-function know({ user, address, until, onlyIf }: Known): Statement[] {
+function rememberStatements({ user, address, until, onlyIf }: Known): Statement[] {
   return [
     statement(sql`INSERT INTO known_addresses (user, address, expires_at)
       SELECT ${user}, ${address}, ${until} WHERE ${onlyIf}

@@ -29,7 +29,7 @@ test('the time of the signup and whether the user is disabled are taken over', (
   })
 })
 
-describe('refused', () => {
+describe('a line is refused for', () => {
   test.each<[string, string, string]>([
     ['text', 'kim@example.com', 'not a JSON object'],
     ['a list', '["kim@example.com"]', 'not a JSON object'],
