@@ -98,6 +98,24 @@ test('a login beside a change of password never brings the old password back', a
   }
 }, 30_000)
 
+test.each([
+  ['a change of password', CHANGE],
+  ['the deletion of a user', 'mutation($from: String!) { deleteMe(password: $from) { sessions } }'],
+])(
+  '%s beside a login that replaces the hash takes the right password for no wrong one',
+  async (_, query) => {
+    for (let round = 0; round < 5; round += 1) {
+      const { app, token } = await appWith(OLD)
+      const variables = { from: KIM.password, to: CHANGED }
+      const [{ code }] = await Promise.all([
+        app.run(query, variables, token),
+        login(app, KIM.password),
+      ])
+      expect(code).toBeUndefined()
+    }
+  },
+)
+
 describe('a login during which the hash is replaced by', () => {
   /** The answer of a login, the hash at last, and how many wrong logins are counted. */
   async function loginBeside(from: string, to: string): Promise<[string, string, number]> {

@@ -44,7 +44,10 @@ export interface Users {
     input: { email: Email; password: Password },
     client: Client,
   ): Promise<({ readonly kind: 'confirmed' } & Confirmed) | Refused>
-  /** The viewer's user if the password is theirs, else null: for what needs more than a token. Throws `RATE_LIMITED`, `OVERLOADED`. */
+  /**
+   * The viewer's user if the password is theirs, else null: for what needs more than a token. Replaces an outdated hash, too.
+   * Throws `RATE_LIMITED`, `OVERLOADED`.
+   */
   confirm(viewer: Viewer, password: string, client: Client): Promise<Confirmed | null>
   /** The user of an e-mail address, however it is written, or of an id; or null. */
   find(name: string): Promise<User | null>
@@ -130,7 +133,9 @@ export function createUsers(options: UsersOptions): Users {
       const find = userOfId(toUserId(viewer.userId))
       const credentials = { emailKey: email.key, password }
       const { confirmed } = await confirmation.check(credentials, client, find)
-      return confirmed?.user.disabledAt ? null : confirmed
+      if (!confirmed || confirmed.user.disabledAt) return null
+      // A login at the same time would replace an outdated hash, and what follows here find another than was checked.
+      return await confirmation.rehash(confirmed, credentials, client)
     },
 
     async find(name) {
