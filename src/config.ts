@@ -166,7 +166,7 @@ export function readSettings(mode: Mode, outside: ConfigSource): Settings {
     faults.push(
       `${PREFIX}PASSWORD_HASH_PASSES: too few for that much memory; at least ${CHEAPEST.map(([memory, passes]) => `${passes} with ${memory} MiB`).join(', ')}`,
     )
-  if (values.port !== 0 && values.port === values.metricsPort)
+  if (values.port && values.port === values.metricsPort)
     faults.push(`${PREFIX}METRICS_PORT: must not be the public port`)
   if (faults.length > 0) throw new ConfigFaults(faults)
   // Without faults every setting that has a default or is required has a value: the cast states what the checks above ensured.
