@@ -222,6 +222,15 @@ describe('a secret from a file', () => {
         ' a token\n ',
       )
   })
+  test.each(['\ufeffa token', 'a\ntoken', '토큰'])(
+    'of the database that no header can hold is a fault: %j',
+    (token) => {
+      const environment = { MUNJIGI_DATABASE_AUTH_TOKEN_FILE: '/run/t' }
+      expect(faults('dev', environment, { '/run/t': token })).toEqual([
+        'MUNJIGI_DATABASE_AUTH_TOKEN: must be one line of plain ASCII',
+      ])
+    },
+  )
   test('that cannot be read is a fault that names the setting', () => {
     expect(faults('dev', { MUNJIGI_SECRET_FILE: '/nope' })).toEqual([
       'MUNJIGI_SECRET_FILE: cannot read the file it names (ENOENT)',
@@ -329,6 +338,11 @@ test('the metrics never share the public port', () => {
   ])
   // Any free one, twice.
   expect(faults('dev', { MUNJIGI_PORT: '0', MUNJIGI_METRICS_PORT: '0' })).toEqual([])
+  // Two that are none are two faults.
+  expect(faults('dev', { MUNJIGI_PORT: '-1', MUNJIGI_METRICS_PORT: '-1' })).toEqual([
+    'MUNJIGI_PORT: must be a whole number from 0 to 65535',
+    'MUNJIGI_METRICS_PORT: must be a whole number from 0 to 65535',
+  ])
 })
 
 test('all faults are told at once, one line each, and no value of a secret', () => {

@@ -148,7 +148,7 @@ function contradictionsIn(settings: Read): string[] {
     faults.push(
       `${PREFIX}PASSWORD_HASH_PASSES: too few for that much memory; at least ${CHEAPEST.map(([memory, passes]) => `${passes} with ${memory} MiB`).join(', ')}`,
     )
-  if (settings.port !== 0 && settings.port === settings.metricsPort)
+  if (settings.port && settings.port === settings.metricsPort)
     faults.push(`${PREFIX}METRICS_PORT: must not be the public port`)
   return faults
 }

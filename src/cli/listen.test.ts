@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'bun:test'
 import { networkInterfaces } from 'node:os'
 import { createTestLog } from '../testing/log.ts'
 import type { Listener } from './listen.ts'
-import { listen, listenNear, PortTaken } from './listen.ts'
+import { CannotListen, listen, listenNear, PortTaken } from './listen.ts'
 
 const open: Listener[] = []
 afterEach(async () => {
@@ -45,6 +45,12 @@ test('a taken port is refused; where the next one will do, that is taken instead
   expect(() => listen('127.0.0.1', port, log)).toThrow(PortTaken)
   const next = kept(listenNear('127.0.0.1', port, log))
   expect(next.port).toBeWithin(port + 1, port + 101)
+})
+
+test('a name that has no address is no taken port, whatever failed before', () => {
+  const { port } = kept(listen('127.0.0.1', 0, log))
+  expect(() => listen('127.0.0.1', port, log)).toThrow(PortTaken)
+  expect(() => listenNear('-', port, log)).toThrow(CannotListen)
 })
 
 test('after the last port there is none to try', () => {

@@ -77,9 +77,21 @@ export function listen(hostname: string, port: number, log: Log): Listener {
       })
     } catch (error) {
       const code = systemCode(error) ?? 'unknown'
+      if (code === 'EADDRINUSE' && !isOurs(hostname))
+        throw new CannotListen(hostname, port, 'EADDRNOTAVAIL')
       if (code === 'EADDRINUSE') throw new PortTaken(port)
       throw new CannotListen(hostname, port, code)
     }
+  }
+}
+
+/** For a name that has no address Bun tells an earlier error of the process, maybe of a taken port: then no other port will do. */
+function isOurs(hostname: string): boolean {
+  try {
+    void Bun.serve({ hostname, port: 0, fetch: () => new Response() }).stop()
+    return true
+  } catch {
+    return false
   }
 }
 

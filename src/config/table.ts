@@ -7,6 +7,7 @@ import {
   duration,
   flag,
   headerName,
+  headerValue,
   hostName,
   integer,
   networks,
@@ -46,7 +47,7 @@ export const SETTINGS = {
     serverUrl,
     'A read replica of that libSQL server, with the same token, for reads that may be a few seconds old (docs/scaling.md). When not set: none is used.',
   ),
-  databaseAuthToken: secret(text, 'The token for a libSQL server.'),
+  databaseAuthToken: secret(headerValue, 'The token for a libSQL server.'),
   secret: secret(
     secretText,
     'At least 32 random bytes from which all keys are derived; replace it only in steps (docs/operations.md). `dev` makes one beside the database; `serve` demands it.',

@@ -18,6 +18,12 @@ export function text(value: string): string {
   return value
 }
 
+/** What a header can hold, line breaks at its end aside. A byte order mark, say, would be a fault of every statement. */
+export function headerValue(value: string): string {
+  if (!/^[\x20-\x7e]*[\r\n ]*$/.test(value)) throw new Fault(': must be one line of plain ASCII')
+  return value
+}
+
 /** `[::1]` and `::1` are the same to people, not to sockets. */
 export function hostName(value: string): string {
   return value.replace(/^\[(.*)\]$/, '$1')

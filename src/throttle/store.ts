@@ -113,8 +113,11 @@ function prepare(charges: readonly Charge[]) {
 
 const [NOW, USER, ADDRESS] = [placeholder('now'), placeholder('user'), placeholder('address')]
 
-/** A count that holds attempts back for longer than its rule can, and this beside, was written while a clock was ahead. */
-const CLOCKS_DIFFER_MS = 3_600_000
+/**
+ * A count that holds attempts back for longer than its rule can, and this beside, was written while a clock was ahead. Where the
+ * clocks of replicas are minutes apart, the counts of one must not be forgotten by another.
+ */
+const CLOCKS_DIFFER_MS = 600_000
 
 /**
  * What each rule has counted, this attempt included, and since when it allows one. Rows that expired count as forgotten, and so do

@@ -563,10 +563,10 @@ test('a replica whose clock is ahead takes no attempt from those of another', as
   expect(signedIn(await app.from(STRANGER).run(LOGIN, KIM))).toBe(true)
 })
 
-test('what was counted while a clock was hours ahead shuts nobody out when it is right again', async () => {
+test('what was counted while a clock was an hour ahead shuts nobody out when it is right again', async () => {
   const { app } = await appWithKim()
   const clock = createTestClock()
-  clock.advance('9h')
+  clock.advance('1h')
   const ahead = await createTestApp({ database: app.database, clock })
   const [then, now] = [ahead.from(STRANGER), app.from(STRANGER)]
   expect(signedIn(await then.run(LOGIN, KIM))).toBe(true)
