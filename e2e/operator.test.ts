@@ -116,6 +116,21 @@ describe('what is mistyped', () => {
     ])
   })
 
+  test('as the user to begin after, by an address, lists nobody', () => {
+    const { exitCode, stdout, stderr } = inFolder(
+      newFolder(),
+      'users',
+      'list',
+      '--after',
+      KIM.email,
+    )
+    expect([exitCode, stdout, stderr]).toEqual([
+      64,
+      '',
+      expect.stringContaining('the id of a user'),
+    ])
+  })
+
   test('as a number is answered with how large it may be', () => {
     const { exitCode, stderr } = inFolder(newFolder(), 'users', 'list', '--limit', '9999999')
     expect([exitCode, stderr]).toEqual([64, expect.stringContaining('from 1 to 999999')])

@@ -118,7 +118,7 @@ export function createProgram(actions: Actions, version: string): Command {
   users
     .command('list')
     .description('list users in the order in which they were added')
-    .option('--after <id>', 'begin after this user')
+    .option('--after <id>', 'begin after this user', readUserId)
     .option('--limit <count>', 'how many', readCount, 100)
     .option(...JSON_FLAG)
     .action(actions.usersList)
@@ -178,6 +178,12 @@ export function createProgram(actions: Actions, version: string): Command {
 function readFolder(text: string): string {
   if (!/[\\/]/.test(text) && !existsSync(text))
     throw new InvalidArgumentError(`There is no such command and no such folder; write ./${text}.`)
+  return text
+}
+
+/** An address, which names a user everywhere else, would be before all ids: the list would begin anew, in a loop for ever. */
+function readUserId(text: string): string {
+  if (text.includes('@')) throw new InvalidArgumentError('It must be the id of a user, usr_….')
   return text
 }
 
