@@ -3,7 +3,15 @@
 
 import { Database } from 'bun:sqlite'
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
@@ -12,6 +20,7 @@ import { canRunSqld, lockFile, startSqld } from './database.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import { TEST_SECRET } from './server.ts'
+import { until } from './until.ts'
 
 setDefaultTimeout(60_000)
 
@@ -113,6 +122,21 @@ describe('what is mistyped', () => {
       'other',
       'private',
       'there',
+    ])
+  })
+
+  test('as the user to begin after, by an address, lists nobody', () => {
+    const { exitCode, stdout, stderr } = inFolder(
+      newFolder(),
+      'users',
+      'list',
+      '--after',
+      KIM.email,
+    )
+    expect([exitCode, stdout, stderr]).toEqual([
+      64,
+      '',
+      expect.stringContaining('the id of a user'),
     ])
   })
 
@@ -272,6 +296,36 @@ describe('set-password', () => {
       },
     })
     return { exitCode: await child.exited, said }
+  }
+})
+
+/** Whether a process may be the first of a space of its own, as in a container. */
+const canBeFirst =
+  Bun.which('unshare') !== null && Bun.spawnSync(['unshare', '--pid', '--fork', 'true']).success
+
+test.skipIf(!requires('unshare, and root', canBeFirst)).each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('in a container %s ends a command', async (signal, exitCode) => {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(path, 'migrate')
+  const program = [process.execPath, '--no-env-file', 'src/main.ts', 'users', 'import']
+  const unshared = Bun.spawn(['unshare', '--pid', '--fork', '--kill-child', ...program], {
+    cwd: join(import.meta.dir, '..'),
+    env: { MUNJIGI_DATABASE_URL: `file:${path}`, MUNJIGI_SECRET: TEST_SECRET },
+    stdin: 'pipe',
+    stderr: 'pipe',
+  })
+  // It says so when it has begun, and goes on waiting for more.
+  unshared.stdin.write('nonsense\n')
+  unshared.stdin.flush()
+  await unshared.stderr.getReader().read()
+  const children = `/proc/${unshared.pid}/task/${unshared.pid}/children`
+  process.kill(Number(readFileSync(children, 'utf8')), signal)
+  try {
+    expect(await until('it ends', () => unshared.exitCode ?? undefined)).toBe(exitCode)
+  } finally {
+    unshared.kill('SIGKILL')
   }
 })
 

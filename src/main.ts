@@ -9,6 +9,7 @@ import { backup } from './cli/backup.ts'
 import { dev } from './cli/dev.ts'
 import { explain } from './cli/explain.ts'
 import { keyCommands } from './cli/keys.ts'
+import { endBySignal } from './cli/lifetime.ts'
 import { migrateDatabase } from './cli/migrate.ts'
 import type { OperatorParts, Parts } from './cli/parts.ts'
 import type { Actions } from './cli/program.ts'
@@ -75,12 +76,14 @@ try {
 
 /** For an operator's command: standard output is for its result, so only errors are logged, and to standard error. */
 function forOperator(): OperatorParts {
+  endBySignal()
   const settings = readSettings('dev', source)
   return { settings, parts: realParts({ ...settings, logLevel: 'error' }, 'stderr') }
 }
 
 /** For commands on the database itself, without services. */
 function onDatabase(): BackupParts {
+  endBySignal()
   const settings = readSettings('dev', source)
   return { settings, clock: systemClock, random: systemRandom, version }
 }

@@ -99,3 +99,12 @@ export function firstSignal(): Promise<string> {
     process.on('SIGTERM', hear).on('SIGINT', hear)
   })
 }
+
+/**
+ * Has SIGINT and SIGTERM end an operator's command that is the first process of a container: there a signal does nothing unless
+ * somebody listens for it, and Ctrl-C would not stop an import. Everywhere else they do so by themselves.
+ */
+export function endBySignal(): void {
+  if (process.pid !== 1) return
+  process.on('SIGINT', () => process.exit(130)).on('SIGTERM', () => process.exit(143))
+}

@@ -145,7 +145,7 @@ function addUsers(program: Command, actions: Actions): void {
   users
     .command('list')
     .description('list users in the order in which they were added')
-    .option('--after <id>', 'begin after this user')
+    .option('--after <id>', 'begin after this user', readUserId)
     .option('--limit <count>', 'how many', readCount, 100)
     .option(...JSON_FLAG)
     .action(actions.usersList)
@@ -171,6 +171,12 @@ function addUsers(program: Command, actions: Actions): void {
   one('delete', 'delete a user and everything kept about them')
     .option('--yes', 'required: this cannot be undone')
     .action(actions.usersDelete)
+}
+
+/** An address, which names a user everywhere else, would be before all ids: the list would begin anew, in a loop for ever. */
+function readUserId(text: string): string {
+  if (text.includes('@')) throw new InvalidArgumentError('It must be the id of a user, usr_….')
+  return text
 }
 
 function readCount(text: string): number {
