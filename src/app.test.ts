@@ -1,6 +1,6 @@
 // Whole stories, through HTTP: what a client sends, what it gets, and which security events operators see.
 
-import { describe, expect, test } from 'bun:test'
+import { afterEach, describe, expect, jest, test } from 'bun:test'
 import { setImmediate } from 'node:timers/promises'
 import { createCore } from './app.ts'
 import type { Services } from './flows/services.ts'
@@ -19,6 +19,8 @@ import { createSchema } from './schema.ts'
 import type { TestApp } from './testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, ME, SIGNUP } from './testing/app.ts'
 import { createTestLog } from './testing/log.ts'
+
+afterEach(() => void jest.useRealTimers())
 
 const CHANGE =
   'mutation($from: String!, $to: String!) { changePassword(currentPassword: $from, newPassword: $to) { accessToken } }'
@@ -319,6 +321,17 @@ test('a token that a signing key signed last works until it expires, though anot
   expect(accessToken).not.toContain(btoa(core.keys.current().kid))
   const replica = await createTestApp({ config, database: app.database, clock: app.clock })
   expect((await replica.run(ME, {}, accessToken)).data?.me.email).toBe(KIM.email)
+})
+
+test('what an app does in the background ends when it is stopped', async () => {
+  jest.useFakeTimers()
+  // In memory: the way to a server has timers of its own.
+  const app = await createTestApp({ config: { databaseUrl: ':memory:' } })
+  const before = jest.getTimerCount()
+  await app.start()
+  expect(jest.getTimerCount()).toBe(before + 5)
+  app.stop()
+  expect(jest.getTimerCount()).toBe(before)
 })
 
 describe('what operators see', () => {

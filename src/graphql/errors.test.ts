@@ -108,6 +108,7 @@ describe('messages', () => {
 test.each([
   ['does not fit the grammar', '{\n  me {'],
   ['does not fit the schema', '{\n  nope }'],
+  ['has a value of the wrong type', 'mutation {\n  logout(refreshToken: 1) { sessions } }'],
 ])('where a document %s is told', async (_, query) => {
   const { errors } = await app.run(query)
   expect(errors).toMatchObject([{ locations: [{ line: 2 }] }])

@@ -2,7 +2,10 @@
 
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
-import { createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
+import { createCore } from '../app.ts'
+import { setPassword } from '../flows/administer.ts'
+import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
+import { createTestLog } from '../testing/log.ts'
 
 const DIGEST = createHash('sha1').update(KIM.password).digest('hex').toUpperCase()
 const [PREFIX, REST] = [DIGEST.slice(0, 5), DIGEST.slice(5)]
@@ -71,6 +74,20 @@ test.each([
     expect(asked).toHaveLength(2)
   },
 )
+
+test('what an operator sets is asked about as well', async () => {
+  answer = () => new Response(`${OTHERS}${REST}:42\r\n`)
+  const app = await createTestApp({ config: { passwordBreachUrl: url } })
+  await app.run(SIGNUP, { ...KIM, password: 'another horse, another battery' })
+  const { log } = createTestLog()
+  const core = await createCore({ ...app, log, report: () => {}, hashingCost: CHEAP_HASH })
+  const user = await core.users.find(KIM.email)
+  if (!user) throw new Error('nobody has signed up')
+  await expect(setPassword(core, user, KIM.password)).rejects.toMatchObject({
+    code: 'WEAK_PASSWORD',
+    details: { reason: 'breached' },
+  })
+})
 
 test('about a new password nobody is asked before the old one was found right; then the attempt costs nothing', async () => {
   const change =

@@ -15,12 +15,17 @@ afterAll(() => rmSync(folder, { recursive: true }))
 /** A database of this name that says `old` and whose last process has gone. */
 function make(name: string) {
   const path = join(folder, name)
-  // Made by a process of its own: a connection of this one would stay open.
-  const text = `PRAGMA journal_mode = WAL; CREATE TABLE what (text); INSERT INTO what VALUES ('old')`
-  const script = `new (require('bun:sqlite').Database)(process.argv[1]).exec(process.argv[2])`
-  expect(Bun.spawnSync([process.execPath, '-e', script, path, text]).exitCode).toBe(0)
+  // By a process of its own: a connection of this one would stay open.
+  const comeAndGo = (text: string) => {
+    const script = `new (require('bun:sqlite').Database)(process.argv[1]).exec(process.argv[2])`
+    const whole = `PRAGMA journal_mode = WAL; ${text}`
+    expect(Bun.spawnSync([process.execPath, '-e', script, path, whole]).exitCode).toBe(0)
+  }
+  comeAndGo(`CREATE TABLE what (text); INSERT INTO what VALUES ('old')`)
   const place = { url: `file:${path}` }
   return {
+    /** A process that starts, writes, and ends. */
+    comeAndGo,
     target: restoreTarget(place, createTestRandom()),
     again: () => restoreTarget(place, createTestRandom(1_001)),
     /** A process that starts and writes. */
@@ -44,6 +49,15 @@ test('a process that opens the database during a restore is noticed, and has the
   const { target, come, found } = make('came.db')
   await expect(target.replace(come)).rejects.toThrow(TargetInUse)
   expect(await found()).toBe('old')
+})
+
+test('a process that has come and gone during a restore is no obstacle', async () => {
+  const { target, comeAndGo, found } = make('went.db')
+  await target.replace(async (client) => {
+    await fill('new')(client)
+    comeAndGo("INSERT INTO what VALUES ('more')")
+  })
+  expect(await found()).toBe('new')
 })
 
 test('a process that opens the database when the restored one is put in place waits for that', async () => {
