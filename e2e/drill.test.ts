@@ -68,6 +68,6 @@ test.skipIf(!canSee)('what a drill has started ends with it, even if it is kille
   expect(started).toHaveLength(2)
 
   child.kill('SIGKILL')
-  // Of one that has ended, and whom nobody has asked how, the program is gone.
+  // A process that has ended stays in the list until it is waited for, but has no program any more.
   await until('none is left', () => !started.some((pid) => existsSync(`/proc/${pid}/exe`)))
 })

@@ -288,7 +288,7 @@ describeStack('patience', () => {
     const began = performance.now()
     const statuses: number[] = []
     let pressure = 0
-    while (performance.now() - began < 12_000) {
+    while (crowd.length < 1_100) {
       const due = ((performance.now() - began) / 1_000) * 90
       while (crowd.length < due) crowd.push(idleHttp2(to))
       const good = await connect(to).catch(() => null)
@@ -301,7 +301,6 @@ describeStack('patience', () => {
     }
     for (const socket of crowd) socket.destroy()
     expect(new Set(statuses)).toEqual(new Set([200]))
-    expect(crowd.length).toBeGreaterThan(1_000)
     // It was felt, and the step that refuses requests was not reached.
     expect(pressure).toBeGreaterThan(30)
     expect(pressure).toBeLessThan(95)

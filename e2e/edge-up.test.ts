@@ -14,7 +14,7 @@ import { columns, lasting } from './status.ts'
 import { canRunStack } from './tools.ts'
 import { until } from './until.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 const ROOT = join(import.meta.dir, '..')
 
@@ -118,10 +118,11 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
       // One that is interrupted goes on, and stands in the way of no other afterwards.
       const interrupted = await draining(env)
       interrupted.process.kill('SIGKILL')
-      const rollout = await until('the next one has its turn', async () => {
+      const hasItsTurn = async () => {
         const next = run('rollout.ts', [], env)
         return (await next.ended) === 0 && next
-      })
+      }
+      const rollout = await until('the next one has its turn', hasItsTurn, 60_000)
       expect(rollout.output().match(/is new \(process \d+\)/g)).toHaveLength(3)
 
       const all = [...parts.values(), ...named(up.output()), ...named(rollout.output())]

@@ -32,7 +32,10 @@ const NOWHERE = 'http://127.0.0.1:1/'
 /** A cold start downloads about 60 MB. */
 const COLD = 120_000
 
-afterAll(() => rm(folder, { recursive: true }), COLD)
+/** Some two hundred thousand files: on a busy machine they take minutes. */
+const CLEARING = 600_000
+
+afterAll(() => rm(folder, { recursive: true }), CLEARING)
 
 const hasNode = requires('Node.js with npm', Boolean(Bun.which('node') && Bun.which('npm')))
 const hasRegistry = requires('the package registry', canFetch(project.packageManager))

@@ -49,7 +49,7 @@ describe('a line', () => {
   })
 })
 
-test.skipIf(!(await canRunStack()))('npm run up is followed, replicas and edge', async () => {
+test.skipIf(!(await canRunStack()))('npm run up is followed to its end', async () => {
   const [https, http, console_, metrics] = await freePorts(4)
   const env = {
     PATH: process.env['PATH'],
@@ -82,6 +82,8 @@ test.skipIf(!(await canRunStack()))('npm run up is followed, replicas and edge',
     const text = await seen(logs.stdout, '/graphql')
     expect(text).toContain('http.request')
     expect(text).not.toContain('access ')
+    up.kill('SIGTERM')
+    expect(await logs.exited).toBe(0)
   } finally {
     logs.kill('SIGTERM')
     up.kill('SIGTERM')

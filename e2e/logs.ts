@@ -79,8 +79,13 @@ async function run(given: readonly string[]): Promise<number> {
     return await source.ended
   } catch (error) {
     if (error instanceof EdgeSettingFault) return fail(error.message, 78)
+    if (isCut(error)) return fail('npm run up has ended.', 0)
     throw error
   }
+}
+
+function isCut(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
 }
 
 function readArguments(given: readonly string[]): Wanted | null {
