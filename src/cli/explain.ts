@@ -38,7 +38,10 @@ export function explain(error: unknown): { message: string; exitCode: number } {
     return { message: 'munjigi: this user no longer exists; nothing was done', exitCode: 1 }
   if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
   if (error instanceof StorageFault)
-    return { message: `munjigi: cannot use the database: ${error.message}`, exitCode: 69 }
+    return {
+      message: `munjigi: cannot use the database: ${error.message}${remedyOf(error)}`,
+      exitCode: 69,
+    }
   if (error instanceof AuthError && error.code === 'SERVICE_UNAVAILABLE')
     return { message: 'munjigi: the database cannot be reached; the log says why.', exitCode: 69 }
   if (error instanceof AuthError) {
@@ -69,4 +72,10 @@ export function explain(error: unknown): { message: string; exitCode: number } {
     return { message: `munjigi: the database failed: ${fault.message}`, exitCode: 69 }
   const { error: kind, at } = describeError(error)
   return { message: `munjigi: unexpected failure: ${kind}\n  ${at ?? ''}`, exitCode: 70 }
+}
+
+/** In a container of one's own the folder by default is not writable, nor is a volume that belongs to root. */
+function remedyOf({ detail }: StorageFault): string {
+  if (!/^(?:EACCES|SQLITE_CANTOPEN|SQLITE_READONLY)/.test(detail)) return ''
+  return '. If MUNJIGI_DATABASE_URL is a file, its folder must be writable for the user who runs this.'
 }
