@@ -88,7 +88,8 @@ async function fill(users: number, keys: number): Promise<Size> {
     const numbers = sql`WITH RECURSIVE n(i) AS (SELECT CAST(${from} AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i < ${to - 1})`
     await database.write((db) =>
       db.run(
-        sql`${numbers} INSERT INTO users SELECT ${id('usr')}, i || '@example.com', i || '@example.com', ${hash}, i, NULL FROM n`,
+        sql`${numbers} INSERT INTO users (id, email, email_key, password_hash, created_at)
+          SELECT ${id('usr')}, i || '@example.com', i || '@example.com', ${hash}, i FROM n`,
       ),
     )
     await database.write((db) =>

@@ -192,7 +192,8 @@ async function makeMany(): Promise<string> {
   await munjigi(`file:${path}`, 'migrate').ended
   using database = new Database(path)
   database.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${MANY})
-    INSERT INTO users SELECT 'usr_' || i, i || '@example.com', i || '@example.com', 'no hash', i, NULL FROM n`)
+    INSERT INTO users (id, email, email_key, password_hash, created_at)
+    SELECT 'usr_' || i, i || '@example.com', i || '@example.com', 'no hash', i FROM n`)
   return path
 }
 
@@ -297,7 +298,7 @@ describe('a checkpoint in the middle of a backup of a server', () => {
       const writing = (async () => {
         for (let id = 0; !finished; id += 1) {
           const insert = {
-            sql: 'INSERT INTO users VALUES (?, ?, ?, ?, ?, NULL)',
+            sql: 'INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)',
             args: [`usr_${id}`, `${id}@example.com`, `${id}@example.com`, 'no hash', id],
           }
           await database

@@ -28,6 +28,7 @@ import type { Tabs } from './clients-browser.ts'
 import { openTabs } from './clients-browser.ts'
 import type { Caught, Link } from './clients-link.ts'
 import { startLink } from './clients-link.ts'
+import { freePort } from './ports.ts'
 import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
 import { startServer, UNTHROTTLED } from './server.ts'
@@ -958,6 +959,26 @@ describe('docs/clients.md', () => {
       expect(JSON.parse(shell.stdout.toString())).toMatchObject({
         data: { me: { email: 'lee@example.com' } },
       })
+    },
+  )
+
+  test.skipIf(!requires('Node and curl', Bun.which('node') !== null && Bun.which('curl') !== null))(
+    'has commands that start a server for tests, on which more users can sign up than elsewhere',
+    async () => {
+      const port = freePort()
+      const start = (blocks(ADDRESS).get('tests') ?? '')
+        .replace('munjigi/bin', join(fileURLToPath(ROOT), 'bin'))
+        .replace('localhost:3000', `localhost:${port}`)
+      const query = `mutation { signup(email: "'$n'@example.com", password: "${PASSWORD}") { user { id } } }`
+      const script = `${start}
+        trap 'kill $!; wait $!' EXIT
+        for n in {1..21}; do
+          curl -sS localhost:${port}/graphql -H 'content-type: application/json' -d '${JSON.stringify({ query })}'
+        done`
+      const shell = Bun.spawnSync(['bash', '-eu', '-c', script], {
+        env: { ...process.env, MUNJIGI_PORT: `${port}`, MUNJIGI_METRICS_PORT: '0' },
+      })
+      expect(shell.stdout.toString().match(/"id":"usr_/g)).toHaveLength(21)
     },
   )
 

@@ -194,7 +194,8 @@ test.skipIf(!hasSqld)('a list may be longer than what a server puts into one ans
   await onServer('migrate')
   const client = createClient({ url: sqld.url })
   await client.execute(`WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < 49999)
-    INSERT INTO users SELECT 'usr_' || i, i || '@example.com', i || '@example.com', printf('%300s', 'no hash'), i, NULL FROM n`)
+    INSERT INTO users (id, email, email_key, password_hash, created_at)
+    SELECT 'usr_' || i, i || '@example.com', i || '@example.com', printf('%300s', 'no hash'), i FROM n`)
   client.close()
   const list = async (...args: string[]) => {
     const { stdout, stderr } = await onServer('users', 'list', '--json', ...args)

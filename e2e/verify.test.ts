@@ -140,6 +140,34 @@ test('what Node runs here is the version that its example asks for', () => {
   )
 })
 
+test('a service in strict TypeScript can use the example for Node', () => {
+  const program = `
+    import { createVerifier } from '${join(EXAMPLES, 'node', 'verify.js')}'
+    const verify = createVerifier({ issuer: 'https://auth.example.com', audience: 'munjigi' })
+    const claims = await verify('token')
+    if (claims) console.log([claims.sub, claims.email].map((text) => text.length))
+    // @ts-expect-error: whoever forgets that there may be none is told so
+    console.log(claims.sub)
+    export {}
+  `
+  const project = join(folder, 'typed')
+  mkdirSync(project)
+  writeFileSync(join(project, 'program.ts'), program)
+  const compilerOptions = {
+    allowJs: true,
+    checkJs: true,
+    strict: true,
+    skipLibCheck: true,
+    types: [],
+  }
+  const target = { noEmit: true, target: 'ESNext', module: 'Preserve' }
+  const config = { compilerOptions: { ...compilerOptions, ...target }, files: ['program.ts'] }
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(config))
+  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
+  const { stdout, exitCode } = Bun.spawnSync([process.execPath, tsc, '-p', project])
+  expect([stdout.toString(), exitCode]).toEqual(['', 0])
+})
+
 const ours = { alg: 'ES256', kid: 'trusted', typ: 'JWT' }
 const seconds = () => Math.floor(Date.now() / 1_000)
 

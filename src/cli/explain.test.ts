@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AuthError } from '../errors.ts'
 import { connect } from '../storage/database.ts'
+import { StorageFault } from '../storage/faults.ts'
 import { explain } from './explain.ts'
 
 async function failure(work: () => Promise<unknown>): Promise<unknown> {
@@ -56,6 +57,17 @@ test("a file that is no database, or may not be opened, is reported by SQLite's 
     { message: 'munjigi: the database failed: unreachable (SQLITE_CANTOPEN)', exitCode: 69 },
   ])
   rmSync(folder, { recursive: true })
+})
+
+test('a database whose folder nobody may write to says which setting names it', () => {
+  const message = (detail: string) => explain(new StorageFault('unreachable', detail)).message
+  for (const detail of ['EACCES', 'SQLITE_CANTOPEN', 'SQLITE_READONLY_DIRECTORY'])
+    expect(message(detail)).toBe(
+      `munjigi: cannot use the database: unreachable (${detail}). If MUNJIGI_DATABASE_URL is a file, its folder must be writable for the user who runs this.`,
+    )
+  expect(message('ECONNREFUSED')).toBe(
+    'munjigi: cannot use the database: unreachable (ECONNREFUSED)',
+  )
 })
 
 test('a fault of ours is reported by its kind and its place', () => {

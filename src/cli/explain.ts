@@ -42,7 +42,10 @@ export function explain(error: unknown): Explanation {
     }
   if (error instanceof CannotListen) return { message: `munjigi: ${error.message}`, exitCode: 69 }
   if (error instanceof StorageFault)
-    return { message: `munjigi: cannot use the database: ${error.message}`, exitCode: 69 }
+    return {
+      message: `munjigi: cannot use the database: ${error.message}${remedyOf(error)}`,
+      exitCode: 69,
+    }
   if (error instanceof AuthError) return explainRefusal(error)
   if (error instanceof BrokenBackup)
     return { message: `munjigi: the backup cannot be used: ${error.message}`, exitCode: 65 }
@@ -59,6 +62,12 @@ export function explain(error: unknown): Explanation {
       exitCode: 69,
     }
   return explainFault(error)
+}
+
+/** In a container of one's own the folder by default is not writable, nor is a volume that belongs to root. */
+function remedyOf({ detail }: StorageFault): string {
+  if (!/^(?:EACCES|SQLITE_CANTOPEN|SQLITE_READONLY)/.test(detail)) return ''
+  return '. If MUNJIGI_DATABASE_URL is a file, its folder must be writable for the user who runs this.'
 }
 
 function explainRefusal({ code, details }: AuthError): Explanation {

@@ -47,7 +47,8 @@ test('every row comes once, however many there are', async () => {
   const [from, to] = [newClient(), newClient()]
   await migrate(from)
   await from.execute(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4001)
-    INSERT INTO users SELECT 'usr_' || i, 'u' || i, 'u' || i, 'hash', i, NULL FROM n`)
+    INSERT INTO users (id, email, email_key, password_hash, created_at)
+    SELECT 'usr_' || i, 'u' || i, 'u' || i, 'hash', i FROM n`)
   const moment = { version: '0.1.0', createdAt: new Date(0) }
   const records = await Array.fromAsync(readSnapshot(from, moment))
   await fill(to, await sealed(records), () => {})

@@ -5,9 +5,13 @@ import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 /** Codes that speak of the JWKS, not of the token. */
 const NO_KEYS = new Set(['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JOSE_GENERIC'])
 
+/** @typedef {import('jose').JWTPayload & { sub: string, email: string }} Claims */
+
 /**
  * Returns a function from a token to its claims, or to null if the token is not ours or not in force.
  * It throws only when the keys cannot be had, which says nothing about the token.
+ * @param {{ issuer: string, audience: string }} options
+ * @returns {(token: string) => Promise<Claims | null>}
  */
 export function createVerifier({ issuer, audience }) {
   const keys = createRemoteJWKSet(new URL(`${issuer}/.well-known/jwks.json`), {
@@ -27,7 +31,7 @@ export function createVerifier({ issuer, audience }) {
   return async (token) => {
     try {
       const { payload } = await jwtVerify(token, keys, required)
-      return payload.token_use === 'access' ? payload : null
+      return payload.token_use === 'access' ? /** @type {Claims} */ (payload) : null
     } catch (error) {
       if (error instanceof errors.JOSEError && !NO_KEYS.has(error.code)) return null
       throw error
