@@ -3,7 +3,7 @@
 
 import { Database } from 'bun:sqlite'
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ask } from './ask.ts'
@@ -124,4 +124,22 @@ describe('munjigi users import', () => {
     expect(exitCode).toBe(69)
     expect(stderr).toContain('ENOENT')
   })
+})
+
+test('what docs/passwords.md writes of all users is what an import takes', async () => {
+  const page = readFileSync(join(import.meta.dir, '..', 'docs/passwords.md'), 'utf8')
+  const [, query = ''] = /<<'END' > users\.ndjson\n([^;]+;)\nEND/.exec(page) ?? []
+  const gone = { email: 'gone@example.com', passwordHash: HASHES.bcrypt, disabled: true }
+  const [here, elsewhere] = [join(folder, 'here.db'), join(folder, 'elsewhere.db')]
+  for (const into of [here, elsewhere]) await (await openAlone(`file:${into}`)).close()
+  await runImport([...LINES, JSON.stringify(gone)], { into: here })
+
+  using before = new Database(here, { readonly: true })
+  const lines = before.query<Record<string, string>, []>(query).all().flatMap(Object.values)
+  const { stdout } = await runImport(lines, { into: elsewhere })
+  expect(stdout).toBe('5 imported, 0 present, 0 refused\n')
+  using after = new Database(elsewhere, { readonly: true })
+  const kept =
+    'SELECT email, password_hash, created_at, disabled_at IS NULL FROM users ORDER BY email'
+  expect(after.query(kept).all()).toEqual(before.query(kept).all())
 })
