@@ -35,6 +35,9 @@ const EMPTY: readonly string[] = [
   'container_fs_',
   // Only in Compose, with the profile backup: compose.test.ts.
   'munjigi_backup_last_success_timestamp_seconds',
+  // Only there, with the profile logs.
+  'vl_rows_ingested_total',
+  'up{job="victorialogs"}',
 ]
 
 const canRun = requires(
