@@ -235,7 +235,7 @@ function chooseNames(config: EnvoyConfig, { hosts, httpsPort }: EdgeSettings): v
 /** What the edge alone says; all other sentences are those of the service. */
 const EDGE_SENTENCES = {
   EDGE_403: { ko: 'HTTPS로 보내 주십시오.', en: 'Use HTTPS.' },
-  other: { ko: '받아들일 수 없는 요청입니다.', en: 'The request cannot be accepted.' },
+  other: { ko: '처리할 수 없는 요청입니다.', en: 'The request cannot be accepted.' },
 } as const
 
 function chooseLanguage(node: unknown, language: Language): void {
