@@ -76,7 +76,10 @@ export function readEdgeSettings(environment: Readonly<Record<string, string | u
   const wrong = hosts.find(
     (name) => !/^(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*$/.test(name),
   )
-  if (wrong) throw new EdgeSettingFault('EDGE_HOST: must be host names, separated by commas')
+  if (wrong)
+    throw new EdgeSettingFault(
+      'EDGE_HOST: must be host names, separated by commas, letters beyond ASCII as xn--…',
+    )
   const language = environment['MUNJIGI_MESSAGE_LANGUAGE'] || DEFAULTS.language
   if (language !== 'ko' && language !== 'en')
     throw new EdgeSettingFault('MUNJIGI_MESSAGE_LANGUAGE: must be ko or en')
