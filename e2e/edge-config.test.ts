@@ -194,6 +194,10 @@ describe('settings of the edge', () => {
     },
   )
 
+  test('take names as browsers send them: one in Hangul is told how', () => {
+    expect(() => readEdgeSettings({ EDGE_HOST: '인증.한국' })).toThrow('xn--')
+  })
+
   test.each([
     { EDGE_HOST: 'https://auth.example.com' },
     { EDGE_HOST: '*' },

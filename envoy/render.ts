@@ -76,7 +76,10 @@ export function readEdgeSettings(environment: Readonly<Record<string, string | u
   const wrong = hosts.find(
     (name) => !/^(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*$/.test(name),
   )
-  if (wrong) throw new EdgeSettingFault('EDGE_HOST: must be host names, separated by commas')
+  if (wrong)
+    throw new EdgeSettingFault(
+      'EDGE_HOST: must be host names, separated by commas, letters beyond ASCII as xn--…',
+    )
   const language = environment['MUNJIGI_MESSAGE_LANGUAGE'] || DEFAULTS.language
   if (language !== 'ko' && language !== 'en')
     throw new EdgeSettingFault('MUNJIGI_MESSAGE_LANGUAGE: must be ko or en')
@@ -235,7 +238,7 @@ function chooseNames(config: EnvoyConfig, { hosts, httpsPort }: EdgeSettings): v
 /** What the edge alone says; all other sentences are those of the service. */
 const EDGE_SENTENCES = {
   EDGE_403: { ko: 'HTTPS로 보내 주십시오.', en: 'Use HTTPS.' },
-  other: { ko: '받아들일 수 없는 요청입니다.', en: 'The request cannot be accepted.' },
+  other: { ko: '처리할 수 없는 요청입니다.', en: 'The request cannot be accepted.' },
 } as const
 
 function chooseLanguage(node: unknown, language: Language): void {

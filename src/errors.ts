@@ -29,7 +29,7 @@ export const ERRORS = {
     status: 400,
     meaning:
       'The request is malformed: its JSON, its envelope, its choice of operation or a variable.',
-    ko: '요청의 형식이 올바르지 않습니다.',
+    ko: '요청 형식이 올바르지 않습니다.',
     en: 'The request is malformed.',
   },
   QUERY_TOO_COMPLEX: {
@@ -103,7 +103,7 @@ export const ERRORS = {
   RATE_LIMITED: {
     status: 429,
     meaning: 'Too many attempts; try again after `retryAfter` seconds.',
-    ko: '시도 횟수가 너무 많습니다. 잠시 후 다시 시도해 주십시오.',
+    ko: '시도 횟수가 너무 많습니다. 나중에 다시 시도해 주십시오.',
     en: 'Too many attempts. Try again later.',
   },
   OVERLOADED: {
@@ -116,7 +116,7 @@ export const ERRORS = {
     status: 503,
     meaning:
       'A part that the request needs cannot be reached or takes too long; try again after `retryAfter` seconds. A mutation may have been carried out.',
-    ko: '지금은 요청을 처리할 수 없습니다. 잠시 후 다시 시도해 주십시오.',
+    ko: '지금은 서비스를 이용할 수 없습니다. 잠시 후 다시 시도해 주십시오.',
     en: 'The service is unavailable right now. Try again shortly.',
   },
   INTERNAL_SERVER_ERROR: {

@@ -120,7 +120,7 @@ export function webUrl(value: string): string {
     /[?#@,]/.test(plain)
   )
     throw new Fault(
-      ': must be one http(s) URL without query, fragment or user, spelt as browsers do: the host in lower case, no default port',
+      ': must be one http(s) URL without query, fragment or user, spelt as browsers send it: the host in lower case, letters beyond ASCII as xn--…, no default port',
     )
   return plain
 }
@@ -136,7 +136,7 @@ export function origins(value: string): readonly string[] {
   for (const origin of list(value))
     if (origin !== ANY_LOCALHOST && !isOrigin(origin))
       throw new Fault(
-        ': must be exact origins such as https://app.example.com, separated by commas',
+        ': must be exact origins such as https://app.example.com, separated by commas, letters beyond ASCII as xn--…',
       )
   return list(value)
 }

@@ -1,14 +1,24 @@
-// The passwords that attackers try first: a shipped list (MIT, from the zxcvbn-ts project), compared whole; Korean words with a
-// few digits; and what anybody could continue: one pattern over and over, a run along the digits, the alphabet or the keyboard.
+// The passwords that attackers try first: a shipped list (MIT, from the zxcvbn-ts project), alone or with a few signs at the end;
+// Korean words with a few digits; and what anybody could continue: one pattern over and over, a run along the digits, an alphabet
+// or the keyboard. Hangul is also read as the keys it is typed with.
 
 import { fold } from './context.ts'
-import { KOREAN_WORDS } from './korean.ts'
+import { KOREAN_RUNS, KOREAN_WORDS, keysOf } from './korean.ts'
 
 /** Says whether a text is among the passwords tried first. */
 export type Blocklist = (text: string) => boolean
 
 /** What `12345678`, `hgfedcba` and `qwertyuiop` are cut from. Each counts backwards too, and repeated end to end. */
-const RUNS = ['1234567890', '0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl']
+const RUNS = [
+  '1234567890',
+  '0123456789',
+  'abcdefghijklmnopqrstuvwxyz',
+  'qwertyuiop',
+  'asdfghjkl',
+  ...KOREAN_RUNS,
+]
+/** What rules about composition have taught people to add to an old password. Fewer than a password has, or they could be one. */
+const SIGNS_AT_END = /[^\p{L}\p{N}]{1,7}$/u
 /** No password is shorter, whatever the setting. */
 const SHORTEST = 8
 /** The longest pattern that counts as one thing typed again: `123123123`, `munjimunji`. */
@@ -23,11 +33,16 @@ export async function loadBlocklist(): Promise<Blocklist> {
   const runs = RUNS.flatMap((run) => [run, [...run].reverse().join('')])
   return (text) => {
     const folded = fold(text)
+    return isCommon(folded) || isCommon(keysOf(folded).toLowerCase())
+  }
+
+  function isCommon(text: string): boolean {
     return (
-      entries.has(folded) ||
-      isKoreanWord(folded) ||
-      repeats([...folded]) ||
-      runs.some((run) => run.repeat(1 + Math.ceil(folded.length / run.length)).includes(folded))
+      entries.has(text) ||
+      entries.has(text.replace(SIGNS_AT_END, '')) ||
+      isKoreanWord(text) ||
+      repeats([...text]) ||
+      runs.some((run) => run.repeat(1 + Math.ceil(text.length / run.length)).includes(text))
     )
   }
 }

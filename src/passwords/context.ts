@@ -1,6 +1,7 @@
 // Passwords made from what everybody knows about a user: the e-mail address, the name of the service (NIST SP 800-63B-4
 // §3.1.1.2, ASVS 6.2.11). What is left without such words must be a password of its own.
 
+import { domainToUnicode } from 'node:url'
 import { keysOf } from './korean.ts'
 
 /** Compares as people read: one normal form, no case. */
@@ -29,8 +30,9 @@ export function without(password: string, words: readonly string[]): string {
   return longestFirst.reduce((text, word) => text.replaceAll(word, ''), fold(password))
 }
 
+/** As people read them: 한국은행, which URLs write `xn--3e0bt30ct4jhf`. */
 function labelsOf(domain: string): string[] {
-  return domain.split('.').slice(0, -1)
+  return domainToUnicode(domain).split('.').slice(0, -1)
 }
 
 /** The words that are long enough, and those in Hangul also as the keys they are typed with. */

@@ -49,6 +49,8 @@ describe('common', () => {
     '문지문지문지문지',
     'hijklmnop',
     'poiuytrewq',
+    'qwer1234!',
+    '1q2w3e4r!@#',
   ])('%s', (text) => {
     expect(judge(text)).toBe('common')
   })
@@ -56,15 +58,35 @@ describe('common', () => {
   test.each(['kwzqfjkw', '8204915382'])('but not what only ends as it began: %s', (text) => {
     expect(judge(text)).toBe('accepted')
   })
+
+  test.each(['qwer1234 !#%&()*', 'qwer1234!seoul'])(
+    'but not with more behind it than a few signs: %s',
+    (text) => {
+      expect(judge(text)).toBe('accepted')
+    },
+  )
 })
 
 describe('common in Korea, in Hangul or as its keys', () => {
-  test.each(['dkssudgktpdy', '비밀번호1234', '사랑해2026!!', 'TKFKDGO123', '!!eogksalsrnr!!'])(
-    '%s',
-    (text) => {
-      expect(judge(text)).toBe('common')
-    },
-  )
+  test.each([
+    'dkssudgktpdy',
+    '비밀번호1234',
+    '사랑해2026!!',
+    'TKFKDGO123',
+    '!!eogksalsrnr!!',
+    'qlqjs1234',
+    'saranghae1!',
+    'naver1234',
+    '가나다라마바사아자차',
+    '가나다라마바사아자차'.normalize('NFD'),
+    'rkskekfkakqk',
+    'ㄱㄴㄷㄹㅁㅂㅅㅇ',
+    'ㅂㅈㄷㄱ1234',
+    'ㅂㅈㄷㄱ쇼ㅕㅑㅐㅔ',
+    'ㅔㅁㄴㄴ재ㄱㅇ1',
+  ])('%s', (text) => {
+    expect(judge(text)).toBe('common')
+  })
 
   test.each(['사랑해 839201749', '안녕하세요 여러분 반갑습니다', 'dkssudgktpdi'])(
     'but not %s',
@@ -75,6 +97,7 @@ describe('common in Korea, in Hangul or as its keys', () => {
 
   test('the keys are those of the two-set layout', () => {
     expect(keysOf('안녕하세요 값이닭 꽃뷁 abc')).toBe('dkssudgktpdy rkqtdlekfr Rhcqnpfr abc')
+    expect(keysOf('ㄱㅄㅎ ㅏㅢㅣ')).toBe('rqtg kmll')
   })
 })
 
@@ -106,6 +129,13 @@ describe('made from the e-mail address or the name of the service (ASVS 6.2.11)'
     'ji in a seoul winter',
   ])('but not %s', (text) => {
     expect(judge(text)).toBe('accepted')
+  })
+
+  test('the name of a host counts as people read it, however the address writes it', () => {
+    const words = wordsOfService([], 'https://login.한국은행.한국')
+    expect(words).toContain('한국은행')
+    expect(words).toContain('gksrnrdmsgod')
+    expect(judge('한국은행1234567', 'kim@xn--3e0bt30ct4jhf.xn--3e0b707e')).toBe('context')
   })
 
   test('a local part of digits alone counts as well', () => {
