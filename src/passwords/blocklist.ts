@@ -1,6 +1,6 @@
 // The passwords that attackers try first: a shipped list (MIT, from the zxcvbn-ts project), alone or with a few signs at the end;
-// Korean words with a few digits; and what anybody could continue: one pattern over and over, a run along the digits, an alphabet
-// or the keyboard. Hangul is also read as the keys it is typed with.
+// Korean words with a few digits; dates and mobile numbers; and what anybody could continue: one pattern over and over, a run along
+// the digits, an alphabet or the keyboard. Hangul is also read as the keys it is typed with.
 
 import { fold } from './context.ts'
 import { KOREAN_RUNS, KOREAN_WORDS, keysOf } from './korean.ts'
@@ -19,6 +19,9 @@ const RUNS = [
 ]
 /** What rules about composition have taught people to add to an old password. Fewer than a password has, or they could be one. */
 const SIGNS_AT_END = /[^\p{L}\p{N}]{1,7}$/u
+/** A day of this century or the last, or a Korean mobile number: there are few, and people near the user know them. */
+const KNOWN_NUMBER = /^((19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])|01[016-9]\d{7,8})$/
+const BETWEEN_DIGITS = /[-. /]/g
 /** No password is shorter, whatever the setting. */
 const SHORTEST = 8
 /** The longest pattern that counts as one thing typed again: `123123123`, `munjimunji`. */
@@ -41,6 +44,7 @@ export async function loadBlocklist(): Promise<Blocklist> {
       entries.has(text) ||
       entries.has(text.replace(SIGNS_AT_END, '')) ||
       isKoreanWord(text) ||
+      KNOWN_NUMBER.test(text.replace(SIGNS_AT_END, '').replaceAll(BETWEEN_DIGITS, '')) ||
       repeats([...text]) ||
       runs.some((run) => run.repeat(1 + Math.ceil(text.length / run.length)).includes(text))
     )

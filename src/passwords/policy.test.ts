@@ -67,6 +67,23 @@ describe('common', () => {
   )
 })
 
+describe('a date or a mobile number, however it is written', () => {
+  test.each([
+    '19900101',
+    '1990-01-01',
+    '2026.11.29!',
+    '01012345678',
+    '010-8204-9153',
+    '0178204915',
+  ])('%s', (text) => {
+    expect(judge(text)).toBe('common')
+  })
+
+  test.each(['19901301', '18990101', '03082049153', '199001018204'])('but not %s', (text) => {
+    expect(judge(text)).toBe('accepted')
+  })
+})
+
 describe('common in Korea, in Hangul or as its keys', () => {
   test.each([
     'dkssudgktpdy',
@@ -139,8 +156,8 @@ describe('made from the e-mail address or the name of the service (ASVS 6.2.11)'
   })
 
   test('a local part of digits alone counts as well', () => {
-    expect(judge('01023456789', '01023456789@phone.example')).toBe('context')
-    expect(judge('01023456780', '01099999999@phone.example')).toBe('accepted')
+    expect(judge('82034567891', '82034567891@students.example')).toBe('context')
+    expect(judge('82034567891', '82099999999@students.example')).toBe('accepted')
   })
 })
 
