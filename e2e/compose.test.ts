@@ -727,6 +727,52 @@ describeCompose('a version that does not start', () => {
   })
 })
 
+describeCompose('the image alone', () => {
+  const name = `${PROJECT}-alone`
+
+  afterAll(async () => {
+    await docker('rm', '--force', name)
+    const volumes = ['secrets', 'data', 'backups'].map((volume) => `${name}-${volume}`)
+    await docker('volume', 'rm', '--force', ...volumes)
+    await docker('image', 'rm', '--force', name)
+  })
+
+  test('serves, is backed up and restored by the commands of docs/operations.md, as printed', async () => {
+    const [port = 0] = await freePorts(1)
+    const page = readFileSync(join(ROOT, 'docs/operations.md'), 'utf8')
+    const [, section = ''] = /\n## The image alone\n([\s\S]*?)\n## /.exec(page) ?? []
+    const [settings = '', run = '', restore = ''] = [...section.matchAll(/```sh\n([^`]*)```/g)]
+      // Names of ours for what this machine may have: image, container, volumes; not for paths in the container.
+      .map(([, block = '']) => block.replaceAll(/(?<!\/)\bmunjigi\b(?!\.)/g, name))
+      .map((block) => block.replace('127.0.0.1:3000:', `127.0.0.1:${port}:`))
+      .map((block) => block.replace(/^docker build .*$/m, `docker build -q -t ${name} ${ROOT}`))
+    writeFileSync(join(folder, 'munjigi.env'), `${settings}MUNJIGI_DRAIN_SECONDS=1\n`)
+    const ready = `until curl -sf http://127.0.0.1:${port}/readyz >/dev/null; do sleep 0.2; done`
+    const signup = JSON.stringify(mutation('signup', '{ user { id } }'))
+    const ask = `curl -sf http://127.0.0.1:${port}/graphql -H 'content-type: application/json' -H 'x-real-ip: 192.0.2.7' -d '${signup}'`
+    const script = [run, ready, ask, restore, ready, 'operator users list', `docker logs ${name}`]
+    const shell = Bun.spawn(
+      ['timeout', '60', 'bash', '-euo', 'pipefail', '-c', script.join('\n')],
+      {
+        cwd: folder,
+        env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+        stdin: 'ignore',
+        stdout: 'pipe',
+        stderr: 'pipe',
+      },
+    )
+    const [out, err] = await Promise.all([
+      new Response(shell.stdout).text(),
+      new Response(shell.stderr).text(),
+    ])
+    expect([await shell.exited, err.includes('unknown setting')]).toEqual([0, false])
+    expect(out).toContain('restored; all sessions have ended')
+    expect(out.split('restored;')[1]).toContain(EMAIL)
+    expect(out).toContain('"clientAddress":"192.0.2.7"')
+    expect(existsSync(join(folder, 'secret'))).toBe(true)
+  })
+})
+
 describeCompose('what stays', () => {
   test('is everything, when all is stopped and started under another name', async () => {
     await compose.run('down')
