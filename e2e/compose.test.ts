@@ -919,6 +919,12 @@ describe('the files', () => {
         expect(readFileSync(join(ROOT, page), 'utf8').toLowerCase()).toContain(name)
   })
 
+  test('git leaves out what the pages have written into the checkout: the secret, backups', () => {
+    const left = readFileSync(join(ROOT, '.gitignore'), 'utf8').split('\n')
+    for (const line of ['.env', 'munjigi.env', '/secret', '*.backup', '/ca.crt'])
+      expect(left).toContain(line)
+  })
+
   test('what is mounted from here is here', () => {
     const mounted = [...text.matchAll(/^ +- \.\/([^:]+):/gm)].map(([, path = '']) => path)
     expect(mounted.filter((path) => !existsSync(join(ROOT, path)))).toEqual([])
