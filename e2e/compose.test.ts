@@ -563,11 +563,15 @@ describeCompose('under load', () => {
     expect(failures.length).toBeLessThanOrEqual(lost)
   })
 
-  test('a replica whose process dies is started again by the engine', async () => {
+  test('a replica whose process dies is started again by the engine, and docs/runbooks.md says how it ended', async () => {
     const [one, load] = [await oneReplica(), loadOfMe()]
+    const page = readFileSync(join(ROOT, 'docs/runbooks.md'), 'utf8')
+    const [watch = ''] = /docker events [^`]+/.exec(page) ?? []
+    await using watching = Bun.spawn(['timeout', '60', 'bash', '-c', watch], { stdout: 'pipe' })
     await more(load, RATE)
     const lost = load.open + SLACK
     process.kill(one.pid, 'SIGKILL')
+    expect(await firstLineOf(watching.stdout)).toBe(`${one.name} 137`)
     await until('it runs again', async () =>
       (await replicas()).some(({ id, pid }) => id === one.id && pid !== one.pid),
     )
@@ -618,6 +622,15 @@ describeCompose('under load', () => {
     expect(after.filter((id) => before.includes(id))).toEqual([])
   })
 })
+
+async function firstLineOf(output: ReadableStream<Uint8Array>): Promise<string> {
+  let text = ''
+  for await (const chunk of output) {
+    text += new TextDecoder().decode(chunk)
+    if (text.includes('\n')) break
+  }
+  return text.split('\n')[0] ?? ''
+}
 
 /** A command of the command line, as docs/operations.md has it called. */
 async function operate(...args: string[]): Promise<string> {
