@@ -14,9 +14,9 @@ COPY envoy envoy
 RUN chmod -R a+rX src envoy package.json LICENSE
 # A new volume takes the owner of the folder where it is first mounted: the service is 1000, Envoy 101, sqld 666,
 # VictoriaLogs 65534. So no container has to begin as root. They are mounted elsewhere afterwards: an empty volume would take
-# the next owner too.
-RUN mkdir -p /secrets/munjigi /secrets/database /secrets/private /edge /certificates /ca /database /backups /figures /logs \
-  && chown -R 1000:1000 /secrets /edge /backups /figures \
+# the next owner too. `/data` is for a database file, where the image runs alone.
+RUN mkdir -p /secrets/munjigi /secrets/database /secrets/private /edge /certificates /ca /database /backups /figures /logs /data \
+  && chown -R 1000:1000 /secrets /edge /backups /figures /data \
   && chown 101:101 /certificates /ca \
   && chown 666:666 /database \
   && chown 65534:65534 /logs

@@ -563,11 +563,15 @@ describeCompose('under load', () => {
     expect(failures.length).toBeLessThanOrEqual(lost)
   })
 
-  test('a replica whose process dies is started again by the engine', async () => {
+  test('a replica whose process dies is started again by the engine, and docs/runbooks.md says how it ended', async () => {
     const [one, load] = [await oneReplica(), loadOfMe()]
+    const page = readFileSync(join(ROOT, 'docs/runbooks.md'), 'utf8')
+    const [watch = ''] = /docker events [^`]+/.exec(page) ?? []
+    await using watching = Bun.spawn(['timeout', '60', 'bash', '-c', watch], { stdout: 'pipe' })
     await more(load, RATE)
     const lost = load.open + SLACK
     process.kill(one.pid, 'SIGKILL')
+    expect(await firstLineOf(watching.stdout)).toBe(`${one.name} 137`)
     await until('it runs again', async () =>
       (await replicas()).some(({ id, pid }) => id === one.id && pid !== one.pid),
     )
@@ -618,6 +622,15 @@ describeCompose('under load', () => {
     expect(after.filter((id) => before.includes(id))).toEqual([])
   })
 })
+
+async function firstLineOf(output: ReadableStream<Uint8Array>): Promise<string> {
+  let text = ''
+  for await (const chunk of output) {
+    text += new TextDecoder().decode(chunk)
+    if (text.includes('\n')) break
+  }
+  return text.split('\n')[0] ?? ''
+}
 
 /** A command of the command line, as docs/operations.md has it called. */
 async function operate(...args: string[]): Promise<string> {
@@ -724,6 +737,52 @@ describeCompose('a version that does not start', () => {
     )
     expect(await failuresOf(load)).toEqual([])
     expect((await replicas()).map(({ id }) => id)).toEqual(before.map(({ id }) => id))
+  })
+})
+
+describeCompose('the image alone', () => {
+  const name = `${PROJECT}-alone`
+
+  afterAll(async () => {
+    await docker('rm', '--force', name)
+    const volumes = ['secrets', 'data', 'backups'].map((volume) => `${name}-${volume}`)
+    await docker('volume', 'rm', '--force', ...volumes)
+    await docker('image', 'rm', '--force', name)
+  })
+
+  test('serves, is backed up and restored by the commands of docs/operations.md, as printed', async () => {
+    const [port = 0] = await freePorts(1)
+    const page = readFileSync(join(ROOT, 'docs/operations.md'), 'utf8')
+    const [, section = ''] = /\n## The image alone\n([\s\S]*?)\n## /.exec(page) ?? []
+    const [settings = '', run = '', restore = ''] = [...section.matchAll(/```sh\n([^`]*)```/g)]
+      // Names of ours for what this machine may have: image, container, volumes; not for paths in the container.
+      .map(([, block = '']) => block.replaceAll(/(?<!\/)\bmunjigi\b(?!\.)/g, name))
+      .map((block) => block.replace('127.0.0.1:3000:', `127.0.0.1:${port}:`))
+      .map((block) => block.replace(/^docker build .*$/m, `docker build -q -t ${name} ${ROOT}`))
+    writeFileSync(join(folder, 'munjigi.env'), `${settings}MUNJIGI_DRAIN_SECONDS=1\n`)
+    const ready = `until curl -sf http://127.0.0.1:${port}/readyz >/dev/null; do sleep 0.2; done`
+    const signup = JSON.stringify(mutation('signup', '{ user { id } }'))
+    const ask = `curl -sf http://127.0.0.1:${port}/graphql -H 'content-type: application/json' -H 'x-real-ip: 192.0.2.7' -d '${signup}'`
+    const script = [run, ready, ask, restore, ready, 'operator users list', `docker logs ${name}`]
+    const shell = Bun.spawn(
+      ['timeout', '60', 'bash', '-euo', 'pipefail', '-c', script.join('\n')],
+      {
+        cwd: folder,
+        env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+        stdin: 'ignore',
+        stdout: 'pipe',
+        stderr: 'pipe',
+      },
+    )
+    const [out, err] = await Promise.all([
+      new Response(shell.stdout).text(),
+      new Response(shell.stderr).text(),
+    ])
+    expect([await shell.exited, err.includes('unknown setting')]).toEqual([0, false])
+    expect(out).toContain('restored; all sessions have ended')
+    expect(out.split('restored;')[1]).toContain(EMAIL)
+    expect(out).toContain('"clientAddress":"192.0.2.7"')
+    expect(existsSync(join(folder, 'secret'))).toBe(true)
   })
 })
 
@@ -871,6 +930,12 @@ describe('the files', () => {
     for (const page of ['docs/security.md', 'monitoring/README.md'])
       for (const name of reaching)
         expect(readFileSync(join(ROOT, page), 'utf8').toLowerCase()).toContain(name)
+  })
+
+  test('git leaves out what the pages have written into the checkout: the secret, backups', () => {
+    const left = readFileSync(join(ROOT, '.gitignore'), 'utf8').split('\n')
+    for (const line of ['.env', 'munjigi.env', '/secret', '*.backup', '/ca.crt'])
+      expect(left).toContain(line)
   })
 
   test('what is mounted from here is here', () => {
