@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
+import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
 import type { Server } from './server.ts'
@@ -12,14 +13,10 @@ import { startServer, TEST_SECRET } from './server.ts'
 import { until } from './until.ts'
 
 const ROOT = join(import.meta.dir, '..')
-const PASSWORD = 'correct horse battery staple'
-const ME = '{ me { id email } }'
+const PASSWORD = KIM.password
 const REFRESH =
   'mutation Refresh($t: String!) { refresh(refreshToken: $t) { accessToken refreshToken } }'
-const SIGNUP =
-  'mutation Signup($email: String!, $password: String!) { signup(email: $email, password: $password) { tokens { accessToken refreshToken } } }'
-const LOGIN =
-  'mutation Login($email: String!, $password: String!) { login(email: $email, password: $password) { __typename } }'
+
 setDefaultTimeout(60_000)
 
 const SETTINGS = { MUNJIGI_JWKS_MAX_AGE: '1s' }
