@@ -553,12 +553,23 @@ describe('a restore refuses', () => {
     expect((await munjigi(url, 'restore', '--replace', file).ended).exitCode).toBe(0)
   })
 
-  test('a database on which a replica works', async () => {
-    const { url, file } = await smallBackup()
-    await using server = await startServer({ mode: 'serve', database: url, env: UNTHROTTLED })
-    const { exitCode, stderr } = await munjigi(url, 'restore', '--replace', file).ended
-    expect([exitCode, stderr]).toEqual([1, expect.stringContaining('stop all replicas')])
-    expect(await loginOutcome(server.url, 'small-1@example.com')).toBe('LoggedIn')
+  describe.each([
+    ['a file', onFile, true],
+    ['a libSQL server', onServer, hasSqld],
+  ] as const)('%s', (_, makePlace, available) => {
+    test.skipIf(!available)('on which a replica works', async () => {
+      const { file } = await smallBackup()
+      await using place = await makePlace()
+      const { url } = place
+      await using server = await startServer({ mode: 'serve', database: url, env: UNTHROTTLED })
+      const ledger = createLedger('working')
+      await ledger.signUp(server.url)
+      const { exitCode, stderr } = await munjigi(url, 'restore', '--replace', file).ended
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining('stop all replicas')])
+      for (const email of ledger.acknowledged)
+        expect(await loginOutcome(server.url, email)).toBe('LoggedIn')
+      expect(ledger.acknowledged).toHaveLength(1)
+    })
   })
 
   test.each(['-wal', '-journal'])(
