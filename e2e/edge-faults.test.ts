@@ -226,8 +226,10 @@ describeStack('behind the edge', () => {
 
   test('the edge itself can be started again: replicas and tokens know nothing of it', async () => {
     expect(await stack.edge.stop()).toBe(0)
+    // Whoever waits to see a replica behind it goes on waiting.
+    const seen = allUp()
     await stack.edge.start()
-    await allUp()
+    await seen
     expect((await sendOnce(target, me())).body).toContain(EMAIL)
   })
 })

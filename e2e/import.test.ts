@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { LOGIN } from '../src/testing/app.ts'
 import { ask } from './ask.ts'
 import { openAlone } from './database.ts'
 import type { Ended } from './program.ts'
@@ -28,8 +29,6 @@ const HASHES = {
 const LINES = Object.entries(HASHES).map(([name, passwordHash]) =>
   JSON.stringify({ email: `${name}@example.com`, passwordHash }),
 )
-const LOGIN =
-  'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { __typename } }'
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-import-'))
 const file = join(folder, 'munjigi.db')

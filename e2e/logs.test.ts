@@ -35,11 +35,12 @@ describe('a line', () => {
     expect(readable(FAILED, { user: 'usr_1' }, paint)).not.toBeNull()
     expect(readable(ACCESS, { user: 'usr_1' }, paint)).toBeNull()
     expect(readable(FAILED, { event: 'login.' }, paint)).not.toBeNull()
-    expect(readable(FAILED, { event: 'signup' }, paint)).toBeNull()
+    expect(readable(FAILED, { event: 'failed' }, paint)).toBeNull()
   })
 
   test('cannot command the terminal', () => {
-    const line = JSON.stringify({ event: 'x', path: '\u001b[2Jgone' })
+    const gone = '\u001b[2Jgone'
+    const line = JSON.stringify({ event: gone, requestId: gone, path: gone })
     expect(readable(line, {}, paint)).not.toContain('\u001b')
   })
 

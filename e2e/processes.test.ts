@@ -316,24 +316,18 @@ describe('SIGTERM', () => {
   })
 
   test('a second one, or an interrupt, ends the process at once', async () => {
-    for (const [second, after] of [
-      ['SIGTERM', 600],
-      ['SIGINT', 0],
-    ] as const) {
-      await using server = await draining(300)
-      await signal(server)
-      await Bun.sleep(after)
-      server.process.kill(second)
-      expect(await server.process.exited).toBe(130)
-    }
-  })
-
-  test('the same one is heard once where a supervisor sends it and the launcher passes it on', async () => {
-    const server = await draining(1)
+    await using server = await draining(300)
     await signal(server)
-    server.process.kill('SIGTERM')
-    expect(await server.process.exited).toBe(0)
-    await server.stop()
+    // As somebody would who waits in vain: within half a second of the first it is taken for the same.
+    await until('it has ended', () => {
+      server.process.kill('SIGTERM')
+      return server.process.exitCode !== null
+    })
+    await using interrupted = await draining(300)
+    await signal(interrupted)
+    interrupted.process.kill('SIGINT')
+    const codes = [server, interrupted].map(({ process }) => process.exited)
+    expect(await Promise.all(codes)).toEqual([130, 130])
   })
 
   test('an interrupt does the same', async () => {
@@ -451,8 +445,8 @@ describe('SIGTERM', () => {
     const started = performance.now()
     await signal(server)
     expect(await server.process.exited).toBe(0)
-    // docs/operations.md: 15 s with a drain of 6.
-    expect((performance.now() - started) / 1_000).toBeLessThan(9)
+    // docs/operations.md: 15 s with a drain of 6. Here there is none: what is left is for a busy machine.
+    expect((performance.now() - started) / 1_000).toBeLessThan(15)
   })
 })
 

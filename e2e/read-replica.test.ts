@@ -2,6 +2,7 @@
 // statements, and what happens when the replica stands still, hangs, dies, or comes back.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { LOGIN, SIGNUP } from '../src/testing/app.ts'
 import { ask } from './ask.ts'
 import type { Sqld } from './database.ts'
 import { canRunSqld, startSqld } from './database.ts'
@@ -17,9 +18,6 @@ setDefaultTimeout(60_000)
 const hasSqld = canRunSqld()
 
 const PASSWORD = 'correct horse battery staple'
-const TOKENS = 'tokens { accessToken refreshToken }'
-const SIGNUP = `mutation ($email: String!, $password: String!) { signup(email: $email, password: $password) { ${TOKENS} } }`
-const LOGIN = `mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { ... on LoggedIn { ${TOKENS} } } }`
 const REFRESH = 'mutation ($t: String!) { refresh(refreshToken: $t) { accessToken refreshToken } }'
 const END = 'mutation ($id: ID!) { endSession(id: $id) { sessions } }'
 const CHANGE =

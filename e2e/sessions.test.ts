@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
+import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
 import type { Server } from './server.ts'
@@ -12,18 +13,15 @@ import { startServer, TEST_SECRET } from './server.ts'
 import { until } from './until.ts'
 
 const ROOT = join(import.meta.dir, '..')
-const PASSWORD = 'correct horse battery staple'
-const ME = '{ me { id email } }'
+const PASSWORD = KIM.password
 const REFRESH =
   'mutation Refresh($t: String!) { refresh(refreshToken: $t) { accessToken refreshToken } }'
-const SIGNUP =
-  'mutation Signup($email: String!, $password: String!) { signup(email: $email, password: $password) { tokens { accessToken refreshToken } } }'
-const LOGIN =
-  'mutation Login($email: String!, $password: String!) { login(email: $email, password: $password) { __typename } }'
-/** Short lives, so that keys come and go within the test. */
+
 setDefaultTimeout(60_000)
 
-const SETTINGS = { MUNJIGI_ACCESS_TOKEN_TTL: '10s', MUNJIGI_JWKS_MAX_AGE: '1s' }
+const SETTINGS = { MUNJIGI_JWKS_MAX_AGE: '1s' }
+/** So that keys come and go within the test. Elsewhere a token that is refused must not have expired. */
+const SHORT_LIVES = { ...SETTINGS, MUNJIGI_ACCESS_TOKEN_TTL: '10s' }
 
 interface Tokens {
   accessToken: string
@@ -37,14 +35,18 @@ let replicas: Server[] = []
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'munjigi-sessions-'))
   database = `file:${join(folder, 'munjigi.db')}`
-  const start = () => startServer({ mode: 'serve', database, env: SETTINGS })
-  replicas = await Promise.all([start(), start(), start()])
+  replicas = await startThree(database, SETTINGS)
 })
 
 afterAll(async () => {
   await Promise.all(replicas.map((replica) => replica.stop()))
   rmSync(folder, { recursive: true, force: true })
 })
+
+function startThree(url: string, env: Record<string, string>): Promise<Server[]> {
+  const start = () => startServer({ mode: 'serve', database: url, env })
+  return Promise.all([start(), start(), start()])
+}
 
 function run(
   replica: Server | undefined,
@@ -67,7 +69,7 @@ async function knownAddresses(): Promise<number> {
 }
 
 /** The command line, as an operator calls it. */
-function munjigi(args: readonly string[], input = '') {
+function munjigi(args: readonly string[], input = '', env: Record<string, string> = SETTINGS) {
   const { exitCode, stdout, stderr } = Bun.spawnSync(
     [process.execPath, '--no-env-file', 'src/main.ts', ...args],
     {
@@ -76,7 +78,7 @@ function munjigi(args: readonly string[], input = '') {
         PATH: process.env['PATH'],
         MUNJIGI_DATABASE_URL: database,
         MUNJIGI_SECRET: TEST_SECRET,
-        ...SETTINGS,
+        ...env,
       },
       stdin: Buffer.from(input),
     },
@@ -112,27 +114,31 @@ describe('three replicas', () => {
   })
 
   test('refuse no token through ten rotations of the signing key, and show its key while it lives', async () => {
-    const { refreshToken } = await signup(replicas[0], 'rotation@example.com')
+    const url = `file:${join(folder, 'rotation.db')}`
+    const env = { ...SHORT_LIVES, MUNJIGI_DATABASE_URL: url }
+    const three = await startThree(url, SHORT_LIVES)
+    const { refreshToken } = await signup(three[0], 'rotation@example.com')
     let tokens = { refreshToken, accessToken: '' }
     let rotations = 0
     let refusals = 0
     let hidden = 0
     const kids = new Set<string>()
     for (let i = 0; rotations < 10; i += 1) {
-      tokens = (await run(replicas[i % 3], REFRESH, { t: tokens.refreshToken })).data.refresh
+      tokens = (await run(three[i % 3], REFRESH, { t: tokens.refreshToken })).data.refresh
       const kid = JSON.parse(
         Buffer.from(tokens.accessToken.split('.')[0] ?? '', 'base64url').toString(),
       ).kid
       kids.add(kid)
-      for (const replica of replicas) {
+      for (const replica of three) {
         const jwks = (await (await fetch(`${replica.url}/.well-known/jwks.json`)).json()) as {
           keys: Array<{ kid: string }>
         }
         if (!jwks.keys.some((key) => key.kid === kid)) hidden += 1
         if ((await run(replica, ME, {}, tokens.accessToken)).code) refusals += 1
       }
-      if (i % 5 === 0 && munjigi(['keys', 'rotate']).exitCode === 0) rotations += 1
+      if (i % 5 === 0 && munjigi(['keys', 'rotate'], '', env).exitCode === 0) rotations += 1
     }
+    await Promise.all(three.map((replica) => replica.stop()))
     expect({ refusals, hidden }).toEqual({ refusals: 0, hidden: 0 })
     expect(kids.size).toBeGreaterThanOrEqual(8)
   }, 90_000)

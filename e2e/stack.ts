@@ -221,8 +221,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...states: readonly ReplicaState[]
   ): Promise<ReplicaStatus> {
     return await until(`the edge sees ${replica.name} ${states.join(' or ')}`, async () => {
-      const { replicas: all } = await readConsole(consoleUrl)
-      return all.find(({ name, state }) => name === replica.name && states.includes(state))
+      // On a busy machine it may be late for once.
+      const view = await readConsole(consoleUrl).catch(() => null)
+      return view?.replicas.find(
+        ({ name, state }) => name === replica.name && states.includes(state),
+      )
     })
   }
 

@@ -44,13 +44,15 @@ test('names the parts there are when asked for another', async () => {
 test('shows what a part printed if it failed, and not if it passed', async () => {
   const { output, lines, exitCode } = await suite({
     'src/a.test.ts': PASSING.replace('{}', `{ console.log('humming') }`),
-    'e2e/b.test.ts': FAILING,
+    'e2e/b.test.ts': `${FAILING}; test('four', () => {})`,
   })
 
-  expect(output).toContain('──── b')
+  expect(output).toContain('──── b (alone: npm test -- b)\n')
+  expect(output).toContain('(fail) three is two')
+  expect(output).not.toContain('(pass)')
   expect(output).toContain('thinking')
   expect(output).not.toContain('humming')
-  expect(lines.at(-1)).toBe('2 passed, 1 failed')
+  expect(lines.at(-1)).toBe('3 passed, 1 failed')
   expect(exitCode).toBe(1)
 })
 

@@ -1,4 +1,4 @@
-// Faults that belong to no request: they are logged, by kind and place only.
+// Faults that belong to no request: they are logged, by kind and place only. And a signal that comes twice.
 
 import { expect, test } from 'bun:test'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ const SECRET = 'hunter2'
 async function run(fault: string) {
   const program = `
     import { createTestApp } from './src/testing/app.ts'
-    import { serveUntilSignal } from './src/cli/lifetime.ts'
+    import { firstSignal, serveUntilSignal } from './src/cli/lifetime.ts'
     import { listen } from './src/cli/listen.ts'
     import { startLog } from './src/observability/log.ts'
     import { createLoop } from './src/platform/loop.ts'
@@ -59,6 +59,13 @@ test('an exception that nobody caught is a line as well, and ends the process', 
   const { code, events } = await run(`setTimeout(() => { throw new Error('${SECRET}') })`)
   expect(events).toContain('process.failed')
   expect(code).toBe(1)
+})
+
+test('a signal is heard once where a supervisor sends it and the launcher passes it on', async () => {
+  const { code, events } = await run(`
+    void firstSignal().then(end)
+    for (const _ of ['by the supervisor', 'by the launcher']) process.emit('SIGTERM', 'SIGTERM')`)
+  expect([code, events.at(-1)]).toEqual([0, 'server.stopped'])
 })
 
 test('a request whose answer throws gets a 500, and a line of the log', async () => {
