@@ -572,6 +572,20 @@ describe('a restore refuses', () => {
     })
   })
 
+  test.skipIf(!hasSqld)(
+    'a server on which a replica works, also one whose clock was ahead at its start',
+    async () => {
+      const { file } = await smallBackup()
+      await using sqld = await startSqld()
+      await using _ = await startServer({ mode: 'serve', database: sqld.url })
+      const client = createClient({ url: sqld.url })
+      await client.execute(`INSERT INTO heartbeats VALUES (3, ${Number.MAX_SAFE_INTEGER})`)
+      client.close()
+      const { exitCode, stderr } = await munjigi(sqld.url, 'restore', '--replace', file).ended
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining('stop all replicas')])
+    },
+  )
+
   test.each(['-wal', '-journal'])(
     'a place where the %s of another database was left',
     async (suffix) => {

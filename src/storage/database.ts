@@ -7,6 +7,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Client, ResultSet } from '@libsql/client'
 import { createClient } from '@libsql/client'
+import { eq } from 'drizzle-orm'
 import type { LibSQLDatabase } from 'drizzle-orm/libsql'
 import { drizzle } from 'drizzle-orm/libsql'
 import { AuthError } from '../errors.ts'
@@ -23,7 +24,7 @@ import { migrate } from './migrate.ts'
 import { createReadReplica } from './read-replica.ts'
 import type { Outcomes, Statement } from './statement.ts'
 import { outcomesOf } from './statement.ts'
-import { heartbeats } from './table.ts'
+import { BEAT, heartbeats } from './table.ts'
 import { refuseUnfinished, UnfinishedRestore } from './unfinished.ts'
 
 /** What store functions take. */
@@ -164,7 +165,8 @@ async function openReadReplica(
   const db = drizzle(client)
   const soon = <T>(query: (db: Db) => Promise<T>) =>
     deadlines.run(options.clock.elapsed() + READ_REPLICA_DEADLINE_MS, () => query(db))
-  const newestBeat = async (from: Db) => (await from.select().from(heartbeats).get())?.at
+  const newestBeat = async (from: Db) =>
+    (await from.select().from(heartbeats).where(eq(heartbeats.id, BEAT)).get())?.at
   const replica = createReadReplica({ ...options, newestBeat: () => soon(newestBeat) })
   await replica.look()
   replica.start()

@@ -6,6 +6,7 @@ import { createTestApp } from '../testing/app.ts'
 import type { Database } from './database.ts'
 import { StorageFault } from './faults.ts'
 import { createHeartbeat } from './heartbeat.ts'
+import { heartbeats } from './table.ts'
 
 /** A heartbeat on a database whose writes take as long as they are told to, and succeed or fail; `another`: of a later start. */
 async function open() {
@@ -26,7 +27,7 @@ async function open() {
     next = { seconds, succeeds }
     await heartbeat.beat()
   }
-  return { clock, heartbeat, another, began, beat }
+  return { database, clock, heartbeat, another, began, beat }
 }
 
 test('of a standstill that began before the given moment, only what came after it counts', async () => {
@@ -87,6 +88,30 @@ test('to a replica that starts, the time in which nobody has written is a stands
   clock.advance('3s')
   await later.beat()
   expect(later.stoodStill(began)).toBe(40_000)
+})
+
+test('the same time is one to a replica that starts after the first, also when that has written again', async () => {
+  const { clock, another, began, beat } = await open()
+  await beat(0)
+  clock.advance('40s')
+  const first = another()
+  await first.beat()
+  clock.advance('1s')
+  await first.beat()
+  const second = another()
+  await second.beat()
+  expect(second.stoodStill(began)).toBe(40_000)
+})
+
+test('a standstill that ends in the future, by a clock that was wrong, is none', async () => {
+  const { database, clock, another, began } = await open()
+  const [from, to] = [began, began + 3_600_000]
+  const rows = [from, from, to].map((at, index) => ({ id: index + 1, at }))
+  await database.write((db) => db.insert(heartbeats).values(rows))
+  clock.advance('1s')
+  const later = another()
+  await later.beat()
+  expect(later.stoodStill(began)).toBe(0)
 })
 
 test('to a replica that starts beside others there is none', async () => {

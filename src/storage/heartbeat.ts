@@ -1,12 +1,13 @@
 // The background write that readiness rests on: `/readyz` itself never waits for the database.
 
+import { sql } from 'drizzle-orm'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Loop } from '../platform/loop.ts'
 import { createLoop } from '../platform/loop.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from './database.ts'
-import { heartbeats } from './table.ts'
+import { BEAT, heartbeats, STILL_FROM, STILL_TO } from './table.ts'
 
 /** Whether the database took a write lately: a loop that writes every second. */
 export interface Heartbeat extends Loop {
@@ -57,13 +58,8 @@ export function createHeartbeat(
     const at = clock.now()
     try {
       // Before our own first write it was another's, or ours before a restart.
-      if (written === Number.POSITIVE_INFINITY) written = (await lastOfAll()) ?? written
-      await database.write((db) =>
-        db
-          .insert(heartbeats)
-          .values({ id: 1, at })
-          .onConflictDoUpdate({ target: heartbeats.id, set: { at } }),
-      )
+      if (written === Number.POSITIVE_INFINITY) await recall(at)
+      await write(at)
       const now = clock.now()
       const wasStill = !alive() && now - written > FRESH_MS
       if (wasStill) standstills = [...standstills.slice(1 - KEPT), { from: written, to: now }]
@@ -75,7 +71,28 @@ export function createHeartbeat(
     }
   }
 
-  async function lastOfAll(): Promise<number | undefined> {
-    return (await database.read((db) => db.select().from(heartbeats).get()))?.at
+  /** Whoever starts first ends a standstill in which no replica ran; those that start later learn of it here. */
+  async function recall(now: number): Promise<void> {
+    const rows = await database.read((db) => db.select().from(heartbeats))
+    const momentOf = (wanted: number) => rows.find(({ id }) => id === wanted)?.at
+    const [last, from, to] = [momentOf(BEAT), momentOf(STILL_FROM), momentOf(STILL_TO)]
+    // One that ends in the future was written by a wrong clock, and would keep the grace open until then.
+    if (from !== undefined && to !== undefined && to <= now + FRESH_MS) standstills = [{ from, to }]
+    written = last ?? written
+  }
+
+  /** With the beat that ends a standstill, in one statement: whoever sees the one sees the other. */
+  async function write(at: number): Promise<void> {
+    const isStill = !alive() && at - written > FRESH_MS
+    const standstill = [
+      { id: STILL_FROM, at: written },
+      { id: STILL_TO, at },
+    ]
+    await database.write((db) =>
+      db
+        .insert(heartbeats)
+        .values([{ id: BEAT, at }, ...(isStill ? standstill : [])])
+        .onConflictDoUpdate({ target: heartbeats.id, set: { at: sql`excluded.at` } }),
+    )
   }
 }

@@ -12,6 +12,7 @@ import { connect, connected, fileOf } from './database.ts'
 import { toFault } from './faults.ts'
 import { outlastCheckpoint, rowsIn } from './restore.ts'
 import { quote } from './snapshot.ts'
+import { BEAT } from './table.ts'
 import { MARK_FINISHED, MARK_UNFINISHED } from './unfinished.ts'
 
 /** Where a backup is to be restored. */
@@ -184,7 +185,7 @@ async function requireSilence(client: Client): Promise<void> {
 async function lastBeat(client: Client): Promise<number> {
   const table = "SELECT 1 FROM sqlite_schema WHERE name = 'heartbeats'"
   if ((await client.execute(table)).rows.length === 0) return 0
-  const { rows } = await client.execute('SELECT max(at) AS at FROM heartbeats')
+  const { rows } = await client.execute(`SELECT max(at) AS at FROM heartbeats WHERE id = ${BEAT}`)
   return Number(rows[0]?.['at'])
 }
 

@@ -3,7 +3,10 @@
 
 import { integer, sqliteTable } from 'drizzle-orm/sqlite-core'
 
-/** Its only row has the id 1. */
+/** The ids of its rows: when a replica wrote last, and where the last standstill began and ended. */
+export const [BEAT, STILL_FROM, STILL_TO] = [1, 2, 3] as const
+
+/** Rows 2 and 3 are for replicas that start after the standstill: those that ran remember it. */
 export const heartbeats = sqliteTable('heartbeats', {
   id: integer('id').primaryKey(),
   /** Milliseconds since 1970. */
