@@ -17,7 +17,7 @@ import type { Clock } from '../platform/clock.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { adaptBinding } from './binding.ts'
-import { StorageFault, toFault } from './faults.ts'
+import { StorageFault, toFault, unavailable } from './faults.ts'
 import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { migrate } from './migrate.ts'
@@ -285,10 +285,6 @@ function createDatabase(
       options.log.error('database.fault', { kind, fault: fault.code, detail: fault.detail })
     return fault.code === 'other' ? fault : unavailable()
   }
-}
-
-function unavailable(): AuthError {
-  return new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
 }
 
 /**

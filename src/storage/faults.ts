@@ -1,5 +1,7 @@
 // Driver failures, reduced to a code at the door: their messages hold the statement and its parameters.
 
+import { AuthError } from '../errors.ts'
+
 /** What a failed statement means to us. `conflict`: a unique index said no. `busy`: not executed, may be repeated. */
 export type FaultCode = 'conflict' | 'busy' | 'unreachable' | 'full' | 'other'
 
@@ -17,6 +19,11 @@ export class StorageFault extends Error {
     this.code = code
     this.detail = detail
   }
+}
+
+/** What clients are told of it, and where there was no time to try. */
+export function unavailable(): AuthError {
+  return new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 })
 }
 
 /** Reduces whatever the driver or Drizzle threw. */

@@ -3,11 +3,10 @@
 // answered when the whole transaction is durable; when one of them is refused, each is executed on its own.
 
 import type { ResultSet } from '@libsql/client'
-import { AuthError } from '../errors.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Gate } from '../platform/gate.ts'
 import { GateFull } from '../platform/gate.ts'
-import { toFault } from './faults.ts'
+import { toFault, unavailable } from './faults.ts'
 import type { Statement } from './statement.ts'
 
 /** Commits statements together with those of others. `deadline`: by the clock's `elapsed`. */
@@ -125,10 +124,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   }
 
   /** Refuses a member whose turn came too late, or whose request had used up its time before. Nothing of it was executed. */
-  function refuseIfLate(
-    { deadline, reject }: Member,
-    reason: unknown = new AuthError('SERVICE_UNAVAILABLE', { retryAfter: 1 }),
-  ): boolean {
+  function refuseIfLate({ deadline, reject }: Member, reason: unknown = unavailable()): boolean {
     if (clock.elapsed() < deadline) return false
     reject(reason)
     return true

@@ -54,6 +54,11 @@ export function createHeartbeat(
     return clock.elapsed() - lastSuccess <= FRESH_MS
   }
 
+  /** Whether a write that succeeds at this moment ends a standstill. */
+  function endsStandstill(moment: number): boolean {
+    return !alive() && moment - written > FRESH_MS
+  }
+
   async function beat(): Promise<void> {
     const at = clock.now()
     try {
@@ -61,7 +66,7 @@ export function createHeartbeat(
       if (written === Number.POSITIVE_INFINITY) await recall(at)
       await write(at)
       const now = clock.now()
-      const wasStill = !alive() && now - written > FRESH_MS
+      const wasStill = endsStandstill(now)
       if (wasStill) standstills = [...standstills.slice(1 - KEPT), { from: written, to: now }]
       // The next standstill may begin where this one ended, not before.
       written = wasStill ? now : at
@@ -83,7 +88,6 @@ export function createHeartbeat(
 
   /** With the beat that ends a standstill, in one statement: whoever sees the one sees the other. */
   async function write(at: number): Promise<void> {
-    const isStill = !alive() && at - written > FRESH_MS
     const standstill = [
       { id: STILL_FROM, at: written },
       { id: STILL_TO, at },
@@ -91,7 +95,7 @@ export function createHeartbeat(
     await database.write((db) =>
       db
         .insert(heartbeats)
-        .values([{ id: BEAT, at }, ...(isStill ? standstill : [])])
+        .values([{ id: BEAT, at }, ...(endsStandstill(at) ? standstill : [])])
         .onConflictDoUpdate({ target: heartbeats.id, set: { at: sql`excluded.at` } }),
     )
   }

@@ -1,5 +1,5 @@
-// One row that every replica writes each second, to know that writing works. A database that still reads but no
-// longer writes looks healthy to everything else.
+// What every replica writes each second, to know that writing works, and when it last did not. A database that still reads but
+// no longer writes looks healthy to everything else.
 
 import { integer, sqliteTable } from 'drizzle-orm/sqlite-core'
 
