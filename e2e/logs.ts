@@ -2,6 +2,7 @@
 // `--request`, `--user` and `--event` show only the lines of one request, one user or one event (its beginning is enough).
 
 import { EdgeSettingFault } from '../envoy/render.ts'
+import { systemCode } from '../src/platform/system-error.ts'
 import { findCompose } from './compose.ts'
 import { readLines } from './output.ts'
 import { findControl, readPorts } from './stack.ts'
@@ -79,13 +80,9 @@ async function run(given: readonly string[]): Promise<number> {
     return await source.ended
   } catch (error) {
     if (error instanceof EdgeSettingFault) return fail(error.message, 78)
-    if (isCut(error)) return fail('npm run up has ended.', 0)
+    if (systemCode(error) === 'ECONNRESET') return fail('npm run up has ended.', 0)
     throw error
   }
-}
-
-function isCut(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
 }
 
 function readArguments(given: readonly string[]): Wanted | null {

@@ -40,11 +40,12 @@ export async function loadBlocklist(): Promise<Blocklist> {
   }
 
   function isCommon(text: string): boolean {
+    const withoutSigns = text.replace(SIGNS_AT_END, '')
     return (
       entries.has(text) ||
-      entries.has(text.replace(SIGNS_AT_END, '')) ||
+      entries.has(withoutSigns) ||
       isKoreanWord(text) ||
-      KNOWN_NUMBER.test(text.replace(SIGNS_AT_END, '').replaceAll(BETWEEN_DIGITS, '')) ||
+      KNOWN_NUMBER.test(withoutSigns.replaceAll(BETWEEN_DIGITS, '')) ||
       repeats([...text]) ||
       runs.some((run) => run.repeat(1 + Math.ceil(text.length / run.length)).includes(text))
     )
