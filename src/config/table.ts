@@ -131,7 +131,8 @@ export const SETTINGS = {
     'How many passwords are hashed at once. When not set: as many as there are cores.',
   ),
   throttleUserAttempts: setting(
-    integer(0, 100),
+    // A fifth of the highest limit has to be more.
+    integer(0, 19),
     'Wrong passwords for one user before each further attempt has to wait. The right password resets the count. `0`: no such throttle.',
     '10',
   ),
