@@ -253,6 +253,21 @@ describe('refresh', () => {
   })
 
   test.each([
+    ['deleted', 'PRAGMA foreign_keys = OFF; DELETE FROM users; PRAGMA foreign_keys = ON'],
+    ['disabled', 'UPDATE users SET disabled_at = 0'],
+  ])(
+    'of a user who was %s with a shell, where no session ends, gives nothing, within the grace either',
+    async (_, byHand) => {
+      const app = await createTestApp()
+      const { refreshToken } = await signup(app)
+      const child = await refreshed(app, refreshToken)
+      await app.database.write(({ $client }) => $client.executeMultiple(byHand))
+      for (const token of [child.refreshToken, refreshToken])
+        expect((await refresh(app, token)).code).toBe('INVALID_REFRESH_TOKEN')
+    },
+  )
+
+  test.each([
     ['nothing', ''],
     ['garbage', 'garbage'],
     ['a text like a token', 'mjr_ses_1.0.x.y'],
