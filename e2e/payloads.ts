@@ -76,6 +76,11 @@ export const ENVELOPES: readonly Payload[] = [
   }),
   raw('a list in a list, 45,000 deep', 'BAD_USER_INPUT', deepList(45_000)),
   raw('JSON without an end', 'BAD_USER_INPUT', `{"query":"{ me(a: \\"${SECRET}\\`),
+  raw(
+    '9,000 objects that take eight kilobytes each',
+    'BAD_USER_INPUT',
+    JSON.stringify(asking({ more: Array(9_000).fill({ 999: 1 }) })),
+  ),
   raw('a list in a list, 200,000 deep', 'PAYLOAD_TOO_LARGE', deepList(200_000)),
   raw(
     '100,000 variables that nobody declared',
