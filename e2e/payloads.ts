@@ -40,6 +40,7 @@ export const DOCUMENTS: readonly Payload[] = [
     '240 times a field with fields': `{ ${many(240, () => 'me { id }')} }`,
     '10,000 directives': `{ __typename ${'@a '.repeat(10_000)} }`,
     '1,000 unused fragments': `{ __typename } ${many(1_000, (n) => fragment(n, 'Query', '__typename'))}`,
+    'fifty faults below 50,000 lines': `${'\n'.repeat(50_000)}query (${many(50, (n) => `$v${n}: Boolean!`)}) { ${many(50, (n) => `__typename @include(if: $v${n})`)} }`,
     '5,000 declared variables': `query (${many(5_000, (n) => `$v${n}: ID`)}) { __typename }`,
   }),
   ...all('GRAPHQL_VALIDATION_FAILED', {
