@@ -253,6 +253,14 @@ describe('set-password', () => {
     expect([exitCode, hash()]).toEqual([1, before])
   })
 
+  test('does not take the byte order mark of a file for a part of the password', async () => {
+    const { hash, command, options } = await place()
+    const bytes = Buffer.from('\ufeffa new long password\r\n')
+    expect((await piped({ command, options }, bytes)).exitCode).toBe(0)
+    const { password_hash: stored } = hash() as { password_hash: string }
+    expect(await Bun.password.verify('a new long password', stored)).toBe(true)
+  })
+
   test('is stopped by Ctrl-C, and says so', async () => {
     const { hash, command, options } = await place()
     const before = hash()
