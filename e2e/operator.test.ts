@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { createClient } from '@libsql/client'
 import { KIM } from '../src/testing/app.ts'
 import { canRunSqld, lockFile, startSqld } from './database.ts'
+import { freePorts } from './ports.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import { TEST_SECRET } from './server.ts'
@@ -337,6 +338,26 @@ test.skipIf(!requires('unshare, and root', canBeFirst)).each([
     unshared.kill('SIGKILL')
   }
 })
+
+test.skipIf(!requires('unshare, and root', canBeFirst))(
+  'in a container the exporter of containers ends when it is told to',
+  async () => {
+    const [port = 0] = await freePorts(1)
+    const program = [process.execPath, '--no-env-file', 'monitoring/docker-exporter.ts', `${port}`]
+    const unshared = Bun.spawn(['unshare', '--pid', '--fork', '--kill-child', ...program], {
+      cwd: join(import.meta.dir, '..'),
+    })
+    try {
+      const healthy = () => fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined)
+      await until('it listens', healthy)
+      const children = `/proc/${unshared.pid}/task/${unshared.pid}/children`
+      process.kill(Number(readFileSync(children, 'utf8')), 'SIGTERM')
+      expect(await until('it ends', () => unshared.exitCode ?? undefined)).toBe(0)
+    } finally {
+      unshared.kill('SIGKILL')
+    }
+  },
+)
 
 test('a user can also be named by the id, which is all that a line of the log says', async () => {
   const path = join(newFolder(), 'munjigi.db')
