@@ -359,6 +359,29 @@ test.skipIf(!requires('unshare, and root', canBeFirst))(
   },
 )
 
+test('a restore from a pipe, which is read twice, is refused in its dry run already', async () => {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(path, 'migrate')
+  const file = join(newFolder(), 'one.backup')
+  expect((await munjigi(path, 'backup', file)).exitCode).toBe(0)
+  const restore = [process.execPath, '--no-env-file', 'src/main.ts', 'restore', '--dry-run']
+  const { exitCode, stderr } = Bun.spawnSync(
+    ['sh', '-c', 'cat "$0" | "$@" /dev/stdin', file, ...restore],
+    {
+      cwd: join(import.meta.dir, '..'),
+      env: {
+        PATH: process.env['PATH'],
+        MUNJIGI_DATABASE_URL: `file:${path}`,
+        MUNJIGI_SECRET: TEST_SECRET,
+      },
+    },
+  )
+  expect([exitCode, stderr.toString()]).toEqual([
+    1,
+    'munjigi: /dev/stdin is a pipe, and a restore reads twice: put the backup into a file\n',
+  ])
+})
+
 test('a user can also be named by the id, which is all that a line of the log says', async () => {
   const path = join(newFolder(), 'munjigi.db')
   await munjigi(path, 'migrate')
