@@ -1,6 +1,6 @@
 // munjigi restore FILE: fills a database from a backup. Replicas must be stopped; one that runs is noticed and nothing done.
 
-import { createReadStream } from 'node:fs'
+import { createReadStream, statSync } from 'node:fs'
 import { toFault } from '../storage/faults.ts'
 import type { OpenBackup } from '../storage/restore.ts'
 import { checkBackup, fill, openBackup, strangersIn } from '../storage/restore.ts'
@@ -22,6 +22,7 @@ export async function restore(
 ): Promise<void> {
   const { settings, random } = parts
   const secrets = readBackupSecrets(settings, options.keyFile)
+  refusePipe(path)
   const open = () => openBackup(createReadStream(path), secrets)
   const url = settings.databaseUrl
   const target = restoreTarget({ url, authToken: settings.databaseAuthToken }, random)
@@ -46,6 +47,12 @@ export async function restore(
     await target.replace((client) => fill(client, backup, onProgress)).catch(explainPlace)
   })
   await print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
+}
+
+/** It is read twice. A pipe would be whole in a dry run, and no backup at all when it matters. */
+function refusePipe(path: string): void {
+  if (statSync(path).isFIFO())
+    throw new NotDone(`${path} is a pipe, and a restore reads twice: put the backup into a file`)
 }
 
 function restored({ createdAt }: Manifest): string {
