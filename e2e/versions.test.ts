@@ -88,6 +88,16 @@ test('N and N+1 serve side by side under load without one failure, and N starts 
     for (const email of newest) expect(await loginOutcome(server.url, email)).toBe('LoggedIn')
 })
 
+test('after going back, a backup is refused for what its database is, not for the version that made it', async () => {
+  const { path, url } = newDatabase()
+  const newer = await startServer({ mode: 'serve', database: url, root: next })
+  await newer.stop()
+  const made = await munjigi(url, 'backup', `${path}.backup`)
+  const read = await munjigi(url, 'restore', '--dry-run', `${path}.backup`)
+  expect([made.exitCode, read.exitCode]).toEqual([0, 65])
+  expect(read.stderr).toContain('had been migrated by a newer Munjigi: restore it with that one')
+})
+
 test('a migration that fails keeps the new version from starting, and the old one goes on', async () => {
   const broken = join(folder, 'broken')
   makeVersion(
