@@ -29,7 +29,9 @@ export async function openBackup(
   if (!manifest || 'rows' in manifest || manifest.format !== 1)
     throw new BrokenBackup('it has another format')
   if (manifest.schema > newestMigration())
-    throw new BrokenBackup(`it was made by a newer Munjigi (${manifest.version})`)
+    throw new BrokenBackup(
+      `its database had been migrated by a newer Munjigi: restore it with that one (the backup was made by ${manifest.version})`,
+    )
   return { manifest, rows: rowsOf(records) }
 }
 
