@@ -434,6 +434,24 @@ describe('sessions', () => {
     const { data } = await app.run('{ sessions { client } }', {}, accessToken)
     expect(data.sessions).toEqual([{ client: 'x'.repeat(200) }, { client: '' }])
   })
+  test.each([
+    ['UTF-8, as some clients send it', '문지기 앱/1.0 🚪', '문지기 앱/1.0 🚪'],
+    ['UTF-8, cut within a character', `${'x'.repeat(199)}🚪`, `${'x'.repeat(199)}\ufffd`],
+  ])('name their client in its own letters: %s', async (_, name, client) => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    const bytes = Buffer.from(name).toString('latin1')
+    await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': bytes })
+    const { data } = await app.run('{ sessions { client } }', {}, accessToken)
+    expect(data.sessions).toEqual([{ client }, { client: '' }])
+  })
+  test('name a client that sends Latin-1 as that', async () => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': 'Café/1.0' })
+    const { data } = await app.run('{ sessions { client } }', {}, accessToken)
+    expect(data.sessions).toEqual([{ client: 'Café/1.0' }, { client: '' }])
+  })
   test('are ended one by one, only by their user', async () => {
     const app = await createTestApp()
     const [mine, also, hers] = [
