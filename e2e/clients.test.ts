@@ -23,6 +23,9 @@ import { GraphQLClient } from 'graphql-request'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import type { ErrorCode } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
+import type { Services } from '../src/flows/services.ts'
+import { LIMITS } from '../src/graphql/limits.ts'
+import { createSchema } from '../src/schema.ts'
 import { hasChromium } from './chromium.ts'
 import type { Tabs } from './clients-browser.ts'
 import { openTabs } from './clients-browser.ts'
@@ -914,6 +917,21 @@ describe('docs/clients.md', () => {
     expect(new Map(rows.map(([, code, status]) => [code, Number(status)]))).toEqual(
       new Map(codes as Array<[string, number]>),
     )
+  })
+
+  test('has the limits of an operation, and the fields of which a request may hold one', () => {
+    const row = /^\| `QUERY_TOO_COMPLEX` .*$/m.exec(PAGE)?.[0]
+    const { tokens, depth, aliases } = LIMITS
+    const most = `\`tokens\`, at most ${tokens.toLocaleString('en')}; \`depth\`, ${depth}; \`aliases\`, ${aliases})`
+    expect(row).toContain(most)
+    // The fields depend on no service: no resolver is called.
+    const schema = createSchema({} as Services)
+    const mutations = schema.getMutationType()?.getFields() ?? {}
+    const checking = Object.values(mutations).filter(
+      ({ extensions }) => extensions['checksCredentials'],
+    )
+    const told = /only one of (.*) into a request/.exec(row ?? '')?.[1]
+    expect(told?.split(', ').sort()).toEqual(checking.map(({ name }) => `\`${name}\``).sort())
   })
 
   test('has code that TypeScript accepts, and that a program in TypeScript can use', () => {
