@@ -164,7 +164,7 @@ export const SETTINGS = {
   ),
   throttleSignupAttempts: setting(
     integer(0, 1_000_000),
-    'How many signups may come at once from one address, failed ones included. `0`: no such throttle.',
+    'How many signups may come at once from one address, those of a taken e-mail address included. `0`: no such throttle.',
     '20',
   ),
   throttleSignupInterval: setting(
