@@ -137,8 +137,10 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       return await gate.run(() => timed(work), terms)
     } catch (error) {
       if (error instanceof GateLeft) throw new ClientLeft()
-      if (error instanceof GateFull) return await refuse()
-      throw error
+      if (!(error instanceof GateFull)) throw error
+      // It may have had a place, and yielded it: a flood must not use up the attempts of whoever logs in meanwhile.
+      await attempt?.withdraw()
+      return await refuse()
     }
   }
 

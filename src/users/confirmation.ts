@@ -62,6 +62,7 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
     recall: () => {},
     charge: async (find) => (find ? await database.read((db) => readRows(db, find)) : []),
     succeed: () => () => [],
+    withdraw: async () => {},
   }
 
   return {
