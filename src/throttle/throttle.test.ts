@@ -581,8 +581,9 @@ describe('what is refused costs little', () => {
     },
   )
 
-  test('no hash is computed for clients that leave the line', async () => {
-    const { app, stranger } = await appWithKim({ passwordHashConcurrency: 1 })
+  test('no hash is computed for clients that leave the line, and only their address pays', async () => {
+    const budget = { throttleUserAttempts: 10, throttleAddressAttempts: 12 }
+    const { app, stranger } = await appWithKim({ passwordHashConcurrency: 1, ...budget })
     const clients = Array.from({ length: 10 }, () => new AbortController())
     const body = { query: LOGIN, variables: WRONG }
     const answers = clients.map(({ signal }) => stranger.post(body, {}, signal))
@@ -595,7 +596,8 @@ describe('what is refused costs little', () => {
     expect(counts).toContain(
       'munjigi_graphql_operation_seconds_count{type="mutation",field="login",outcome="failed"} 0\n',
     )
-    expect((await stranger.run(LOGIN, WRONG)).code).toBe('RATE_LIMITED')
+    const codes = ['INVALID_CREDENTIALS', 'INVALID_CREDENTIALS', 'RATE_LIMITED']
+    expect(await tries(stranger, WRONG, 3)).toEqual(codes)
   })
 })
 
