@@ -1,6 +1,7 @@
 // What the edge refuses, and that it refuses it alone: no replica hears of it, and good clients do not notice.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import type { ClientHttp2Session } from 'node:http2'
 import { connect as connectHttp2 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { connect as connectTls } from 'node:tls'
@@ -25,6 +26,7 @@ let target: Target
 /** Begun first, because it takes as long as it takes until the edge loses patience. */
 let slowBody: Promise<Answer | null>
 let slowHead: Promise<Answer | null>
+let untaken: Promise<number>
 
 beforeAll(async () => {
   if (!hasStack) return
@@ -33,6 +35,7 @@ beforeAll(async () => {
   const head = request('POST', '/graphql', { headers: { 'content-type': 'application/json' } })
   slowBody = drip(head.replace('\r\n\r\n', '\r\ncontent-length: 1000\r\n\r\n'), ' ')
   slowHead = drip('POST /graphql HTTP/1.1\r\n', 'x: y\r\n')
+  untaken = resetOf(takingNothing(stack), QUERY)
 })
 
 afterAll(async () => {
@@ -279,6 +282,36 @@ describeStack('patience', () => {
     expect((await slowHead)?.status).toBe(408)
   })
 
+  test('an answer over HTTP/2 that its client does not take is not kept for a minute', async () => {
+    expect(await untaken).toBe(HTTP2_INTERNAL_ERROR)
+  })
+
+  test('answers that nobody takes are dropped before anybody else feels them', async () => {
+    // An eighth of the heap that is shipped, and some 180 KiB for each of 500 answers: twice as much, if all stay.
+    await using small = await startStack({ replicas: 1, heapBytes: 48 * MIB })
+    const good = await connect({ port: small.ports.https, ca: small.ca.text })
+    const query = { query: `{ ${'a'.repeat(66_000)} }` }
+    const clients: ClientHttp2Session[] = []
+    const statuses: number[] = []
+    let [sent, resets, pressure] = [0, 0, 0]
+    for (; sent < 500; sent += 4) {
+      if (sent % 80 === 0) clients.push(takingNothing(small))
+      for (let at = 0; at < 4; at += 1)
+        void resetOf(clients.at(-1), query).then(() => (resets += 1))
+      statuses.push((await good.send(graphqlRequest(QUERY))).status)
+      const text = await (await fetch(`${small.consoleUrl}/stats?filter=heap.pressure`)).text()
+      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      await Bun.sleep(50)
+    }
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    // It was felt, and the step that refuses requests was not reached.
+    expect(resets).toBeGreaterThan(0)
+    expect(pressure).toBeGreaterThan(60)
+    expect(pressure).toBeLessThan(95)
+    for (const client of clients) client.destroy()
+    good.close()
+  })
+
   test('connections that are opened and left idle are ended before anybody else feels them', async () => {
     // An eighth of the heap that is shipped, and some 40 KiB for each of 90 a second: full after ten seconds, if all stay.
     const heapBytes = 48 * MIB
@@ -314,6 +347,25 @@ async function overHttp2(headers: Record<string, string>): Promise<void> {
   session.request(headers, { endStream: true }).on('error', resolve).on('close', resolve).resume()
   await ended
   session.close()
+}
+
+/** RFC 9113 §7. */
+const HTTP2_INTERNAL_ERROR = 2
+
+/** A client over HTTP/2 whose window for answers has no room (RFC 9113 §6.5.2). */
+function takingNothing({ url, ca }: Stack): ClientHttp2Session {
+  const settings = { initialWindowSize: 0 }
+  return connectHttp2(url, { ca: ca.text, settings }).on('error', () => {})
+}
+
+/** Asks, and resolves to the code with which the stream ends. */
+function resetOf(client: ClientHttp2Session | undefined, body: object): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>()
+  const head = { ':method': 'POST', ':path': '/graphql', 'content-type': 'application/json' }
+  const stream = client?.request(head).on('error', () => {})
+  stream?.on('close', () => resolve(stream.rstCode ?? 0))
+  stream?.end(JSON.stringify(body))
+  return promise
 }
 
 /** Says that it speaks HTTP/2, and then nothing more (RFC 9113 §3.4: preface and an empty SETTINGS). */

@@ -185,6 +185,19 @@ describe('refresh', () => {
     expect((await refresh(app, third.refreshToken)).code).toBe('INVALID_REFRESH_TOKEN')
   })
 
+  test('of a token replaced before, whose client has left, ends nothing: a replica stood still meanwhile', async () => {
+    const app = await createTestApp()
+    const first = await signup(app)
+    const third = await refreshed(app, (await refreshed(app, first.refreshToken)).refreshToken)
+    const late = { query: REFRESH, variables: { t: first.refreshToken } }
+    const answer = await app.post(late, {}, AbortSignal.abort())
+    expect(await answer.json()).toMatchObject({
+      errors: [{ extensions: { code: 'INVALID_REFRESH_TOKEN' } }],
+    })
+    expect(reasons(app)).toEqual([])
+    expect((await refresh(app, third.refreshToken)).code).toBeUndefined()
+  })
+
   test('keeps a session alive to its absolute limit, and no longer', async () => {
     const app = await createTestApp()
     let tokens = await signup(app)
@@ -251,6 +264,21 @@ describe('refresh', () => {
       expect(reasons(app)).toEqual(['reuse'])
     })
   })
+
+  test.each([
+    ['deleted', 'PRAGMA foreign_keys = OFF; DELETE FROM users; PRAGMA foreign_keys = ON'],
+    ['disabled', 'UPDATE users SET disabled_at = 0'],
+  ])(
+    'of a user who was %s with a shell, where no session ends, gives nothing, within the grace either',
+    async (_, byHand) => {
+      const app = await createTestApp()
+      const { refreshToken } = await signup(app)
+      const child = await refreshed(app, refreshToken)
+      await app.database.write(({ $client }) => $client.executeMultiple(byHand))
+      for (const token of [child.refreshToken, refreshToken])
+        expect((await refresh(app, token)).code).toBe('INVALID_REFRESH_TOKEN')
+    },
+  )
 
   test.each([
     ['nothing', ''],

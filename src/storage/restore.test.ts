@@ -11,7 +11,8 @@ import { BrokenBackup, createSealer } from './archive.ts'
 import { connect } from './database.ts'
 import { migrate, missingMigrations, newestMigration } from './migrate.ts'
 import type { OpenBackup } from './restore.ts'
-import { checkBackup, fill, openBackup } from './restore.ts'
+import { checkBackup, fill, openBackup, strangersIn } from './restore.ts'
+import type { Manifest } from './snapshot.ts'
 import { readSnapshot } from './snapshot.ts'
 
 const SECRET = 'a secret of more than thirty-two bytes'
@@ -35,7 +36,7 @@ function sealed(records: readonly unknown[]): Promise<OpenBackup> {
   return openBackup(chunks(), [SECRET])
 }
 
-const MANIFEST = {
+const MANIFEST: Manifest = {
   format: 1,
   version: '0.1.0',
   createdAt: '2026-01-01T00:00:00.000Z',
@@ -74,6 +75,27 @@ test('a database that is busy for a moment, as a server is at a checkpoint, gets
   await released
   const { rows } = await other.execute('SELECT id FROM users ORDER BY id')
   expect(rows.map(({ id }) => id)).toEqual(['a', 'b'])
+})
+
+test('what operators and their tools have put into a database is left out, and named', async () => {
+  const [from, to] = [newClient(), newClient()]
+  await migrate(from)
+  await from.executeMultiple(`CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
+    INSERT INTO _litestream_seq VALUES (1, 1);
+    ALTER TABLE users ADD COLUMN note TEXT DEFAULT 'of an operator';
+    INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES ('usr_1', 'a', 'b', 'hash', 2)`)
+  const moment = { version: '0.1.0', createdAt: new Date(0) }
+  const backup = await sealed(await Array.fromAsync(readSnapshot(from, moment)))
+  await fill(to, backup, () => {})
+  const { rows } = await to.execute('SELECT * FROM users')
+  expect(rows.map((row) => ({ ...row }))).toMatchObject([
+    { id: 'usr_1', email: 'a', email_key: 'b', password_hash: 'hash', created_at: 2 },
+  ])
+  expect(await strangersIn(backup.manifest)).toEqual(['_litestream_seq', 'users.note'])
+})
+
+test('what older backups hold, and is never restored, is no stranger', async () => {
+  expect(await strangersIn(MANIFEST)).toEqual([])
 })
 
 test('migrations newer than the backup are applied after its rows', async () => {

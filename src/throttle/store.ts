@@ -131,7 +131,7 @@ function counts(charges: readonly Charge[]): SQL {
   })
   return sql`rules (key, free, delay, ceiling, "limit", memory, slack, applies) AS (VALUES ${sql.join(rows, sql`, `)}),
     counts AS MATERIALIZED (SELECT rules.*, coalesce(held.count, 0) + 1 AS attempts,
-        coalesce(held.next_at, 0) AS allowed_at
+        coalesce(held.next_at, -slack) AS allowed_at
       FROM rules LEFT JOIN throttles held ON held.key = rules.key AND held.expires_at > ${NOW}
         AND held.next_at <= ${NOW} + max(ceiling, memory) + ${sql.raw(String(CLOCKS_DIFFER_MS))} WHERE applies)`
 }

@@ -478,6 +478,25 @@ describe('signups', () => {
     expect((await app.run(SIGNUP, KIM)).code).toBeUndefined()
   })
 
+  test('at once are as many as the setting says, be it the most of the longest interval', async () => {
+    const most = { throttleSignupAttempts: 1_000_000, throttleSignupInterval: 86_400 }
+    const app = await createTestApp({ config: most })
+    expect((await app.run(SIGNUP, newcomer(1))).code).toBeUndefined()
+    const another = sql`UPDATE throttles SET next_at = next_at + ${999_998 * 86_400_000} WHERE key LIKE 'signup:%'`
+    await app.database.write((db) => db.run(another))
+    expect((await app.run(SIGNUP, newcomer(2))).code).toBeUndefined()
+    expect((await app.run(SIGNUP, newcomer(3))).code).toBe('RATE_LIMITED')
+  })
+
+  test('are forgotten with the last of their intervals, however many may come at once', async () => {
+    const most = { throttleSignupAttempts: 1_000_000, throttleSignupInterval: 86_400 }
+    const app = await createTestApp({ config: most })
+    await app.run(SIGNUP, newcomer(1))
+    app.clock.advance('1d')
+    await app.sweep()
+    expect(await app.database.read((db) => db.$count(throttles))).toBe(0)
+  })
+
   test('a hundred at once: no more hashes than the budget', async () => {
     const app = await createTestApp({ config })
     await Promise.all(Array.from({ length: 100 }, (_, i) => app.run(SIGNUP, newcomer(i))))
