@@ -468,6 +468,26 @@ function rawConnection({ url }: Server) {
   }
 }
 
+describe('a proxy that the environment names', () => {
+  test.skipIf(!canRunSqld())('is not shown what goes to a server unencrypted', async () => {
+    const asked: string[] = []
+    await using proxy = Bun.serve({
+      hostname: '127.0.0.1',
+      port: 0,
+      fetch(request) {
+        asked.push(request.url)
+        return new Response(null, { status: 502 })
+      },
+    })
+    await using sqld = await startSqld()
+    // Docker gives them to every container where a proxy is configured for it.
+    const env = { HTTP_PROXY: proxy.url.href, http_proxy: proxy.url.href }
+    await using server = await startServer({ mode: 'serve', database: sqld.url, env })
+    expect((await signup(server)).data.signup.user.email).toBe(KIM.email)
+    expect(asked).toEqual([])
+  })
+})
+
 describe('the health check of the image', () => {
   const dockerfile = readFileSync(join(import.meta.dir, '..', 'Dockerfile'), 'utf8')
   const [, command = ''] = /HEALTHCHECK .*\\\n +CMD (.+)/.exec(dockerfile) ?? []
@@ -479,6 +499,8 @@ describe('the health check of the image', () => {
     const env = { [name]: String(freePort()) }
     await using server = await startServer({ mode: 'serve', env: { MUNJIGI_PORT: '', ...env } })
     expect(await check(env)).toBe(0)
+    // Docker gives containers its own proxy, which does not know this one's loopback.
+    expect(await check({ ...env, HTTP_PROXY: 'http://127.0.0.1:1' })).toBe(0)
     await server.stop()
     expect(await check(env)).toBe(1)
   })
