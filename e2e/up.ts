@@ -52,6 +52,7 @@ if (import.meta.main) {
 async function up(): Promise<void> {
   // sqld would have its files read by everybody.
   process.umask(0o077)
+  askDirectly()
   const options = readArguments(process.argv.slice(2))
   const edge = readEdgeSettings(process.env)
   const ports = readPorts(process.env)
@@ -97,6 +98,12 @@ async function up(): Promise<void> {
   say('', `${ended}: stopping everything …`)
   await stack.stop()
   say('', options.folder ? `stopped; the data is in ${options.folder}` : 'stopped; nothing is left')
+}
+
+/** What is asked here is on this machine, where no proxy leads that the environment names. */
+function askDirectly(): void {
+  for (const name of ['no_proxy', 'NO_PROXY'])
+    process.env[name] = [process.env[name], '127.0.0.1', 'localhost'].filter(Boolean).join(',')
 }
 
 function readArguments(given: readonly string[]): { folder?: string; replicas?: number } {
