@@ -7,6 +7,7 @@ import type { ConsoleView } from '../envoy/console.ts'
 import type { EdgeListener } from '../envoy/render.ts'
 import { EdgeSettingFault, readEdgeSettings, readPort } from '../envoy/render.ts'
 import { walk } from '../src/cli/welcome.ts'
+import { askDirectly } from './direct.ts'
 import { hasPrometheus, startMonitoring } from './monitoring.ts'
 import { isFree } from './ports.ts'
 import type { Part, Stack, StackEvent } from './stack.ts'
@@ -98,12 +99,6 @@ async function up(): Promise<void> {
   say('', `${ended}: stopping everything …`)
   await stack.stop()
   say('', options.folder ? `stopped; the data is in ${options.folder}` : 'stopped; nothing is left')
-}
-
-/** What is asked here is on this machine, where no proxy leads that the environment names. */
-function askDirectly(): void {
-  for (const name of ['no_proxy', 'NO_PROXY'])
-    process.env[name] = [process.env[name], '127.0.0.1', 'localhost'].filter(Boolean).join(',')
 }
 
 function readArguments(given: readonly string[]): { folder?: string; replicas?: number } {
