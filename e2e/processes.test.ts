@@ -506,6 +506,38 @@ describe('the health check of the image', () => {
   })
 })
 
+describe('dev, on a terminal', () => {
+  /** What it says until it serves. */
+  async function said(env: Readonly<Record<string, string>>): Promise<string> {
+    let text = ''
+    const dev = Bun.spawn([process.execPath, '--no-env-file', 'src/main.ts', 'dev'], {
+      cwd: join(import.meta.dir, '..'),
+      env: {
+        MUNJIGI_DATABASE_URL: newFile().database,
+        ...{ MUNJIGI_PORT: '0', MUNJIGI_METRICS_PORT: '0' },
+        ...env,
+      },
+      terminal: {
+        data(_, bytes) {
+          text += new TextDecoder().decode(bytes)
+        },
+      },
+    })
+    await until('it serves', () => text.includes('server.started'))
+    dev.kill('SIGTERM')
+    expect(await dev.exited).toBe(0)
+    return text
+  }
+
+  test.each([
+    ['is in bold', { TERM: 'xterm' }, true],
+    ['is plain where colours are not wanted', { TERM: 'xterm', NO_COLOR: '1' }, false],
+    ['is plain where the terminal knows none', { TERM: 'dumb' }, false],
+  ] as const)('%s', async (_, env, isBold) => {
+    expect((await said(env)).includes('\u001b[1m')).toBe(isBold)
+  })
+})
+
 describe('a start that fails', () => {
   const settings = (): Record<string, string> => ({
     MUNJIGI_PORT: '0',
