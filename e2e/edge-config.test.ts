@@ -262,6 +262,14 @@ describe.skipIf(!hasTools)('certs.sh', () => {
     expect(openssl('verify', '-CAfile', join(ca, 'ca.crt'), leaf)).toContain('permitted subtree')
   })
 
+  test('makes a pair for a name that is too long for a subject, as those of load balancers are', () => {
+    const name = `${'a'.repeat(60)}.elb.example.com`
+    const { certs, ca } = certificates('long', { EDGE_HOST: name })
+    const leaf = join(certs, 'live', 'tls.crt')
+    expect(openssl('x509', '-in', leaf, '-noout', '-checkhost', name)).toContain('does match')
+    expect(openssl('verify', '-CAfile', join(ca, 'ca.crt'), leaf)).toContain('OK')
+  })
+
   test('makes a new pair for a new name', () => {
     const { certs } = certificates('moved')
     certificates('moved', { EDGE_HOST: 'auth.example.com' })
