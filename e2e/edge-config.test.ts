@@ -138,6 +138,12 @@ describe('requests that wait for their answers', () => {
   })
 })
 
+test('docs/edge.md says how many connections there may be', () => {
+  const [, most] = /max_active_downstream_connections: (\d+)/.exec(yaml) ?? []
+  const page = readFileSync(join(ROOT, 'docs', 'edge.md'), 'utf8')
+  expect(page).toContain(`Beyond ${Number(most).toLocaleString('en')} connections at once`)
+})
+
 describe('a heap that fills', () => {
   test.each([
     'docs/runbooks.md',
