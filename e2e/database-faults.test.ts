@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
+import { heartbeats } from '../src/storage/table.ts'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask as askServer } from './ask.ts'
@@ -213,6 +214,26 @@ describe.skipIf(!hasStack)('a file', () => {
 })
 
 const hasSqld = canRunSqld()
+
+test.skipIf(!hasSqld)(
+  'however much is read from a slow libSQL server, a write does not wait for it',
+  async () => {
+    await using sqld = await startSqld()
+    await using link = await startSlowLink(sqld.url)
+    const database = await openAlone(link.url)
+    link.delay = 300
+    let answered = 0
+    const read = async () => {
+      await database.read((db) => db.$count(heartbeats))
+      answered += 1
+    }
+    const reads = Array.from({ length: 60 }, () => database.forRequest(read))
+    await database.write((db) => db.insert(heartbeats).values({ id: 1, at: 0 }))
+    expect(answered).toBeLessThanOrEqual(20)
+    await Promise.allSettled(reads)
+    await database.close()
+  },
+)
 
 test.skipIf(!hasSqld)('what a libSQL server cannot read fails alone', async () => {
   await using sqld = await startSqld()

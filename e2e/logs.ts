@@ -61,7 +61,7 @@ function text(value: unknown): string {
 
 /** JSON has escaped what a client sent; the terminal must not obey it. */
 function printable(value: string): string {
-  return value.replace(/\p{Cc}/gu, '�')
+  return value.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_C}]/gu, '�')
 }
 
 if (import.meta.main) process.exitCode = await run(process.argv.slice(2))

@@ -192,6 +192,7 @@ describe('values', () => {
     ['SECRET', 'letmein'.repeat(8), /must be random/],
     ['CLIENT_ADDRESS_HEADER', 'x-real-ip', /needs MUNJIGI_TRUSTED_PEERS/],
     ['THROTTLE_USER_LIMIT', '54', /a fifth of it/],
+    ['THROTTLE_USER_ATTEMPTS', '20', /whole number from 0 to 19/],
   ])('MUNJIGI_%s=%s is refused', (name, text, expected) => {
     const found = faults('dev', { [`MUNJIGI_${name}`]: text })
     expect(found).toHaveLength(1)

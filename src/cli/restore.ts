@@ -3,7 +3,7 @@
 import { createReadStream, statSync } from 'node:fs'
 import { toFault } from '../storage/faults.ts'
 import type { OpenBackup } from '../storage/restore.ts'
-import { checkBackup, fill, openBackup } from '../storage/restore.ts'
+import { checkBackup, fill, openBackup, strangersIn } from '../storage/restore.ts'
 import { LeftBehind, restoreTarget, TargetInUse } from '../storage/restore-target.ts'
 import type { Manifest } from '../storage/snapshot.ts'
 import type { BackupParts } from './backup.ts'
@@ -28,6 +28,10 @@ export async function restore(
   const target = restoreTarget({ url, authToken: settings.databaseAuthToken }, random)
   // All of it is read once before anything is changed: a broken backup must not cost what is there.
   const { manifest } = await withProgress('reading', parts, await open(), checkBackup)
+  for (const stranger of await strangersIn(manifest))
+    console.error(
+      `munjigi: ${JSON.stringify(stranger)} is in the backup, but not Munjigi's: it is not restored`,
+    )
   const there = await target.rows().catch(explainPlace)
   const isEmpty = Object.keys(there).length === 0
   const state = `${url} ${isEmpty ? 'is empty' : `holds ${countsOf(there)}`}`

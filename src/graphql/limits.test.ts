@@ -22,6 +22,9 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
     ['1,001 tokens', 'tokens', ofTokens(1_001)],
     ['5,000 times the same field', 'tokens', `{ ${'__typename '.repeat(5_000)} }`],
     ['900 times the same field below another', 'tokens', `{ me { ${'id '.repeat(900)} } }`],
+    ['1,001 line breaks', 'tokens', `${'\n'.repeat(1_001)}{ __typename }`],
+    ['1,001 comments', 'tokens', `${'#\r'.repeat(1_001)}{ __typename }`],
+    ['a text of line breaks that is not GraphQL', 'tokens', `{${'\n'.repeat(50_000)}`],
     ['61 times a field with fields', 'tokens', `{ ${'me { id } '.repeat(61)} }`],
     ['10,000 directives', 'tokens', `{ __typename ${'@a '.repeat(10_000)} }`],
     [
@@ -109,6 +112,7 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
 describe('within the limits', () => {
   test.each<[string, string]>([
     ['1,000 tokens', ofTokens(1_000)],
+    ['1,000 line breaks', `${'\r\n'.repeat(998)}\n{ __typename }\r`],
     ['60 fields with fields', `{ ${'... @skip(if: true) { me { id } } '.repeat(60)} __typename }`],
     ['15 aliases', `{ ${repeat(15, (i) => `a${i}: __typename`)} }`],
     [

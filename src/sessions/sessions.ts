@@ -204,7 +204,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   /** The token no longer rotates: it was replaced, or the session is gone. Only a replaced one can mean theft. */
   async function judgeReplaced(
     token: RefreshToken,
-    { address: clientAddress }: Client,
+    client: Client,
   ): Promise<Rotation | RotationRefused> {
     const row = await database.read((db) => selectSession(db, token.sessionId, clock.now()))
     if (!row || row.generation <= token.generation) return { kind: 'refused', reason: 'invalid' }
@@ -215,11 +215,14 @@ export function createSessions(options: SessionsOptions): Sessions {
     // While the database stands still a client cannot come again: that time does not count.
     const age = clock.now() - row.lastUsedAt - heartbeat.stoodStill(row.lastUsedAt)
     if (child && age <= grace * 1_000) return rotated('repeated', row, child)
+    // A replica that stood still finds requests of clients who have long gone on elsewhere. No thief gains anything without an answer.
+    if (client.signal?.aborted) return { kind: 'refused', reason: 'invalid' }
     const { sessionId, generation } = token
     const count = await end(withId(sessionId), 'reuse')
     // Another has ended it meanwhile.
     if (count === 0) return { kind: 'refused', reason: 'invalid' }
     const { userId } = row
+    const { address: clientAddress } = client
     report({ type: 'session.reuse_detected', userId, sessionId, generation, clientAddress })
     return { kind: 'refused', reason: 'reused' }
   }

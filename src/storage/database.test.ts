@@ -427,6 +427,46 @@ describe('a lock held by somebody else', () => {
   })
 })
 
+describe('of the reads of requests', () => {
+  /** Fifty, none of which is answered before `answer`. */
+  async function fifty() {
+    const clock = createTestClock()
+    const { database } = await open({ clock, memory: true })
+    const begun = counter()
+    const { promise, resolve: answer } = Promise.withResolvers<void>()
+    const read = () =>
+      database.read(() => {
+        begun.add()
+        return promise
+      })
+    const reads = Array.from({ length: 50 }, () => failure(database.forRequest(read)))
+    return { clock, database, begun, answer, reads }
+  }
+
+  test('a server gets twenty at a time; writes and the background wait for none of them', async () => {
+    const { database, begun, answer, reads } = await fifty()
+    await database.write((db) => beat(db, 1))
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(1)
+    expect(begun.count()).toBe(20)
+    answer()
+    expect(await Promise.all(reads)).toEqual(reads.map(() => DONE))
+    expect(begun.count()).toBe(50)
+    await database.close()
+  })
+
+  test('those whose turn comes when most of their time is over are refused and not begun', async () => {
+    const { clock, database, begun, answer, reads } = await fifty()
+    clock.advance('1s')
+    answer()
+    const outcomes = await Promise.all(reads)
+    expect(outcomes.slice(0, 20)).toEqual(outcomes.slice(0, 20).map(() => DONE))
+    for (const refused of outcomes.slice(20))
+      expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
+    expect(begun.count()).toBe(20)
+    await database.close()
+  })
+})
+
 describe('a file that was moved away takes no more writes, which would be lost,', () => {
   const write = (database: Database, id: number) => failure(database.write((db) => beat(db, id)))
   const commit = (database: Database, id: number) =>

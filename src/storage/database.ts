@@ -78,6 +78,8 @@ const DEADLINE_MS = 1_500
 const READ_REPLICA_DEADLINE_MS = 250
 const MIGRATION_DEADLINE_MS = 20_000
 const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
+/** Whoever has waited for longer than half of the time would not have enough of it left. */
+const WAITING_READS = { running: 20, waiting: 1_000, patience: DEADLINE_MS / 2 }
 
 /** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`, `UnfinishedRestore`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -120,12 +122,16 @@ export type Place = Pick<DatabaseOptions, 'url' | 'authToken'>
 
 /** Opens connections, for whoever needs more than `Database` offers. A server has `patience()` milliseconds to answer. */
 export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS): Client {
-  if (url.startsWith('file:')) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
+  const isFile = url.startsWith('file:')
+  if (isFile) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
   adaptBinding()
   return createClient({
     url,
     ...(authToken ? { authToken } : {}),
     timeout: BUSY_TIMEOUT_MS,
+    // To a server the driver sends twenty requests at once. The line behind them knows no deadline and would hold up writes, too: we
+    // have one of our own.
+    ...(isFile ? {} : { concurrency: Number.POSITIVE_INFINITY }),
     fetch: (request: Request) =>
       fetch(request, {
         // A server that does not answer must not hold a request for ever.
@@ -201,6 +207,7 @@ function createDatabase(
   const requests = new AsyncLocalStorage<{ left: number }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
+  const reads = createGate(WAITING_READS, clock)
   const requireInPlace = watchPlace(options.url)
   let closed = false
   const group = createGroupCommit({
@@ -210,13 +217,16 @@ function createDatabase(
   })
 
   return {
-    read: (query) => watched('read', (deadline) => inTime('read', deadline, () => query(db))),
+    read: (query) =>
+      watched('read', (deadline) => inLine(() => inTime('read', deadline, () => query(db)))),
     readStale: (query, isEnough = () => true) =>
-      watched('read', async (deadline) => {
-        const hasTime = clock.elapsed() + READ_REPLICA_DEADLINE_MS < deadline
-        const answer = hasTime ? await readReplica?.answer(query, isEnough) : null
-        return answer ? answer.value : await inTime('read', deadline, () => query(db))
-      }),
+      watched('read', (deadline) =>
+        inLine(async () => {
+          const hasTime = clock.elapsed() + READ_REPLICA_DEADLINE_MS < deadline
+          const answer = hasTime ? await readReplica?.answer(query, isEnough) : null
+          return answer ? answer.value : await inTime('read', deadline, () => query(db))
+        }),
+      ),
     write: (statement) =>
       watched('write', (deadline) =>
         writes.run(() => inTime('write', deadline, () => statement(db))),
@@ -250,6 +260,12 @@ function createDatabase(
       if (request) request.left -= clock.elapsed() - started
       metrics.observeStatement(kind, (clock.elapsed() - started) / 1_000)
     }
+  }
+
+  /** A file answers at once. A server gets a few reads of requests at a time; background work, which is little, never waits for them. */
+  function inLine<T>(run: () => Promise<T>): Promise<T> {
+    const mayWait = !options.url.startsWith('file:') && requests.getStore() !== undefined
+    return mayWait ? reads.run(run) : run()
   }
 
   /** Begins only in time: a turn may come too late, and earlier statements may have used up the time of the request. */

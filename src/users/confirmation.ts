@@ -62,12 +62,13 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
     recall: () => {},
     charge: async (find) => (find ? await database.read((db) => readRows(db, find)) : []),
     succeed: () => () => [],
+    withdraw: async () => {},
   }
 
   return {
-    async check({ emailKey, password }, { address: clientAddress, signal }, find) {
-      const attempt = throttle.password({ emailKey, clientAddress })
-      return await compare(password, find, { attempt, signal })
+    async check({ emailKey, password }, client, find) {
+      const attempt = throttle.password({ emailKey, clientAddress: client.address })
+      return await compare(password, find, { attempt, client })
     },
 
     async rehash(confirmed, credentials, client) {
@@ -81,8 +82,8 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
       )
       if (replaced) return { ...confirmed, passwordHash: to }
       // Another login or a change of password was faster: the hash that is there now decides.
-      const terms = { attempt: paid, signal: client.signal }
-      const again = await compare(credentials.password, userOfId(confirmed.user.id), terms)
+      const find = userOfId(confirmed.user.id)
+      const again = await compare(credentials.password, find, { attempt: paid, client })
       return again.confirmed && { ...again.confirmed, success }
     },
   }
@@ -99,12 +100,9 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
   }
 
   /** Null when too many wait: the login goes on with the old hash, and the next one will replace it. */
-  async function hashUnlessBusy(
-    password: Password,
-    { signal }: Client,
-  ): Promise<PasswordHash | null> {
+  async function hashUnlessBusy(password: Password, client: Client): Promise<PasswordHash | null> {
     try {
-      return await passwords.hash(password, { signal })
+      return await passwords.hash(password, { client })
     } catch (error) {
       if (error instanceof AuthError && error.code === 'OVERLOADED') return null
       throw error
