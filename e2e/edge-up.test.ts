@@ -17,6 +17,8 @@ import { until } from './until.ts'
 setDefaultTimeout(120_000)
 
 const ROOT = join(import.meta.dir, '..')
+/** Nobody listens there. */
+const NOWHERE = 'http://127.0.0.1:1'
 
 /** A command at work, or done. */
 interface Command {
@@ -85,7 +87,8 @@ function named(text: string): number[] {
 
 describe.skipIf(!(await canRunStack()))('npm run up', () => {
   test('shows what runs, starts again what dies, lets replicas be replaced, and leaves nothing behind', async () => {
-    const env = await ports()
+    // Behind a proxy, which knows nothing of this machine.
+    const env = Object.assign(await ports(), { HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE })
     const up = run('up.ts', [], env)
     try {
       const url = `https://localhost:${env['EDGE_HTTPS_PORT']}`

@@ -91,6 +91,10 @@ test.skipIf(!(await canRunStack()))('npm run up is followed to its end', async (
     const text = await seen(logs.stdout, '/graphql')
     expect(text).toContain('http.request')
     expect(text).not.toContain('access ')
+
+    const command = `"${process.execPath}" e2e/logs.ts | head -n 1`
+    const piped = Bun.spawn(['sh', '-c', command], { cwd: join(import.meta.dir, '..'), env })
+    expect(await piped.exited).toBe(0)
     up.kill('SIGTERM')
     expect(await logs.exited).toBe(0)
   } finally {
