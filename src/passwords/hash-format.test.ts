@@ -41,6 +41,14 @@ const VECTORS: ReadonlyArray<readonly [string, string]> = [
   ['argon2d', '$argon2d$v=19$m=64,t=2,p=4$NnLmwvKwFhxrE0gbPatUOQ$daDYW6VoLdCymqw/R5lJjQ'],
   ['argon2id', '$argon2id$v=19$m=64,t=2,p=4$+YlGPFXPvBLbEh5eTEyOHA$Ll163R7XBD5q1aCBt8DaQQ'],
   [
+    'argon2 0.45 for Node, which writes m, p, t',
+    '$argon2id$v=19$m=1024,p=2,t=2$7qC/XicBB4orrF423WHEDQ$bf5IoFyRjpWWLM8EitCDrm45JpI4WrCWsk6YxJa7idw',
+  ],
+  [
+    '@phc/argon2 1.0 for Node, which writes t, m, p',
+    '$argon2id$v=19$t=2,m=1024,p=1$ifjp3mJKaz45n9+CUesxew$O5UMyTcSXrTVslmTorDXgrASXFPgrTAfZd1Cl3l/FKY',
+  ],
+  [
     'scrypt as PHC string',
     '$scrypt$ln=10,r=8,p=1$t7YWIsR4TylFiNF6D8HYmw$dGerBZmRlyoDSoFjEGfDGiIw0zIUp5CoAYdrX4ohUsw',
   ],
@@ -126,6 +134,9 @@ describe('what cannot be checked is refused before any work', () => {
     ['argon2 that wants 1,000 passes', argon2('m=64,t=1000,p=1'), 'too_costly'],
     ['argon2 that wants 200 lanes', argon2('m=65536,t=1,p=200'), 'too_costly'],
     ['argon2 with much of both', argon2('m=262144,t=20,p=1'), 'too_costly'],
+    ['argon2 with its memory last', argon2('t=1,p=1,m=262145'), 'too_costly'],
+    ['argon2 with its memory twice', argon2('m=64,m=64,t=1'), 'unknown_format'],
+    ['argon2 without a parameter', argon2('m=64,t=1'), 'unknown_format'],
     ['argon2 of version 16', argon2('m=64,t=1,p=1').replace('v=19', 'v=16'), 'unknown_format'],
     ['bcrypt of cost 31', bcrypt('31'), 'too_costly'],
     ['bcrypt of cost 15', bcrypt('15'), 'too_costly'],
