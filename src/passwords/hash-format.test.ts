@@ -22,6 +22,18 @@ const VECTORS: ReadonlyArray<readonly [string, string]> = [
   ],
   ['Django pbkdf2_sha1', 'pbkdf2_sha1$1000$saltsaltsalt$gr/SX3jB+8geBw6rZ5/J7AXYYiw='],
   [
+    'passlib pbkdf2_sha256',
+    '$pbkdf2-sha256$1000$qBWilDLGeC9lzPkfo9T6nw$64t8E0OCSoEHaRD9KDC6WC57so4YpqIWpHcpdvIWaJA',
+  ],
+  [
+    'passlib pbkdf2_sha512, with a point for a plus',
+    '$pbkdf2-sha512$25000$zFnrHcNYC4Ew5vw/J8QYAw$toKRf0vwAo6PXMkt5A66I.0z2FzxV7hDPiGpST89n4z8TcwHdNrN47u11LjTaJYTtpAGu/sJwFevnddXPfWvEw',
+  ],
+  [
+    '@phc/pbkdf2 1.1 for Node',
+    '$pbkdf2-sha512$i=1000$MZ6SDMG/quNoiQjvbZBYlA$usRxdwqk4zvhaH2+IrzraZRX654+zNrFalkjCJg8eCPWt9L3utzKoZs5U136qEhMykikeHT0gnCrHmHQuzPw/w',
+  ],
+  [
     'Django scrypt',
     'scrypt$1024$saltsaltsalt$8$1$G35QgBEn3zu6MiG6xJFBOD0+hzxMCGfxDEpyFijelOwGpz0eQFi7N18UvgAK8Z+ihxhiPMuThQ2++bMnLlIMdw==',
   ],
@@ -125,6 +137,8 @@ describe('what cannot be checked is refused before any work', () => {
     `pbkdf2_sha256$${iterations}$saltsaltsalt$gEH49FNBBqFmhxphsXNDI6GFVPw+eaTStjJO3D6hzis=`
   const long = (digest: string, bytes: number) =>
     `pbkdf2_${digest}$1000$saltsaltsalt$${Buffer.alloc(bytes, 7).toString('base64')}`
+  const phcPbkdf2 = (head: string, bytes: number) =>
+    `$pbkdf2-${head}$MZ6SDMG/quNoiQjvbZBYlA$${Buffer.alloc(bytes, 7).toString('base64').replace(/=+$/, '')}`
   const salted = (salt: string) => pbkdf2(1_000).replace('saltsaltsalt', salt)
   const djangoScrypt = (salt: string) =>
     `scrypt$1024$${salt}$8$1$${Buffer.alloc(64, 7).toString('base64')}`
@@ -151,6 +165,9 @@ describe('what cannot be checked is refused before any work', () => {
     ['PBKDF2 of a digest that takes them twice', long('sha1', 32), 'unknown_format'],
     ['PBKDF2 of a digest that was cut off', long('sha256', 31), 'unknown_format'],
     ['PBKDF2 of a digest of another length', long('sha256', 20), 'unknown_format'],
+    ['PBKDF2-SHA512 of ten million rounds', phcPbkdf2('sha512$10000000', 64), 'too_costly'],
+    ['PBKDF2-SHA256 that takes its rounds twice', phcPbkdf2('sha256$1000', 64), 'unknown_format'],
+    ['PBKDF2-SHA512 of a third of its digest', phcPbkdf2('sha512$i=1000', 21), 'unknown_format'],
     ['PBKDF2 with a salt of two bytes that became one sign', salted('s\uFFFDlt'), 'unknown_format'],
     ['PBKDF2 with half a character in its salt', salted('s\uD800lt'), 'unknown_format'],
     ['scrypt with a NUL in its salt', djangoScrypt('s\0lt'), 'unknown_format'],
@@ -172,6 +189,8 @@ describe('what cannot be checked is refused before any work', () => {
       scrypt('ln=17,r=8,p=1'),
       scrypt('ln=14,r=16,p=1'),
       pbkdf2(1_500_000),
+      phcPbkdf2('sha512$i=310000,l=64', 64),
+      phcPbkdf2('sha512$100000', 32),
     ])
       expect(readHash(hash)).toHaveProperty('verify')
   })
