@@ -126,6 +126,25 @@ describe('the traits of bcrypt', () => {
   })
 })
 
+describe('better-auth, Lucia and Oslo put passwords into NFKC', () => {
+  /** Of the password below, by better-auth, as docs/passwords.md writes it. */
+  const THEIRS =
+    '$scrypt$ln=14,r=16,p=1$MDgwYmY0YjlmMjk1YzlmNTZjMWNkMDVjYTAxYWJkYjc$lPojg7R7v5sL4xRHkN246hmEtRNSSzUuvZuhXbKXztznLUVFyQJIc4YwFGrTExCXCR8QKyx/oSkjF9Kvann3yA'
+  /** Of another library, which hashes a password as it is. */
+  const OTHERS =
+    '$scrypt$ln=10,r=8,p=1$t7YWIsR4TylFiNF6D8HYmw$dGerBZmRlyoDSoFjEGfDGiIw0zIUp5CoAYdrX4ohUsw'
+
+  test('so Korean letters that stand alone, and wide Latin ones, are theirs', async () => {
+    expect(await verifyHash(bun, 'ㅋㅋㅋ 문지기 ｈｏｒｓｅ' as Password, THEIRS)).toBe(true)
+    expect(await verifyHash(bun, 'ㅋㅋ 문지기 ｈｏｒｓｅ' as Password, THEIRS)).toBe(false)
+  })
+
+  test('and to nobody else are wide letters the same as usual ones', async () => {
+    expect(await verifyHash(bun, PASSWORD, OTHERS)).toBe(true)
+    expect(await verifyHash(bun, '문지기 ｃorrect horse' as Password, OTHERS)).toBe(false)
+  })
+})
+
 describe('what cannot be checked is refused before any work', () => {
   const argon2 = (parameters: string) =>
     `$argon2id$v=19$${parameters}$c2FsdHNhbHRzYWx0$9SNisUrkzlMhPTf3Lp1LqtCdM6uKf+CJg33JfRB3ZYk`

@@ -36,7 +36,13 @@ const DJANGO_PBKDF2 =
 const PBKDF2 =
   /^\$pbkdf2-(sha512|sha256)\$(?:i=)?(\d{1,9})(?:,l=\d{1,3})?\$([A-Za-z0-9+/.]{11,172})\$([A-Za-z0-9+/.]{27,86})$/
 
-const scryptOf = promisify<Buffer, Buffer, number, object, Buffer>(scrypt)
+/**
+ * better-auth, Lucia and Oslo, and nobody else, take the hexadecimal text of a salt for the salt, and blocks of 16. They put passwords
+ * into NFKC, which makes others of Korean letters that stand alone (ㅋㅋㅋ) and of wide Latin ones.
+ */
+const HEX_SALT = /^[0-9a-f]{32}$/
+
+const scryptOf = promisify<string, Buffer, number, object, Buffer>(scrypt)
 const pbkdf2Of = promisify(pbkdf2)
 
 /** bcrypt as such, and as Django wraps it. Null: it is not bcrypt. */
@@ -77,11 +83,12 @@ function scryptHash(
   if (memory > MOST.scryptMemory || n * r * p > MOST.scryptWork) return 'too_costly'
   const expected = base64(digest)
   const options = { N: n, r, p, maxmem: 2 * memory + 1024 * 1024 }
+  const form = r === 16 && HEX_SALT.test(salt.toString('latin1')) ? 'NFKC' : 'NFC'
   return {
     kib: memory / 1024,
     verify: async (password) =>
       timingSafeEqual(
-        await scryptOf(Buffer.from(password), salt, expected.byteLength, options),
+        await scryptOf(password.normalize(form), salt, expected.byteLength, options),
         expected,
       ),
   }
