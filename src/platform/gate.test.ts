@@ -215,6 +215,8 @@ describe('where there is no room', () => {
     expect(gate.waiting()).toBe(3)
     await open()
     expect(await Promise.all(alone)).toEqual(['alone', 'full'])
+    // Nobody looks at the refusal yet, and one that nobody looks at within a turn of the event loop would end the process.
+    await new Promise(setImmediate)
     preparation.resolve('')
     expect(await Promise.all(greedy)).toEqual(['greedy', 'greedy', 'full'])
     expect([gate.running(), gate.waiting()]).toEqual([0, 0])
@@ -235,6 +237,22 @@ describe('where there is no room', () => {
     await open()
     expect((await greedy).map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
     expect([await alone, ran, gate.waiting(), narrower.waiting()]).toEqual(['alone', 1, 0, 0])
+  })
+
+  test('a caller who has taken all of a narrower gate yields there, too', async () => {
+    const gate = createGate({ running: 1, waiting: 9, patience: 1_000 }, createTestClock())
+    const narrower = createGate({ running: 1, waiting: 2, patience: 1_000 }, createTestClock())
+    const atWork = pending()
+    const ask = (caller: string) => gate.run(atWork.work, { caller, narrower: () => narrower })
+    const greedy = Promise.allSettled(times(3, () => ask('greedy')))
+    const alone = ask('alone')
+    atWork.resolve('done')
+    expect((await greedy).map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+    ])
+    expect(await alone).toBe('done')
   })
 
   test('whoever left, was refused or was served holds nothing any more', async () => {
