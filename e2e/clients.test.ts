@@ -23,6 +23,9 @@ import { GraphQLClient } from 'graphql-request'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import type { ErrorCode } from '../src/errors.ts'
 import { ERRORS } from '../src/errors.ts'
+import type { Services } from '../src/flows/services.ts'
+import { LIMITS } from '../src/graphql/limits.ts'
+import { createSchema } from '../src/schema.ts'
 import { hasChromium } from './chromium.ts'
 import type { Tabs } from './clients-browser.ts'
 import { openTabs } from './clients-browser.ts'
@@ -40,7 +43,7 @@ setDefaultTimeout(60_000)
 const ROOT = new URL('../', import.meta.url)
 const PAGE = readFileSync(new URL('docs/clients.md', ROOT), 'utf8')
 /** As the page has it. */
-const ADDRESS = 'http://localhost:3000/graphql'
+const ADDRESS = 'http://127.0.0.1:3000/graphql'
 
 const CLIENTS = ['apollo', 'urql', 'graphql-request', 'fetch'] as const
 type ClientName = (typeof CLIENTS)[number]
@@ -916,6 +919,28 @@ describe('docs/clients.md', () => {
     )
   })
 
+  test('asks the address that the server has: to Node 18 localhost may be another, ::1', () => {
+    const blocks = [...PAGE.matchAll(/```(?:js|sh) .*\n([\s\S]*?)```/g)].map(
+      ([, block = '']) => block,
+    )
+    expect(blocks.filter((block) => block.includes('//localhost'))).toEqual([])
+  })
+
+  test('has the limits of an operation, and the fields of which a request may hold one', () => {
+    const row = /^\| `QUERY_TOO_COMPLEX` .*$/m.exec(PAGE)?.[0]
+    const { tokens, depth, aliases } = LIMITS
+    const most = `\`tokens\`, at most ${tokens.toLocaleString('en')}; \`depth\`, ${depth}; \`aliases\`, ${aliases})`
+    expect(row).toContain(most)
+    // The fields depend on no service: no resolver is called.
+    const schema = createSchema({} as Services)
+    const mutations = schema.getMutationType()?.getFields() ?? {}
+    const checking = Object.values(mutations).filter(
+      ({ extensions }) => extensions['checksCredentials'],
+    )
+    const told = /only one of (.*) into a request/.exec(row ?? '')?.[1]
+    expect(told?.split(', ').sort()).toEqual(checking.map(({ name }) => `\`${name}\``).sort())
+  })
+
   test('has code that TypeScript accepts, and that a program in TypeScript can use', () => {
     const project = mkdtempSync(join(folder, 'typed-'))
     for (const [file, text] of blocks(ADDRESS))
@@ -968,12 +993,12 @@ describe('docs/clients.md', () => {
       const port = freePort()
       const start = (blocks(ADDRESS).get('tests') ?? '')
         .replace('munjigi/bin', join(fileURLToPath(ROOT), 'bin'))
-        .replace('localhost:3000', `localhost:${port}`)
+        .replace('127.0.0.1:3000', `127.0.0.1:${port}`)
       const query = `mutation { signup(email: "'$n'@example.com", password: "${PASSWORD}") { user { id } } }`
       const script = `${start}
         trap 'kill $!; wait $!' EXIT
         for n in {1..21}; do
-          curl -sS localhost:${port}/graphql -H 'content-type: application/json' -d '${JSON.stringify({ query })}'
+          curl -sS 127.0.0.1:${port}/graphql -H 'content-type: application/json' -d '${JSON.stringify({ query })}'
         done`
       const shell = Bun.spawnSync(['bash', '-eu', '-c', script], {
         env: { ...process.env, MUNJIGI_PORT: `${port}`, MUNJIGI_METRICS_PORT: '0' },

@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { createClient } from '@libsql/client'
 import { KIM } from '../src/testing/app.ts'
 import { canRunSqld, lockFile, startSqld } from './database.ts'
+import { freePorts } from './ports.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import { TEST_SECRET } from './server.ts'
@@ -253,6 +254,14 @@ describe('set-password', () => {
     expect([exitCode, hash()]).toEqual([1, before])
   })
 
+  test('does not take the byte order mark of a file for a part of the password', async () => {
+    const { hash, command, options } = await place()
+    const bytes = Buffer.from('\ufeffa new long password\r\n')
+    expect((await piped({ command, options }, bytes)).exitCode).toBe(0)
+    const { password_hash: stored } = hash() as { password_hash: string }
+    expect(await Bun.password.verify('a new long password', stored)).toBe(true)
+  })
+
   test('is stopped by Ctrl-C, and says so', async () => {
     const { hash, command, options } = await place()
     const before = hash()
@@ -328,6 +337,49 @@ test.skipIf(!requires('unshare, and root', canBeFirst)).each([
   } finally {
     unshared.kill('SIGKILL')
   }
+})
+
+test.skipIf(!requires('unshare, and root', canBeFirst))(
+  'in a container the exporter of containers ends when it is told to',
+  async () => {
+    const [port = 0] = await freePorts(1)
+    const program = [process.execPath, '--no-env-file', 'monitoring/docker-exporter.ts', `${port}`]
+    const unshared = Bun.spawn(['unshare', '--pid', '--fork', '--kill-child', ...program], {
+      cwd: join(import.meta.dir, '..'),
+    })
+    try {
+      const healthy = () => fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined)
+      await until('it listens', healthy)
+      const children = `/proc/${unshared.pid}/task/${unshared.pid}/children`
+      process.kill(Number(readFileSync(children, 'utf8')), 'SIGTERM')
+      expect(await until('it ends', () => unshared.exitCode ?? undefined)).toBe(0)
+    } finally {
+      unshared.kill('SIGKILL')
+    }
+  },
+)
+
+test('a restore from a pipe, which is read twice, is refused in its dry run already', async () => {
+  const path = join(newFolder(), 'munjigi.db')
+  await munjigi(path, 'migrate')
+  const file = join(newFolder(), 'one.backup')
+  expect((await munjigi(path, 'backup', file)).exitCode).toBe(0)
+  const restore = [process.execPath, '--no-env-file', 'src/main.ts', 'restore', '--dry-run']
+  const { exitCode, stderr } = Bun.spawnSync(
+    ['sh', '-c', 'cat "$0" | "$@" /dev/stdin', file, ...restore],
+    {
+      cwd: join(import.meta.dir, '..'),
+      env: {
+        PATH: process.env['PATH'],
+        MUNJIGI_DATABASE_URL: `file:${path}`,
+        MUNJIGI_SECRET: TEST_SECRET,
+      },
+    },
+  )
+  expect([exitCode, stderr.toString()]).toEqual([
+    1,
+    'munjigi: /dev/stdin is a pipe, and a restore reads twice: put the backup into a file\n',
+  ])
 })
 
 test('a user can also be named by the id, which is all that a line of the log says', async () => {

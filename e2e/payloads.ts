@@ -40,6 +40,7 @@ export const DOCUMENTS: readonly Payload[] = [
     '240 times a field with fields': `{ ${many(240, () => 'me { id }')} }`,
     '10,000 directives': `{ __typename ${'@a '.repeat(10_000)} }`,
     '1,000 unused fragments': `{ __typename } ${many(1_000, (n) => fragment(n, 'Query', '__typename'))}`,
+    'fifty faults below 50,000 lines': `${'\n'.repeat(50_000)}query (${many(50, (n) => `$v${n}: Boolean!`)}) { ${many(50, (n) => `__typename @include(if: $v${n})`)} }`,
     '5,000 declared variables': `query (${many(5_000, (n) => `$v${n}: ID`)}) { __typename }`,
   }),
   ...all('GRAPHQL_VALIDATION_FAILED', {
@@ -76,6 +77,11 @@ export const ENVELOPES: readonly Payload[] = [
   }),
   raw('a list in a list, 45,000 deep', 'BAD_USER_INPUT', deepList(45_000)),
   raw('JSON without an end', 'BAD_USER_INPUT', `{"query":"{ me(a: \\"${SECRET}\\`),
+  raw(
+    '9,000 objects that take eight kilobytes each',
+    'BAD_USER_INPUT',
+    JSON.stringify(asking({ more: Array(9_000).fill({ 999: 1 }) })),
+  ),
   raw('a list in a list, 200,000 deep', 'PAYLOAD_TOO_LARGE', deepList(200_000)),
   raw(
     '100,000 variables that nobody declared',

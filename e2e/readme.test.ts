@@ -79,6 +79,28 @@ test.each(PAGES)('%s links only to files and headings that exist', (page) => {
   expect(broken.map(([link]) => link)).toEqual([])
 })
 
+describe('an error', () => {
+  /** What is wrong in the signup of the walk that gets it. */
+  const WRONG = {
+    'README.md': { from: 'correct horse battery staple', to: 'short' },
+    'README.ko.md': { from: 'correct horse battery staple', to: 'short' },
+    'docs/clients.md': { from: 'kim@example.com', to: 'kim' },
+  }
+
+  test.each(Object.entries(WRONG))(
+    'is shown in %s as the server answers it',
+    async (page, { from, to }) => {
+      const text = readFileSync(new URL(page, ROOT), 'utf8')
+      const shown = /^\{ ?"errors"[\s\S]*?(?=```)/m.exec(text)?.[0] ?? ''
+      await using server = await startServer({ mode: 'dev' })
+      const [signup] = walk(`${server.url}/graphql`)
+      const command = signup?.command.replace(from, to) ?? ''
+      const answer = Bun.spawnSync(['sh', '-c', command]).stdout.toString()
+      expect(JSON.parse(answer.replace(/req_[\w-]+/, 'req_…'))).toEqual(JSON.parse(shown))
+    },
+  )
+})
+
 test('what dev prints can be pasted as it is', async () => {
   await using server = await startServer({ mode: 'dev' })
   const script = walk(`${server.url}/graphql`)

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
+import { migrate } from '../src/storage/migrate.ts'
 import { canRunSqld, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { startProgram } from './program.ts'
@@ -87,6 +88,16 @@ test('N and N+1 serve side by side under load without one failure, and N starts 
     for (const email of newest) expect(await loginOutcome(server.url, email)).toBe('LoggedIn')
 })
 
+test('after going back, a backup is refused for what its database is, not for the version that made it', async () => {
+  const { path, url } = newDatabase()
+  const newer = await startServer({ mode: 'serve', database: url, root: next })
+  await newer.stop()
+  const made = await munjigi(url, 'backup', `${path}.backup`)
+  const read = await munjigi(url, 'restore', '--dry-run', `${path}.backup`)
+  expect([made.exitCode, read.exitCode]).toEqual([0, 65])
+  expect(read.stderr).toContain('had been migrated by a newer Munjigi: restore it with that one')
+})
+
 test('a migration that fails keeps the new version from starting, and the old one goes on', async () => {
   const broken = join(folder, 'broken')
   makeVersion(
@@ -102,6 +113,28 @@ test('a migration that fails keeps the new version from starting, and the old on
   expect(columnsOf(path)).toEqual(before)
   expect(await loginOutcome(old.url, 'old-1@example.com')).toBe('LoggedIn')
 })
+
+test.skipIf(!hasSqld)(
+  'of a migration that fails a server has heard when the program ends: no lock is left that keeps others from writing',
+  async () => {
+    const broken = join(folder, 'broken-on-server')
+    makeVersion(broken, 'ALTER TABLE nowhere ADD COLUMN more text')
+    await using sqld = await startSqld()
+    let unanswered = 0
+    const counted = async (request: Request) => {
+      unanswered += 1
+      return await fetch(request).finally(() => {
+        unanswered -= 1
+      })
+    }
+    const client = createClient({ url: sqld.url, fetch: counted })
+    const migrated = migrate(client, { folder: join(broken, 'src', 'storage', 'migrations') })
+    // Asked in the moment in which it is known: the program ends then.
+    const outcome = await migrated.catch(({ message }) => [message, unanswered])
+    expect(outcome).toEqual([expect.stringMatching(/ in migration 9999_next$/), 0])
+    client.close()
+  },
+)
 
 describe('munjigi migrate', () => {
   test('--check says what would run, changes nothing, and its exit code tells', async () => {

@@ -45,6 +45,9 @@ Bun.serve({
   error: () => new Response('Docker does not answer\n', { status: 503 }),
 })
 
+// The first process of a container does not end by a signal that nobody listens for: Docker would wait ten seconds.
+process.on('SIGTERM', () => process.exit(0))
+
 async function scrape(): Promise<string> {
   const containers = await ask<Container[]>('/containers/json')
   const lines = await Promise.all(containers.map(linesOf))

@@ -238,6 +238,19 @@ test('more passwords at once than may wait are refused at once, and the others a
   expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
 })
 
+test('one network that floods the server with logins does not keep another one from logging in', async () => {
+  const config = { databaseUrl: ':memory:', passwordHashConcurrency: 1 }
+  const app = await createTestApp({ config })
+  await app.run(SIGNUP, KIM)
+  const flood = Array.from({ length: 100 }, (_, i) =>
+    app.from(`2001:db8::${i + 1}`).run(LOGIN, { ...KIM, email: `lee${i}@example.com` }),
+  )
+  const login = app.from('198.51.100.7').run(LOGIN, KIM)
+  expect((await login).data?.login?.user?.email).toBe(KIM.email)
+  const codes = (await Promise.all(flood)).map(({ code }) => code)
+  expect(new Set(codes)).toEqual(new Set(['INVALID_CREDENTIALS', 'OVERLOADED']))
+}, 30_000)
+
 test('a request that finds no room is refused before anything else of it is looked at', async () => {
   const app = await createTestApp({
     config: { passwordHashConcurrency: 1, throttleUserAttempts: 0, throttleAddressAttempts: 0 },

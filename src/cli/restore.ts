@@ -1,9 +1,9 @@
 // munjigi restore FILE: fills a database from a backup. Replicas must be stopped; one that runs is noticed and nothing done.
 
-import { createReadStream } from 'node:fs'
+import { createReadStream, statSync } from 'node:fs'
 import { toFault } from '../storage/faults.ts'
 import type { OpenBackup } from '../storage/restore.ts'
-import { checkBackup, fill, openBackup } from '../storage/restore.ts'
+import { checkBackup, fill, openBackup, strangersIn } from '../storage/restore.ts'
 import { LeftBehind, restoreTarget, TargetInUse } from '../storage/restore-target.ts'
 import type { Manifest } from '../storage/snapshot.ts'
 import type { BackupParts } from './backup.ts'
@@ -22,11 +22,16 @@ export async function restore(
 ): Promise<void> {
   const { settings, random } = parts
   const secrets = readBackupSecrets(settings, options.keyFile)
+  refusePipe(path)
   const open = () => openBackup(createReadStream(path), secrets)
   const url = settings.databaseUrl
   const target = restoreTarget({ url, authToken: settings.databaseAuthToken }, random)
   // All of it is read once before anything is changed: a broken backup must not cost what is there.
   const { manifest } = await withProgress('reading', parts, await open(), checkBackup)
+  for (const stranger of await strangersIn(manifest))
+    console.error(
+      `munjigi: ${JSON.stringify(stranger)} is in the backup, but not Munjigi's: it is not restored`,
+    )
   const there = await target.rows().catch(explainPlace)
   const isEmpty = Object.keys(there).length === 0
   const state = `${url} ${isEmpty ? 'is empty' : `holds ${countsOf(there)}`}`
@@ -42,6 +47,12 @@ export async function restore(
     await target.replace((client) => fill(client, backup, onProgress)).catch(explainPlace)
   })
   await print(options.json, manifest, `${describe(manifest)}\n\n${restored(manifest)}`)
+}
+
+/** It is read twice. A pipe would be whole in a dry run, and no backup at all when it matters. */
+function refusePipe(path: string): void {
+  if (statSync(path).isFIFO())
+    throw new NotDone(`${path} is a pipe, and a restore reads twice: put the backup into a file`)
 }
 
 function restored({ createdAt }: Manifest): string {

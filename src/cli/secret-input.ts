@@ -14,10 +14,11 @@ const LINE_FEED = 0x0a
 
 /**
  * One line of standard input, without its line break. Empty when there is none. Throws `Stopped`, and `NotText`: with characters
- * replaced, a password would be another one.
+ * replaced, a password would be another one. So it would be with the byte order mark that some editors begin a file with.
  */
 export async function readSecretLine(prompt: string): Promise<string> {
-  return process.stdin.isTTY === true ? await askFor(prompt) : textOf(await firstLine())
+  if (process.stdin.isTTY === true) return await askFor(prompt)
+  return textOf(await firstLine()).replace(/^\ufeff/, '')
 }
 
 async function firstLine(): Promise<Uint8Array> {

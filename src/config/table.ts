@@ -69,12 +69,12 @@ export const SETTINGS = {
   ),
   sessionIdleTtl: setting(
     duration(60, 365 * 86_400),
-    'A session expires when it has not been refreshed for this long.',
+    'A session expires when it has not been refreshed for this long. A change holds for each session from its next refresh on.',
     '30d',
   ),
   sessionMaxTtl: setting(
     duration(60, 365 * 86_400),
-    'No session lives longer than this, however often it is refreshed.',
+    'No session lives longer than this, however often it is refreshed. A change holds for sessions opened after it.',
     '90d',
   ),
   refreshGrace: setting(
@@ -128,10 +128,11 @@ export const SETTINGS = {
   ),
   passwordHashConcurrency: optional(
     integer(1, 1_024),
-    'How many passwords are hashed at once. When not set: as many as there are cores.',
+    'How many passwords are hashed at once. When not set: as many as there are cores. More are no faster, and while many log in everything else waits seconds for them.',
   ),
   throttleUserAttempts: setting(
-    integer(0, 100),
+    // A fifth of the highest limit has to be more.
+    integer(0, 19),
     'Wrong passwords for one user before each further attempt has to wait. The right password resets the count. `0`: no such throttle.',
     '10',
   ),
@@ -163,7 +164,7 @@ export const SETTINGS = {
   ),
   throttleSignupAttempts: setting(
     integer(0, 1_000_000),
-    'How many signups may come at once from one address, failed ones included. `0`: no such throttle.',
+    'How many signups may come at once from one address, those of a taken e-mail address included. `0`: no such throttle.',
     '20',
   ),
   throttleSignupInterval: setting(

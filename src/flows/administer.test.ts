@@ -6,6 +6,7 @@ import { createCore } from '../app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
 import { createTestLog } from '../testing/log.ts'
 import { knownAddresses, throttles } from '../throttle/table.ts'
+import { users } from '../users/table.ts'
 import type { User } from '../users/user.ts'
 import { disable, remove, setPassword } from './administer.ts'
 
@@ -55,6 +56,23 @@ test.each([
   await decide(core, user)
   expect(await kept()).toEqual([0, 0])
 })
+
+test.each([
+  [
+    'gets a new password',
+    (core: Core, user: User) => setPassword(core, user, 'one horse, no battery'),
+  ],
+  ['is deleted', remove],
+])(
+  'a user over whose address an operator has written by hand %s all the same',
+  async (_, decide) => {
+    const { app, core, user } = await setUp()
+    await app.database.write((db) => db.update(users).set({ email: 'anonymous' }))
+    const written = await core.users.find(user.id)
+    expect(written?.email).toBe('anonymous')
+    expect(await decide(core, written ?? user)).toBe(1)
+  },
+)
 
 test('a user who is disabled twice is disabled since the first time', async () => {
   const { app, core, user } = await setUp()

@@ -18,14 +18,14 @@ export async function changePassword(
   const { policy, clock, database, passwords, sessions, throttle, tokens } = services
   const userId = toUserId(input.viewer.userId)
   tokens.requireKey()
-  await passwords.requireRoom()
+  await passwords.requireRoom(client)
   const field = 'newPassword'
   const chosen = policy.choose(input.newPassword, { field, email: input.viewer.email })
   const who = { viewer: input.viewer, password: input.currentPassword, field: 'currentPassword' }
   const { user, passwordHash: from, success } = await reauthenticate(services, who, client)
   const hashChosen = async () => {
     await policy.requireUnbreached(chosen, { field })
-    return await passwords.hash(chosen, { signal: client.signal })
+    return await passwords.hash(chosen, { client })
   }
   const to = await hashChosen().catch(async (error) => {
     // The current password was right: it must not count as wrong because the new one is refused, or finds no room to be hashed.

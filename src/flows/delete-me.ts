@@ -14,7 +14,7 @@ export async function deleteMe(
   client: Client,
 ): Promise<number> {
   const { clock, database, passwords, sessions, throttle } = services
-  await passwords.requireRoom()
+  await passwords.requireRoom(client)
   const userId = toUserId(input.viewer.userId)
   const who = { ...input, field: 'password' }
   const { user, passwordHash, success } = await reauthenticate(services, who, client)

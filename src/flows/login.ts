@@ -77,7 +77,7 @@ async function loginByPassword(
 ): Promise<LoggedIn> {
   const { passwords, tokens, report, emailDigest } = services
   tokens.requireKey()
-  await passwords.requireRoom()
+  await passwords.requireRoom(client)
   const email = readEmail(input.email)
   const password = readPassword(input.password)
   // Nobody can have such an e-mail or password: no hash is computed, and the answer is the same.

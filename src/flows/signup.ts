@@ -33,7 +33,7 @@ export function signup(
     { returned: () => 'success', thrown: RESULTS },
     async () => {
       tokens.requireKey()
-      await passwords.requireRoom()
+      await passwords.requireRoom(client)
       const email = parseEmail(input.email)
       const attempt = throttle.signup({ emailKey: email.key, clientAddress: client.address })
       const field = 'password'

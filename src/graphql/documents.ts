@@ -13,10 +13,11 @@ import {
 import { AuthError } from '../errors.ts'
 import type { Recent } from '../platform/recent.ts'
 import { createRecent } from '../platform/recent.ts'
-import { exceededLimit, LIMITS, tooComplex } from './limits.ts'
+import { exceededLimit, hasTooManyLines, LIMITS, tooComplex } from './limits.ts'
 
 /** Parses within the token limit. Throws coded errors that keep the position and echo nothing. */
 export function parseDocument(source: string | Source, options?: ParseOptions): DocumentNode {
+  if (hasTooManyLines(typeof source === 'string' ? source : source.body)) throw tooComplex('tokens')
   try {
     return parse(source, { ...options, maxTokens: LIMITS.tokens })
   } catch (error) {

@@ -6,6 +6,7 @@ import { createTestApp, KIM, SIGNUP } from '../testing/app.ts'
 
 const app = await createTestApp()
 const login = (name = '') => `${name}login(email: "a@b.kr", password: "12345678") { __typename }`
+const ending = (i: number) => `e${i}: endSession(id: "ses_${i}") { sessions }`
 const repeat = (count: number, text: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => text(i)).join(' ')
 /** Fragments that each contain the next one twice: n of them expand to 2^n. */
@@ -22,6 +23,9 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
     ['1,001 tokens', 'tokens', ofTokens(1_001)],
     ['5,000 times the same field', 'tokens', `{ ${'__typename '.repeat(5_000)} }`],
     ['900 times the same field below another', 'tokens', `{ me { ${'id '.repeat(900)} } }`],
+    ['1,001 line breaks', 'tokens', `${'\n'.repeat(1_001)}{ __typename }`],
+    ['1,001 comments', 'tokens', `${'#\r'.repeat(1_001)}{ __typename }`],
+    ['a text of line breaks that is not GraphQL', 'tokens', `{${'\n'.repeat(50_000)}`],
     ['61 times a field with fields', 'tokens', `{ ${'me { id } '.repeat(61)} }`],
     ['10,000 directives', 'tokens', `{ __typename ${'@a '.repeat(10_000)} }`],
     [
@@ -45,6 +49,12 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
       '4 fragments of 5 aliases',
       'aliases',
       `{ ${repeat(4, (i) => `...F${i}`)} } ${repeat(4, (f) => `fragment F${f} on Query { ${repeat(5, (i) => `a${f}x${i}: __typename`)} }`)}`,
+    ],
+    ['6 ends of sessions', 'aliases', `mutation { ${repeat(6, ending)} }`],
+    [
+      '6 ends of sessions in fragments',
+      'aliases',
+      `mutation { ...F ... { ${repeat(3, ending)} } } fragment F on Mutation { ${repeat(3, (i) => ending(i + 3))} }`,
     ],
     ['two logins', 'credentialFields', `mutation { ${login('a: ')} ${login('b: ')} }`],
     [
@@ -109,8 +119,10 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
 describe('within the limits', () => {
   test.each<[string, string]>([
     ['1,000 tokens', ofTokens(1_000)],
+    ['1,000 line breaks', `${'\r\n'.repeat(998)}\n{ __typename }\r`],
     ['60 fields with fields', `{ ${'... @skip(if: true) { me { id } } '.repeat(60)} __typename }`],
     ['15 aliases', `{ ${repeat(15, (i) => `a${i}: __typename`)} }`],
+    ['5 fields of a mutation', `mutation { ${repeat(5, () => 'logout { sessions }')} }`],
     [
       'depth 2 through many fragments',
       `{ __typename ...F0 } ${doubling(20, 'Query', '__typename')}`,

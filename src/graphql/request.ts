@@ -2,6 +2,7 @@
 // limit, the envelope. Only POST with application/json executes; forms and text would let other sites in (CSRF).
 
 import { AuthError } from '../errors.ts'
+import { parseJson } from '../platform/json.ts'
 import { textOf } from '../platform/utf8.ts'
 
 /** The envelope of a request (GraphQL over HTTP §5). */
@@ -69,7 +70,7 @@ async function readStream(request: Request): Promise<Uint8Array> {
 /** Bytes that are not UTF-8 are refused, not guessed at. So is a byte order mark: it is kept, and is not JSON. */
 function decode(body: Uint8Array): unknown {
   try {
-    return JSON.parse(textOf(body))
+    return parseJson(textOf(body))
   } catch {
     throw new AuthError('BAD_USER_INPUT', { field: 'body' })
   }

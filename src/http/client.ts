@@ -5,6 +5,7 @@ import { isIP } from 'node:net'
 import type { Client } from '../graphql/context.ts'
 import type { Random } from '../platform/random.ts'
 import { createRecent } from '../platform/recent.ts'
+import { textOf } from '../platform/utf8.ts'
 
 /** Who may speak for others, and in which header. */
 export interface ClientRules {
@@ -26,7 +27,7 @@ export function createClientReader(rules: ClientRules, random: Random): ClientRe
     trust.set(address, trusted)
     return {
       address: (trusted && reportedAddress(headers, rules.clientAddressHeader)) || address,
-      userAgent: headers.get('user-agent') ?? '',
+      userAgent: readName(headers.get('user-agent') ?? ''),
       requestId: (trusted && reportedId(headers)) || random.id('req'),
       // A getter: only a request that waits in a queue needs one, and making it costs time.
       get signal() {
@@ -51,6 +52,16 @@ function reportedAddress(headers: Headers, name: string | undefined): string | u
   const last = (name && headers.get(name)?.split(',').at(-1)) || ''
   const address = plainAddress(last.trim())
   return isIP(address) === 0 ? undefined : address
+}
+
+/** Headers are read as Latin-1, yet Go, aiohttp and curl send a name in other letters as UTF-8 (RFC 9110 §5.5 leaves it open). */
+function readName(header: string): string {
+  if (!/[\x80-\xff]/.test(header)) return header
+  try {
+    return textOf(Buffer.from(header, 'latin1'))
+  } catch {
+    return header
+  }
 }
 
 /** Bounded and plain: it is repeated in a header and in every log line. */

@@ -160,6 +160,10 @@ describe('a body', () => {
     ['with text for variables', query({ variables: '{}' }), 'variables'],
     ['with text for extensions', query({ extensions: 'x' }), 'extensions'],
     ['that begins with a byte order mark', `\ufeff${QUERY}`],
+    [
+      'of more than 200 objects, lists and members',
+      query({ x: Array(200).fill([]), y: '"'.repeat(999) }),
+    ],
     ['in UTF-16', new Uint8Array(Buffer.from(QUERY, 'utf16le'))],
     [
       'with a byte that is not UTF-8',

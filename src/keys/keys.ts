@@ -112,14 +112,18 @@ export interface KeyRingOptions {
  */
 const CLOCKS_DIFFER_MS = 3_600_000
 
+/** By how much the clock of who publishes a key may be behind: an operator's, or that of the one replica that was replaced so far. */
+const BEHIND_MS = 5_000
+
 /** Loads the keys and makes the first one where there is none. Throws `WrongSecret`. */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { database, clock, report, sealingKeys, algorithm, jwksMaxAge, tokenLifetime, rotation } =
     options
   const { leaveUnreadable = false } = options
   const interval = Math.min((jwksMaxAge * 1_000) / 10, 5_000)
-  // Before a new key signs, every replica has looked at least twice, and what others cached has expired.
-  const delay = jwksMaxAge * 1_000 + 2 * interval
+  // Before a new key signs, on whichever clock, every replica has looked, and what others cached has expired.
+  const behind = Math.min(BEHIND_MS, jwksMaxAge * 1_000)
+  const delay = jwksMaxAge * 1_000 + 2 * interval + behind
   let keys: readonly SigningKey[] = []
   let refused: readonly string[] = []
   let isNew = false

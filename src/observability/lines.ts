@@ -91,10 +91,10 @@ function shorten(text: string): string {
   return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text
 }
 
-/** JSON leaves these raw, but some terminals and log collectors break or act on them. */
+/** JSON leaves these raw, but some terminals and log collectors break or act on them, or show a line in another order. */
 export function escapeLineBreaks(json: string): string {
   return json.replace(
-    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
+    /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }

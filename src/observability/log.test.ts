@@ -39,6 +39,7 @@ const HOSTILE = [
   '\0',
   '\ud800',
   '\ufeffbegins again',
+  '\u202esdrawkcab\u2066\u200f\u061c',
   '"}{"',
   '문지기 🚪',
 ]
@@ -47,7 +48,7 @@ describe('no value breaks a line (log injection)', () => {
   test.each(HOSTILE)('%j', (value) => {
     const lines = written({ userAgent: value })
     expect(lines).toHaveLength(1)
-    expect(lines[0]).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}\ufeff]+$/u)
+    expect(lines[0]).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}\p{Bidi_C}\ufeff]+$/u)
     expect(JSON.parse(lines[0] ?? '').userAgent).toBe(value)
   })
 })

@@ -160,7 +160,7 @@ describe('the hash', () => {
       report: () => {},
     })
     const check = async (hash: string | undefined) => {
-      const terms = { attempt: attemptThatFinds(hash), signal: undefined }
+      const terms = { attempt: attemptThatFinds(hash), client: { address: '192.0.2.1' } }
       return (await passwords.check('correct horse' as Password, FIND, terms)).matches
     }
     expect(await check(undefined)).toBe(false)
@@ -196,7 +196,7 @@ describe('the hash', () => {
         passwords
           .check('correct horse' as Password, FIND, {
             attempt: attemptThatFinds(hashOf(kib)),
-            signal,
+            client: { address: '192.0.2.1', ...(signal ? { signal } : {}) },
           })
           .then(({ matches }) => matches)
           .catch((error) => (error instanceof ClientLeft ? 'left' : error.code))

@@ -2,6 +2,7 @@
 // Beyond it `OVERLOADED`, within a moment: an unbounded queue of hashes would stall everything that shares the thread pool.
 
 import { AuthError, ClientLeft } from '../errors.ts'
+import type { Client } from '../graphql/context.ts'
 import type { Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import { createBeat } from '../platform/beat.ts'
@@ -10,6 +11,7 @@ import type { GateLimits, GateTerms } from '../platform/gate.ts'
 import { createGate, GateFull, GateLeft } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import type { Statement } from '../storage/statement.ts'
+import { networkOf } from '../throttle/address.ts'
 import type { Attempt } from '../throttle/throttle.ts'
 import { memoryOf, verifyHash } from './hash-format.ts'
 import type { Hasher, PasswordHash } from './hasher.ts'
@@ -22,7 +24,7 @@ export interface Passwords {
    * Call it before doing anything else for a hash: work for a client that is refused in the end is taken from those that are
    * let in. It reserves nothing: `hash` and `check` may still refuse.
    */
-  requireRoom(): Promise<void>
+  requireRoom(client: Client): Promise<void>
   /** The hash of a new password. An attempt, if given, is charged first, and may throw `RATE_LIMITED`. */
   hash(password: Password, terms?: Partial<Terms>): Promise<PasswordHash>
   /**
@@ -48,8 +50,8 @@ export interface WithHash {
 export interface Terms {
   /** Recalled before anything else; charged before the hash is computed, and only if there is room for it. */
   readonly attempt: Attempt
-  /** Aborted when nobody waits for the result any more. */
-  readonly signal: AbortSignal | undefined
+  /** Who waits for the result, and leaves the line when its signal says so. */
+  readonly client: Pick<Client, 'address' | 'signal'>
 }
 
 /** What the service is made from. */
@@ -87,19 +89,19 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   metrics.declareHashing(hasher.engine, { running, waiting })
 
   return {
-    async requireRoom() {
-      if (!gate.hasRoom()) await refuse()
+    async requireRoom(client) {
+      if (!gate.hasRoom(networkOf(client.address))) await refuse()
     },
 
-    hash: (password, { attempt, signal } = {}) =>
-      gated({ attempt, signal, before: attempt && (() => attempt.charge()) }, () =>
+    hash: (password, { attempt, client } = {}) =>
+      gated({ attempt, ...placeOf(client), before: attempt && (() => attempt.charge()) }, () =>
         hasher.hash(password),
       ),
 
     async check<Row extends WithHash>(
       password: Password,
       find: Statement<Row>,
-      { attempt, signal }: Terms,
+      { attempt, client }: Terms,
     ) {
       let row: Row | undefined
       const hash = () => row?.passwordHash ?? decoy
@@ -107,7 +109,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
         ;[row] = await attempt.charge(find)
       }
       const narrower = () => (isLarge(hash()) ? large : null)
-      const terms = { attempt, signal, before, narrower }
+      const terms = { attempt, ...placeOf(client), before, narrower }
       const matches = await gated(terms, () => verify(password, hash()))
       return { row, matches }
     },
@@ -134,9 +136,11 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     try {
       return await gate.run(() => timed(work), terms)
     } catch (error) {
+      if (!(error instanceof GateFull || error instanceof GateLeft)) throw error
+      // It may have had a place: neither a flood nor impatience must use up the attempts of who knows the password.
+      await attempt?.withdraw()
       if (error instanceof GateLeft) throw new ClientLeft()
-      if (error instanceof GateFull) return await refuse()
-      throw error
+      return await refuse()
     }
   }
 
@@ -155,4 +159,9 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       metrics.observeHash((clock.elapsed() - started) / 1_000)
     }
   }
+}
+
+/** One network is one caller: whoever has many connections, or users, or addresses of one IPv6 network has one share of the places. */
+function placeOf(client: Terms['client'] | undefined): GateTerms {
+  return client ? { caller: networkOf(client.address), signal: client.signal } : {}
 }

@@ -139,6 +139,123 @@ test('whoever leaves when the turn has come keeps it; whoever has left before is
   expect([gate.running(), gate.waiting()]).toEqual([0, 0])
 })
 
+describe('where there is no room', () => {
+  /** A gate with one at work, to be ended by `open`, and the works of others, each with its outcome: the caller's name, or `full`. */
+  function crowded(waiting: number) {
+    const gate = createGate({ running: 1, waiting, patience: 1_000 }, createTestClock())
+    const atWork = pending()
+    const working = gate.run(atWork.work, { caller: 'at work' })
+    const ask = (caller: string, before?: () => Promise<unknown>) =>
+      gate
+        .run(async () => caller, { caller, before })
+        .catch((error) => (error instanceof GateFull ? 'full' : Promise.reject(error)))
+    const open = async () => {
+      atWork.resolve('')
+      await working
+    }
+    return { gate, ask, open }
+  }
+  const times = <T>(count: number, make: () => T) => Array.from({ length: count }, make)
+
+  test('a caller who has taken all of it yields the newest places to one who comes alone', async () => {
+    const { gate, ask, open } = crowded(4)
+    const greedy = times(6, () => ask('greedy'))
+    expect([gate.hasRoom('greedy'), gate.hasRoom('alone')]).toEqual([false, true])
+    const alone = ask('alone')
+    expect(gate.waiting()).toBe(4)
+    await open()
+    expect(await Promise.all(greedy)).toEqual([
+      'greedy',
+      'greedy',
+      'greedy',
+      'full',
+      'full',
+      'full',
+    ])
+    expect(await alone).toBe('alone')
+    expect([gate.running(), gate.waiting()]).toEqual([0, 0])
+  })
+
+  test('callers get equal shares, however many times each of them asks', async () => {
+    const { ask, open } = crowded(6)
+    const asked = ['a', 'b', 'c'].flatMap((caller) => times(20, () => ask(caller)))
+    await open()
+    const served = (await Promise.all(asked)).filter((outcome) => outcome !== 'full')
+    expect(served.toSorted()).toEqual(['a', 'a', 'b', 'b', 'c', 'c'])
+  })
+
+  test('nobody yields to a caller who would then have as many, or who does not say who it is', async () => {
+    const { gate, ask, open } = crowded(2)
+    const equal = [ask('a'), ask('b')]
+    expect(gate.hasRoom('c')).toBe(false)
+    expect(await ask('c')).toBe('full')
+    await open()
+    expect(await Promise.all(equal)).toEqual(['a', 'b'])
+    expect(gate.hasRoom()).toBe(true)
+  })
+
+  test('places whose work is still being prepared are yielded, too', async () => {
+    const { gate, ask, open } = crowded(3)
+    const preparation = pending()
+    const greedy = times(3, () => ask('greedy', preparation.work))
+    expect(gate.hasRoom('alone')).toBe(true)
+    const alone = times(2, () => ask('alone'))
+    expect(gate.waiting()).toBe(3)
+    await open()
+    expect(await Promise.all(alone)).toEqual(['alone', 'full'])
+    preparation.resolve('')
+    expect(await Promise.all(greedy)).toEqual(['greedy', 'greedy', 'full'])
+    expect([gate.running(), gate.waiting()]).toEqual([0, 0])
+  })
+
+  test('work that had to yield while it was prepared does not go on through a narrower gate', async () => {
+    const { gate, ask, open } = crowded(2)
+    const narrower = createGate({ running: 1, waiting: 1, patience: 1_000 }, createTestClock())
+    const preparation = pending()
+    let ran = 0
+    const work = async () => {
+      ran += 1
+    }
+    const terms = { caller: 'greedy', before: preparation.work, narrower: () => narrower }
+    const greedy = Promise.allSettled(times(2, () => gate.run(work, terms)))
+    const alone = ask('alone')
+    preparation.resolve('')
+    await open()
+    expect((await greedy).map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    expect([await alone, ran, gate.waiting(), narrower.waiting()]).toEqual(['alone', 1, 0, 0])
+  })
+
+  test('whoever left, was refused or was served holds nothing any more', async () => {
+    const clock = createTestClock()
+    const gate = createGate({ running: 1, waiting: 2, patience: 1_000 }, clock)
+    const [atWork, leaving] = [pending(), new AbortController()]
+    const working = gate.run(atWork.work)
+    const left = gate.run(async () => 'left', { caller: 'a', signal: leaving.signal })
+    const late = gate.run(async () => 'late', { caller: 'a' })
+    leaving.abort()
+    await expect(left).rejects.toBeInstanceOf(GateLeft)
+    clock.advance('2s')
+    const inTime = gate.run(async () => 'in time', { caller: 'b' })
+    atWork.resolve('')
+    await working
+    await expect(late).rejects.toBeInstanceOf(GateFull)
+    expect(await inTime).toBe('in time')
+    const next = crowd(gate)
+    expect([gate.hasRoom('a'), gate.hasRoom('b'), gate.hasRoom('c')]).toEqual([true, true, true])
+    await next()
+  })
+
+  /** One caller takes everything; returns how to end it. */
+  function crowd(gate: ReturnType<typeof createGate>) {
+    const atWork = pending()
+    const all = times(3, () => gate.run(atWork.work, { caller: 'greedy' }))
+    return async () => {
+      atWork.resolve('')
+      await Promise.all(all)
+    }
+  }
+})
+
 describe('what is done before the turn', () => {
   const limits = { running: 1, waiting: 1, patience: 1_000 }
 

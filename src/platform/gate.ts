@@ -1,8 +1,11 @@
 // Bounded concurrency with a bounded queue: a few at work, a few waiting, the rest refused at once.
-// A server that queues without bound answers nobody in time; one that refuses early serves the others.
+// A server that queues without bound answers nobody in time; one that refuses early serves the others. Where there is no room, the
+// caller with the most places in the queue yields one to a caller with fewer, so that nobody can take them all. (Suter et al., 1998,
+// longest queue drop: as fair as a queue for each caller, and one caller alone may still have every place.)
 
 import type { Clock } from './clock.ts'
 import { StacklessError } from './stackless.ts'
+import { createTally } from './tally.ts'
 
 /** What a gate throws instead of queueing without bound. */
 export class GateFull extends StacklessError {
@@ -29,14 +32,16 @@ export interface GateLimits {
 export interface Gate {
   /** Runs `work` when there is room. Throws `GateFull` when there are too many, `GateLeft` to a caller that leaves the queue. */
   run<T>(work: () => Promise<T>, terms?: GateTerms): Promise<T>
-  /** Whether `run` would let anybody in just now. Reserves nothing. */
-  hasRoom(): boolean
+  /** Whether `run` would let this caller in just now. Reserves nothing. */
+  hasRoom(caller?: string): boolean
   running(): number
   waiting(): number
 }
 
 /** More about one piece of work. */
 export interface GateTerms {
+  /** Whom the work is for. All that do not say are one. */
+  readonly caller?: string | undefined
   /** Runs once admitted, before the turn comes: a refused caller does not cause it, and nobody waits behind it. */
   readonly before?: (() => Promise<unknown>) | undefined
   /** Asked after `before`: a narrower gate to pass first, or null. Work that waits there takes no place in this one. */
@@ -45,10 +50,11 @@ export interface GateTerms {
   readonly signal?: AbortSignal | undefined
 }
 
-interface Waiting {
-  readonly since: number
-  readonly enter: () => void
-  readonly giveUp: (reason: GateFull | GateLeft) => void
+/** Work that was let in and has not begun: first it is prepared, then it is ready and waits for its turn. */
+interface Place {
+  readonly caller: string
+  readonly turn: PromiseWithResolvers<void>
+  readySince: number | null
 }
 
 /** The weight of the newest work in the moving average of how long work takes. */
@@ -56,28 +62,75 @@ const NEWEST_SHARE = 0.2
 
 /** Makes a gate with the given limits. */
 export function createGate(limits: GateLimits, clock: Clock): Gate {
-  const queue: Waiting[] = []
+  /** In the order of arrival. */
+  const places: Place[] = []
+  const held = createTally()
   let running = 0
-  let preparing = 0
   /** How long work has taken lately, in milliseconds. */
   let pace = 0
-  const waiting = () => preparing + queue.length
 
   return {
-    async run(work, { before, narrower, signal } = {}) {
-      if (!hasRoom()) throw new GateFull()
-      if (before) await prepare(before)
+    async run(work, { caller = '', before, narrower, signal } = {}) {
+      if (!hasPlace()) makePlace(caller)
+      const place = take(caller)
+      if (before) await prepare(place, before)
       const first = narrower?.()
-      const inOurTurn = () => inTurn(work, signal)
-      return await (first ? first.run(inOurTurn, { signal }) : inOurTurn())
+      if (!first) return await inTurn(work, place, signal)
+      // Refused meanwhile: then its turn says so.
+      if (!remove(place)) await place.turn.promise
+      return await first.run(() => inTurn(work, take(caller), signal), { caller, signal })
     },
-    hasRoom,
+    hasRoom: (caller = '') => hasPlace() || surplusFor(caller) !== undefined,
     running: () => running,
-    waiting,
+    waiting: () => places.length,
   }
 
-  async function inTurn<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    await turn(signal)
+  function hasPlace(): boolean {
+    const free = limits.running - running
+    if (places.length < free) return true
+    const { foreseen = Number.POSITIVE_INFINITY } = limits
+    const wait = (places.length / limits.running) * pace
+    return places.length - free < limits.waiting && wait <= foreseen
+  }
+
+  /** Throws `GateFull` when nobody has a place too many. */
+  function makePlace(caller: string): void {
+    const surplus = surplusFor(caller)
+    if (!surplus) throw new GateFull()
+    refuse(surplus, new GateFull())
+  }
+
+  /** The newest place of whoever has the most, if that is more than `caller` would then have. */
+  function surplusFor(caller: string): Place | undefined {
+    const most = held.most()
+    if (most === undefined || held.of(most) <= held.of(caller) + 1) return undefined
+    return places.findLast((place) => place.caller === most)
+  }
+
+  function take(caller: string): Place {
+    const place = { caller, turn: Promise.withResolvers<void>(), readySince: null }
+    // A place may be refused while it is being prepared, when nobody looks at its turn yet.
+    place.turn.promise.catch(() => {})
+    places.push(place)
+    held.add(caller)
+    return place
+  }
+
+  async function prepare(place: Place, before: () => Promise<unknown>): Promise<void> {
+    try {
+      await before()
+    } catch (error) {
+      remove(place)
+      throw error
+    }
+  }
+
+  async function inTurn<T>(
+    work: () => Promise<T>,
+    place: Place,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    await turnOf(place, signal)
     const started = clock.elapsed()
     try {
       return await work()
@@ -87,56 +140,46 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
     }
   }
 
-  function hasRoom(): boolean {
-    const free = limits.running - running
-    if (waiting() < free) return true
-    const { foreseen = Number.POSITIVE_INFINITY } = limits
-    const wait = (waiting() / limits.running) * pace
-    return waiting() - free < limits.waiting && wait <= foreseen
-  }
-
-  async function prepare(before: () => Promise<unknown>): Promise<void> {
-    preparing += 1
-    try {
-      await before()
-    } finally {
-      preparing -= 1
-    }
-  }
-
-  async function turn(signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted) throw new GateLeft()
-    if (running < limits.running) {
+  async function turnOf(place: Place, signal: AbortSignal | undefined): Promise<void> {
+    const giveUp = () => refuse(place, new GateLeft())
+    if (signal?.aborted) giveUp()
+    if (running < limits.running && remove(place)) {
       running += 1
       return
     }
-    const { promise, resolve: enter, reject: giveUp } = Promise.withResolvers<void>()
-    const place = { since: clock.elapsed(), enter, giveUp }
-    queue.push(place)
-    signal?.addEventListener('abort', () => leaveQueue(place))
-    await promise
+    place.readySince = clock.elapsed()
+    signal?.addEventListener('abort', giveUp)
+    await place.turn.promise
   }
 
   /** Has no effect on work that has begun. */
-  function leaveQueue(place: Waiting): void {
-    const index = queue.indexOf(place)
-    if (index < 0) return
-    queue.splice(index, 1)
-    place.giveUp(new GateLeft())
+  function refuse(place: Place, reason: GateFull | GateLeft): void {
+    if (remove(place)) place.turn.reject(reason)
   }
 
-  /** The place is handed to the next in line, never freed in between: nobody can slip past the queue. */
+  /** False for work that has begun or was refused: it has no place any more. */
+  function remove(place: Place): boolean {
+    const index = places.indexOf(place)
+    if (index < 0) return false
+    places.splice(index, 1)
+    held.remove(place.caller)
+    return true
+  }
+
+  /** The turn is handed to the next in line, never freed in between: nobody can slip past the queue. */
   function leave(): void {
     const next = nextInTime()
-    if (next) next.enter()
+    if (next) next.turn.resolve()
     else running -= 1
   }
 
   /** Refuses those who have waited longer than `patience`: work that comes too late would only delay the others. */
-  function nextInTime(): Waiting | undefined {
-    const inTime = queue.findIndex(({ since }) => clock.elapsed() - since <= limits.patience)
-    const late = queue.splice(0, inTime < 0 ? queue.length : inTime)
-    for (const { giveUp } of late) giveUp(new GateFull())
-    return queue.shift()
+  function nextInTime(): Place | undefined {
+    for (const place of places.filter(({ readySince }) => readySince !== null)) {
+      remove(place)
+      if (clock.elapsed() - (place.readySince ?? 0) <= limits.patience) return place
+      place.turn.reject(new GateFull())
+    }
+    return undefined
   }
 }

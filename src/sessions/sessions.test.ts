@@ -266,6 +266,21 @@ describe('refresh', () => {
   })
 
   test.each([
+    ['deleted', 'PRAGMA foreign_keys = OFF; DELETE FROM users; PRAGMA foreign_keys = ON'],
+    ['disabled', 'UPDATE users SET disabled_at = 0'],
+  ])(
+    'of a user who was %s with a shell, where no session ends, gives nothing, within the grace either',
+    async (_, byHand) => {
+      const app = await createTestApp()
+      const { refreshToken } = await signup(app)
+      const child = await refreshed(app, refreshToken)
+      await app.database.write(({ $client }) => $client.executeMultiple(byHand))
+      for (const token of [child.refreshToken, refreshToken])
+        expect((await refresh(app, token)).code).toBe('INVALID_REFRESH_TOKEN')
+    },
+  )
+
+  test.each([
     ['nothing', ''],
     ['garbage', 'garbage'],
     ['a text like a token', 'mjr_ses_1.0.x.y'],
@@ -291,6 +306,20 @@ describe('kinds of tokens are never taken for each other (ASVS 9.2.2)', () => {
     expect((await app.run(LOGIN, KIM, tokens.refreshToken)).data.login.__typename).toBe('LoggedIn')
     expect((await refresh(app, tokens.refreshToken)).code).toBeUndefined()
   })
+})
+
+test('aliases do not multiply trips to the database: of all sessions, and of the user, there is one', async () => {
+  const app = await createTestApp()
+  const { accessToken } = await signup(app)
+  const aliases = Array.from(
+    { length: 7 },
+    (_, i) => `s${i}: sessions { id } m${i}: me { createdAt }`,
+  )
+  const before = await statements(app, 'read')
+  const { data, errors } = await app.run(`{ ${aliases.join(' ')} }`, {}, accessToken)
+  expect(errors).toBeUndefined()
+  expect([data.s0, data.m0]).toEqual([data.s6, data.m6])
+  expect((await statements(app, 'read')) - before).toBe(2)
 })
 
 describe('logout', () => {
@@ -418,6 +447,24 @@ describe('sessions', () => {
     await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': 'x'.repeat(201) })
     const { data } = await app.run('{ sessions { client } }', {}, accessToken)
     expect(data.sessions).toEqual([{ client: 'x'.repeat(200) }, { client: '' }])
+  })
+  test.each([
+    ['UTF-8, as some clients send it', '문지기 앱/1.0 🚪', '문지기 앱/1.0 🚪'],
+    ['UTF-8, cut within a character', `${'x'.repeat(199)}🚪`, `${'x'.repeat(199)}\ufffd`],
+  ])('name their client in its own letters: %s', async (_, name, client) => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    const bytes = Buffer.from(name).toString('latin1')
+    await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': bytes })
+    const { data } = await app.run('{ sessions { client } }', {}, accessToken)
+    expect(data.sessions).toEqual([{ client }, { client: '' }])
+  })
+  test('name a client that sends Latin-1 as that', async () => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': 'Café/1.0' })
+    const { data } = await app.run('{ sessions { client } }', {}, accessToken)
+    expect(data.sessions).toEqual([{ client: 'Café/1.0' }, { client: '' }])
   })
   test('are ended one by one, only by their user', async () => {
     const app = await createTestApp()

@@ -1,7 +1,7 @@
 // The statements on sessions. Those that decide are one conditional statement, or one batch whose parts hold or fail together.
 
 import type { SQL } from 'drizzle-orm'
-import { and, desc, eq, gt, gte, lt, lte, or, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, gte, isNull, lt, lte, or, sql } from 'drizzle-orm'
 import type { EndReason } from '../observability/events.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Db } from '../storage/database.ts'
@@ -83,6 +83,7 @@ export function ofUserBeyond({ id, userId, createdAt }: SessionRow, most: number
 /**
  * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
  * It returns what the answer needs of the session, or nothing when another refresh was first, or the session expired or ended.
+ * Nor is anything left to refresh of a user whom somebody took away with a shell of SQLite's, which ends no session.
  */
 export function rotating(change: TokenChange): Statement<RefreshedSession> {
   return preparedRotation({ ...change })
@@ -93,11 +94,12 @@ const preparedRotation = preparedStatement<RefreshedSession>(
       last_used_at = ${placeholder('now')}, expires_at = min(${placeholder('idleExpiresAt')}, ends_at)
     WHERE id = ${placeholder('id')} AND generation = ${placeholder('generation')}
       AND secret_hash = ${placeholder('secretHash')} AND expires_at > ${placeholder('now')}
+      AND EXISTS (SELECT 1 FROM users WHERE users.id = user_id AND disabled_at IS NULL)
     RETURNING user_id AS userId, expires_at AS expiresAt,
       (SELECT email FROM users WHERE users.id = user_id) AS email`,
 )
 
-/** A session that has not expired, with its user. */
+/** A session that has not expired, with its user, who may log in. */
 export async function selectSession(
   db: Db,
   id: SessionId,
@@ -107,7 +109,7 @@ export async function selectSession(
     .select({ session: sessions, email: users.email })
     .from(sessions)
     .innerJoin(users, eq(users.id, sessions.userId))
-    .where(and(eq(sessions.id, id), gt(sessions.expiresAt, now)))
+    .where(and(eq(sessions.id, id), gt(sessions.expiresAt, now), isNull(users.disabledAt)))
     .get()
   return row && { ...row.session, email: row.email }
 }

@@ -44,6 +44,10 @@ export async function migrate(
       })
     await transaction.commit()
     return missing.length
+  } catch (error) {
+    // Waited for: this process may be about to end, and a server that had not heard of it would keep all others from writing.
+    await transaction.rollback().catch(() => {})
+    throw error
   } finally {
     transaction.close()
   }

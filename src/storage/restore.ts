@@ -6,7 +6,7 @@ import { BrokenBackup, openArchive } from './archive.ts'
 import { toFault } from './faults.ts'
 import { migrate, newestMigration } from './migrate.ts'
 import type { BackupRecord, Manifest, Rows } from './snapshot.ts'
-import { isBackedUp, quote, tablesOf } from './snapshot.ts'
+import { columnsOf, countRows, quote, strangersAmong } from './snapshot.ts'
 
 /** A backup that is being read. */
 export interface OpenBackup {
@@ -28,7 +28,9 @@ export async function openBackup(
   if (!manifest || 'rows' in manifest || manifest.format !== 1)
     throw new BrokenBackup('it has another format')
   if (manifest.schema > newestMigration())
-    throw new BrokenBackup(`it was made by a newer Munjigi (${manifest.version})`)
+    throw new BrokenBackup(
+      `its database had been migrated by a newer Munjigi: restore it with that one (the backup was made by ${manifest.version})`,
+    )
   return { manifest, rows: rowsOf(records) }
 }
 
@@ -43,32 +45,55 @@ export async function checkBackup(backup: OpenBackup, onProgress: OnProgress): P
 
 /** How many rows a database has in each table that a backup holds. Empty: there are no such tables, or no rows in them. */
 export async function rowsIn(client: Client): Promise<Readonly<Record<string, number>>> {
-  const tables = await tablesOf(client)
-  return Object.fromEntries(tables.filter(({ rows }) => rows > 0).map((t) => [t.name, t.rows]))
+  const counts: Array<[string, number]> = []
+  for (const table of [...(await columnsOf(client)).keys()].sort())
+    counts.push([table, await countRows(client, table)])
+  return Object.fromEntries(counts.filter(([, rows]) => rows > 0))
 }
 
-/** Fills an empty database: the schema that the backup had, its rows, and then the migrations since. */
+/** What a backup holds that no migration has made, and that is not restored: an older program made it, or one older than its database. */
+export async function strangersIn({ schema, tables }: Manifest): Promise<string[]> {
+  const found = new Map(tables.map(({ name, columns }) => [name, new Set(columns)]))
+  return await strangersAmong(found, schema)
+}
+
+/** Fills an empty database: the schema that the backup had, its rows, and then the migrations since. Leaves strangers out. */
 export async function fill(
   client: Client,
   backup: OpenBackup,
   onProgress: OnProgress,
 ): Promise<void> {
   await outlastCheckpoint(() => migrate(client, { until: backup.manifest.schema }))
+  const ours = await columnsOf(client)
   const columns = new Map(backup.manifest.tables.map((table) => [table.name, table.columns]))
   for await (const { table, rows } of counted(backup, onProgress)) {
-    if (!isBackedUp(table)) continue
-    const names = (columns.get(table) ?? []).map(quote)
-    const row = `(${names.map(() => '?').join(', ')})`
-    for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
-      const some = rows.slice(from, from + ROWS_AT_ONCE)
-      const insert = {
-        sql: `INSERT INTO ${quote(table)} (${names.join(', ')}) VALUES ${some.map(() => row).join(', ')}`,
-        args: some.flat(),
-      }
-      await outlastCheckpoint(() => client.execute(insert))
-    }
+    const known = ours.get(table)
+    if (known) await insert(client, table, only(known, columns.get(table) ?? [], rows))
   }
   await outlastCheckpoint(() => migrate(client))
+}
+
+/** Columns of a table, and the values of its rows in their order. */
+interface Values {
+  readonly columns: readonly string[]
+  readonly rows: Rows['rows']
+}
+
+/** Leaves out the columns that are not known. */
+function only(known: ReadonlySet<string>, columns: readonly string[], rows: Rows['rows']): Values {
+  if (columns.every((column) => known.has(column))) return { columns, rows }
+  const isKnown = (_: unknown, at: number) => known.has(columns[at] ?? '')
+  return { columns: columns.filter(isKnown), rows: rows.map((row) => row.filter(isKnown)) }
+}
+
+async function insert(client: Client, table: string, { columns, rows }: Values): Promise<void> {
+  const row = `(${columns.map(() => '?').join(', ')})`
+  const into = `INSERT INTO ${quote(table)} (${columns.map(quote).join(', ')})`
+  for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
+    const some = rows.slice(from, from + ROWS_AT_ONCE)
+    const sql = `${into} VALUES ${some.map(() => row).join(', ')}`
+    await outlastCheckpoint(() => client.execute({ sql, args: some.flat() }))
+  }
 }
 
 /** Few enough that their values fit into one statement, whatever the table. */

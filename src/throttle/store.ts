@@ -131,7 +131,7 @@ function counts(charges: readonly Charge[]): SQL {
   })
   return sql`rules (key, free, delay, ceiling, "limit", memory, slack, applies) AS (VALUES ${sql.join(rows, sql`, `)}),
     counts AS MATERIALIZED (SELECT rules.*, coalesce(held.count, 0) + 1 AS attempts,
-        coalesce(held.next_at, 0) AS allowed_at
+        coalesce(held.next_at, -slack) AS allowed_at
       FROM rules LEFT JOIN throttles held ON held.key = rules.key AND held.expires_at > ${NOW}
         AND held.next_at <= ${NOW} + max(ceiling, memory) + ${sql.raw(String(CLOCKS_DIFFER_MS))} WHERE applies)`
 }
@@ -153,6 +153,17 @@ const settling = preparedStatement(sql`UPDATE throttles
   SET count = iif(key = ${placeholder('refunded')}, count, 0),
     next_at = iif(key = ${placeholder('refunded')}, next_at - ${placeholder('interval')}, 0)
   WHERE key IN (${placeholder('user')}, ${placeholder('knownAddress')}, ${placeholder('refunded')})`)
+
+/**
+ * Takes an attempt that was not made from a user's count, and the wait that it began: none had to wait any more when it was
+ * charged.
+ */
+export function withdrawing(key: string, now: number): Statement {
+  return preparedWithdrawal({ key, now })
+}
+
+const preparedWithdrawal = preparedStatement(sql`UPDATE throttles
+  SET count = max(count - 1, 0), next_at = min(next_at, ${NOW}) WHERE key = ${placeholder('key')}`)
 
 /** The two statements that remember an address as the user's, and forget the one unused for longest when there are too many. */
 function rememberStatements({ user, address, until, onlyIf }: Known): Statement[] {

@@ -279,6 +279,7 @@ describe('the signature, though right, does not help a payload that', () => {
     ['has a number for a subject', { ...claims, sub: 1 }],
     ['has two subjects', JSON.stringify(claims).replace('"sub":', '"sub":"usr_2","sub":')],
     ['is a list', '[]'],
+    ['has more in it than any of ours', { ...claims, more: Array(201).fill([1000]) }],
     ['is not JSON', 'hello'],
   ])('%s', async (_, payload) => {
     const token = await forge(

@@ -38,9 +38,11 @@ export function parseEmail(text: string): Email {
   return result
 }
 
-/** The canonical form of a user's address. */
-export function emailKeyOf(user: { readonly email: string }): EmailKey {
-  return parseEmail(user.email).key
+/** The canonical form of a user's address; of what an operator has written over it by hand, the text itself. */
+export function emailKeyOf({ email }: { readonly email: string }): EmailKey {
+  const result = readEmail(email)
+  // Nothing is counted under it, but it must not keep anybody from deleting the user.
+  return typeof result === 'string' ? (email as EmailKey) : result.key
 }
 
 /** The address, or why it is not one. */

@@ -86,9 +86,9 @@ export function createUsers(options: UsersOptions): Users {
   const { database, passwords, clock, random } = options
   const confirmation = createConfirmation(options)
   return {
-    async prepare({ email, password, attempt }, { signal }) {
+    async prepare({ email, password, attempt }, client) {
       // Hashed before the index is asked: a taken address takes as long as a free one.
-      const passwordHash = await passwords.hash(password, { attempt, signal })
+      const passwordHash = await passwords.hash(password, { attempt, client })
       const row = {
         id: toUserId(random.id('usr')),
         email: email.address,
