@@ -394,14 +394,14 @@ describe('a lock held by somebody else', () => {
     const clock = createTestClock()
     const { database, url } = await open({ clock })
     const elsewhere = (await open({ url })).database
-    const taking = (time: '1s') => (db: Db) => {
+    const taking = (time: '2s') => (db: Db) => {
       clock.advance(time)
       return db.$count(heartbeats)
     }
     const outcomes = await database.forRequest(async () => [
-      await failure(database.read(taking('1s'))),
-      await failure(database.read(taking('1s'))),
-      await failure(database.read(taking('1s'))),
+      await failure(database.read(taking('2s'))),
+      await failure(database.read(taking('2s'))),
+      await failure(database.read(taking('2s'))),
       await failure(database.write((db) => beat(db, 1))),
     ])
     const refused = expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })
@@ -410,6 +410,26 @@ describe('a lock held by somebody else', () => {
     expect(await database.forRequest(() => elsewhere.read((db) => db.$count(heartbeats)))).toBe(0)
     expect(await failure(database.forRequest(() => database.write((db) => beat(db, 1))))).toBe(DONE)
     for (const opened of [database, elsewhere]) await opened.close()
+  })
+
+  test('keeps no request in line whose time is over', async () => {
+    const clock = createTestClock()
+    const { database } = await open({ clock })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const begun = counter(1)
+    const writer = database.write(() => {
+      begun.add()
+      return promise
+    })
+    await begun.reached
+    const refused = database.forRequest(async () => {
+      await database.read(async () => clock.advance('3s'))
+      return await failure(database.commit([{ sql: 'DELETE FROM heartbeats', args: [] }]))
+    })
+    expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+    resolve()
+    await writer
+    await database.close()
   })
 
   test('is waited for when the database is opened, even before it is in write-ahead mode', async () => {
