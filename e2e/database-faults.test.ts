@@ -236,7 +236,7 @@ test.skipIf(!hasSqld)(
 )
 
 describe.skipIf(!hasSqld)('of a libSQL server that takes most of a second for each answer', () => {
-  const SLOW_MS = 800
+  const SLOW_MS = 900
 
   test('what a request began in time is waited for', async () => {
     await using sqld = await startSqld()
@@ -249,18 +249,6 @@ describe.skipIf(!hasSqld)('of a libSQL server that takes most of a second for ea
     })
     expect(changed[0].rowsAffected).toBe(1)
     await database.close()
-  })
-
-  test('a login, which takes two of them and finds heartbeats before it, works', async () => {
-    await using sqld = await startSqld()
-    await using link = await startSlowLink(sqld.url)
-    const env = UNTHROTTLED
-    await using server = await startServer({ mode: 'serve', database: link.url, env })
-    await askServer(server.url, SIGNUP, { variables: KIM })
-    link.delay = SLOW_MS
-    const login = async () => (await askServer(server.url, LOGIN, { variables: KIM })).code ?? 'ok'
-    const outcomes = [await login(), await login(), await login()]
-    expect(outcomes).toEqual(['ok', 'ok', 'ok'])
   })
 
   test('a client whose refresh was lost can repeat it, which takes two of them', async () => {

@@ -394,14 +394,14 @@ describe('a lock held by somebody else', () => {
     const clock = createTestClock()
     const { database, url } = await open({ clock })
     const elsewhere = (await open({ url })).database
-    const taking = (time: '2s') => (db: Db) => {
+    const taking = (time: '1s') => (db: Db) => {
       clock.advance(time)
       return db.$count(heartbeats)
     }
     const outcomes = await database.forRequest(async () => [
-      await failure(database.read(taking('2s'))),
-      await failure(database.read(taking('2s'))),
-      await failure(database.read(taking('2s'))),
+      await failure(database.read(taking('1s'))),
+      await failure(database.read(taking('1s'))),
+      await failure(database.read(taking('1s'))),
       await failure(database.write((db) => beat(db, 1))),
     ])
     const refused = expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })
@@ -423,7 +423,7 @@ describe('a lock held by somebody else', () => {
     })
     await begun.reached
     const refused = database.forRequest(async () => {
-      await database.read(async () => clock.advance('3s'))
+      await database.read(async () => clock.advance('2s'))
       return await failure(database.commit([{ sql: 'DELETE FROM heartbeats', args: [] }]))
     })
     expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })

@@ -47,7 +47,7 @@ export interface Database {
   commit<const Statements extends readonly Statement[]>(
     statements: Statements,
   ): Promise<Outcomes<Statements>>
-  /** Runs `work` for one request: all statements in it together get twice the time that each one has. */
+  /** Runs `work` for one request: all statements in it together get the time that each one has otherwise. */
   forRequest<T>(work: () => Promise<T>): Promise<T>
   /**
    * Closes it. Unless others are at work on it, a file is whole then: no log is left beside it that another file put in its
@@ -72,13 +72,11 @@ export interface DatabaseOptions {
 /** The binding waits inside SQLite and blocks the event loop while it does: keep that wait imperceptible. */
 const BUSY_TIMEOUT_MS = 50
 /**
- * Until when a statement may be begun, be it for the first time or again. For what was begun in time a server has as long again to
- * answer: to give up sooner would only hide from the client what was done.
+ * Until when a statement may be begun, be it for the first time or again; all statements of one request together have this time. For
+ * what was begun in time a server has as long again to answer: to give up sooner would only hide from the client what was done.
  */
 const DEADLINE_MS = 1_500
 const ANSWER_MS = 1_500
-/** For all statements of one request together: a login needs two answers, and must work where each takes most of a second. */
-const REQUEST_MS = 3_000
 /** A read replica is near. Whoever waited for it in vain has most of the time left for the primary. */
 const READ_REPLICA_DEADLINE_MS = 250
 const MIGRATION_DEADLINE_MS = 20_000
@@ -222,7 +220,7 @@ function createDatabase({ client, readReplica }: Connections, options: DatabaseO
       ),
     commit: (statements) =>
       watched('write', async (deadline) => outcomesOf(await group.commit(statements, deadline))),
-    forRequest: (work) => requests.run({ left: REQUEST_MS }, work),
+    forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
     async close() {
       readReplica?.close()
       // SQLite does this by itself when the last connection closes, but the binding keeps ours open as long as their statements.
@@ -241,7 +239,7 @@ function createDatabase({ client, readReplica }: Connections, options: DatabaseO
   ): Promise<T> {
     const started = clock.elapsed()
     const request = requests.getStore()
-    const left = Math.min(DEADLINE_MS, request?.left ?? DEADLINE_MS)
+    const { left } = request ?? { left: DEADLINE_MS }
     try {
       // Whoever has no time left does not stand in line first.
       if (left <= 0) throw unavailable()
