@@ -24,7 +24,7 @@ ENV MUNJIGI_HOST=0.0.0.0
 USER 1000:1000
 EXPOSE 3000 9464
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["bun", "--no-env-file", "-e", "process.exit((await fetch('http://127.0.0.1:' + (process.env.MUNJIGI_PORT || process.env.PORT || 3000) + '/readyz')).ok ? 0 : 1)"]
+  CMD ["bun", "--no-env-file", "-e", "process.exit((await fetch('http://127.0.0.1:' + (process.env.MUNJIGI_PORT || process.env.PORT || 3000) + '/readyz', { proxy: false })).ok ? 0 : 1)"]
 # No shell in between: a signal reaches the process itself.
 ENTRYPOINT ["bun", "--no-env-file", "src/main.ts"]
 CMD ["serve"]

@@ -138,6 +138,12 @@ describe('requests that wait for their answers', () => {
   })
 })
 
+test('docs/edge.md says how many connections there may be', () => {
+  const [, most] = /max_active_downstream_connections: (\d+)/.exec(yaml) ?? []
+  const page = readFileSync(join(ROOT, 'docs', 'edge.md'), 'utf8')
+  expect(page).toContain(`Beyond ${Number(most).toLocaleString('en')} connections at once`)
+})
+
 describe('a heap that fills', () => {
   test.each([
     'docs/runbooks.md',
@@ -260,6 +266,14 @@ describe.skipIf(!hasTools)('certs.sh', () => {
     const request = ['-req', '-in', join(certs, 'bank.csr'), '-extfile', extensions]
     openssl('x509', ...request, ...signer, '-out', leaf)
     expect(openssl('verify', '-CAfile', join(ca, 'ca.crt'), leaf)).toContain('permitted subtree')
+  })
+
+  test('makes a pair for a name that is too long for a subject, as those of load balancers are', () => {
+    const name = `${'a'.repeat(60)}.elb.example.com`
+    const { certs, ca } = certificates('long', { EDGE_HOST: name })
+    const leaf = join(certs, 'live', 'tls.crt')
+    expect(openssl('x509', '-in', leaf, '-noout', '-checkhost', name)).toContain('does match')
+    expect(openssl('verify', '-CAfile', join(ca, 'ca.crt'), leaf)).toContain('OK')
   })
 
   test('makes a new pair for a new name', () => {

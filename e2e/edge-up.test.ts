@@ -17,6 +17,8 @@ import { until } from './until.ts'
 setDefaultTimeout(120_000)
 
 const ROOT = join(import.meta.dir, '..')
+/** Nobody listens there. */
+const NOWHERE = 'http://127.0.0.1:1'
 
 /** A command at work, or done. */
 interface Command {
@@ -85,7 +87,8 @@ function named(text: string): number[] {
 
 describe.skipIf(!(await canRunStack()))('npm run up', () => {
   test('shows what runs, starts again what dies, lets replicas be replaced, and leaves nothing behind', async () => {
-    const env = await ports()
+    // Behind a proxy, which knows nothing of this machine.
+    const env = Object.assign(await ports(), { HTTP_PROXY: NOWHERE, HTTPS_PROXY: NOWHERE })
     const up = run('up.ts', [], env)
     try {
       const url = `https://localhost:${env['EDGE_HTTPS_PORT']}`
@@ -238,6 +241,13 @@ test('status and rollout say so when nothing runs', async () => {
   expect([await status.ended, await rollout.ended]).toEqual([1, 69])
   expect(status.output()).toContain('npm run up')
   expect(rollout.output()).toContain('npm run up')
+})
+
+test('status that is watched ends quietly when its reader has gone', async () => {
+  const command = `"${process.execPath}" e2e/status.ts --watch | head -n 1`
+  const env = { ...process.env, ...(await ports()), COMPOSE: 'false' }
+  const piped = Bun.spawn(['sh', '-c', command], { cwd: ROOT, env, stderr: 'pipe' })
+  expect([await piped.exited, await new Response(piped.stderr).text()]).toEqual([0, ''])
 })
 
 test('numbers are aligned at their end, words at their beginning', () => {

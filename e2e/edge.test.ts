@@ -194,6 +194,11 @@ describeStack('plain HTTP', () => {
     expect(requestLines().length).toBe(before)
   })
 
+  test('is not spoken as HTTP/2, in which one connection holds many requests open', async () => {
+    const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+    expect((await once(preface, plain())).status).toBe(400)
+  })
+
   test('knows no other names', async () => {
     const stranger = request('GET', '/', { host: 'evil.example' })
     const [secure, open] = [await once(stranger), await once(stranger, plain())]

@@ -44,6 +44,14 @@ describe('a line', () => {
     expect(readable(line, {}, paint)).not.toContain('\u001b')
   })
 
+  test('stays one line, and in its order, whatever a client calls itself', () => {
+    const name = '\u202edne eht\u2066\u200f\u2028문지기'
+    for (const line of [{ userAgent: name }, { user_agent: name }])
+      expect(readable(JSON.stringify({ event: 'x', ...line }), {}, paint)).toMatch(
+        /^[^\p{Zl}\p{Zp}\p{Bidi_C}]+문지기$/u,
+      )
+  })
+
   test('that is no JSON is shown as it is, unless something is asked for', () => {
     expect(readable('panic: no', {}, paint)).toBe('panic: no')
     expect(readable('panic: no', { event: 'login' }, paint)).toBeNull()
@@ -83,6 +91,10 @@ test.skipIf(!(await canRunStack()))('npm run up is followed to its end', async (
     const text = await seen(logs.stdout, '/graphql')
     expect(text).toContain('http.request')
     expect(text).not.toContain('access ')
+
+    const command = `"${process.execPath}" e2e/logs.ts | head -n 1`
+    const piped = Bun.spawn(['sh', '-c', command], { cwd: join(import.meta.dir, '..'), env })
+    expect(await piped.exited).toBe(0)
     up.kill('SIGTERM')
     expect(await logs.exited).toBe(0)
   } finally {

@@ -61,7 +61,7 @@ function text(value: unknown): string {
 
 /** JSON has escaped what a client sent; the terminal must not obey it. */
 function printable(value: string): string {
-  return value.replace(/\p{Cc}/gu, '�')
+  return value.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_C}]/gu, '�')
 }
 
 if (import.meta.main) process.exitCode = await run(process.argv.slice(2))
@@ -73,15 +73,29 @@ async function run(given: readonly string[]): Promise<number> {
   try {
     const source = await findSource()
     if (!source) return fail('No logs: neither npm run up nor docker compose is here.', 69)
-    await readLines(source.lines, (line) => {
+    await readLines(source.lines, async (line) => {
       const shown = readable(line, wanted, paint)
-      if (shown !== null) console.log(shown)
+      if (shown !== null) await write(`${shown}\n`)
     })
     return await source.ended
   } catch (error) {
     if (error instanceof EdgeSettingFault) return fail(error.message, 78)
+    // The reader has seen enough, such as `head`; what Compose would still say is for nobody.
+    if (systemCode(error) === 'EPIPE') process.exit(0)
     if (systemCode(error) === 'ECONNRESET') return fail('npm run up has ended.', 0)
     throw error
+  }
+}
+
+/** Writes, and waits for the reader. Throws the system's error if it has gone; `console` would not. */
+async function write(text: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  process.stdout.on('error', reject)
+  process.stdout.write(text, (error) => (error ? reject(error) : resolve()))
+  try {
+    await promise
+  } finally {
+    process.stdout.off('error', reject)
   }
 }
 

@@ -14,19 +14,19 @@ export async function seen(stream: ReadableStream<Uint8Array>, wanted: string): 
   throw new Error(`ended without ${wanted}:\n${text}`)
 }
 
-/** Calls `onLine` with every line, without its break; resolves at the end. */
+/** Calls `onLine` with every line, without its break, and waits for it; resolves at the end. */
 export async function readLines(
   stream: ReadableStream<Uint8Array>,
-  onLine: (line: string) => void,
+  onLine: (line: string) => void | Promise<void>,
 ): Promise<void> {
   const decoder = new TextDecoder()
   let rest = ''
   for await (const chunk of stream) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
     rest = lines.pop() ?? ''
-    lines.forEach(onLine)
+    for (const line of lines) await onLine(line)
   }
-  if (rest !== '') onLine(rest)
+  if (rest !== '') await onLine(rest)
 }
 
 /** Opens a file for what a program prints, for as long as starting it takes; what is in it stays, before the new lines. */

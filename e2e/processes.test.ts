@@ -468,6 +468,26 @@ function rawConnection({ url }: Server) {
   }
 }
 
+describe('a proxy that the environment names', () => {
+  test.skipIf(!canRunSqld())('is not shown what goes to a server unencrypted', async () => {
+    const asked: string[] = []
+    await using proxy = Bun.serve({
+      hostname: '127.0.0.1',
+      port: 0,
+      fetch(request) {
+        asked.push(request.url)
+        return new Response(null, { status: 502 })
+      },
+    })
+    await using sqld = await startSqld()
+    // Docker gives them to every container where a proxy is configured for it.
+    const env = { HTTP_PROXY: proxy.url.href, http_proxy: proxy.url.href }
+    await using server = await startServer({ mode: 'serve', database: sqld.url, env })
+    expect((await signup(server)).data.signup.user.email).toBe(KIM.email)
+    expect(asked).toEqual([])
+  })
+})
+
 describe('the health check of the image', () => {
   const dockerfile = readFileSync(join(import.meta.dir, '..', 'Dockerfile'), 'utf8')
   const [, command = ''] = /HEALTHCHECK .*\\\n +CMD (.+)/.exec(dockerfile) ?? []
@@ -479,8 +499,42 @@ describe('the health check of the image', () => {
     const env = { [name]: String(freePort()) }
     await using server = await startServer({ mode: 'serve', env: { MUNJIGI_PORT: '', ...env } })
     expect(await check(env)).toBe(0)
+    // Docker gives containers its own proxy, which does not know this one's loopback.
+    expect(await check({ ...env, HTTP_PROXY: 'http://127.0.0.1:1' })).toBe(0)
     await server.stop()
     expect(await check(env)).toBe(1)
+  })
+})
+
+describe('dev, on a terminal', () => {
+  /** What it says until it serves. */
+  async function said(env: Readonly<Record<string, string>>): Promise<string> {
+    let text = ''
+    const dev = Bun.spawn([process.execPath, '--no-env-file', 'src/main.ts', 'dev'], {
+      cwd: join(import.meta.dir, '..'),
+      env: {
+        MUNJIGI_DATABASE_URL: newFile().database,
+        ...{ MUNJIGI_PORT: '0', MUNJIGI_METRICS_PORT: '0' },
+        ...env,
+      },
+      terminal: {
+        data(_, bytes) {
+          text += new TextDecoder().decode(bytes)
+        },
+      },
+    })
+    await until('it serves', () => text.includes('server.started'))
+    dev.kill('SIGTERM')
+    expect(await dev.exited).toBe(0)
+    return text
+  }
+
+  test.each([
+    ['is in bold', { TERM: 'xterm' }, true],
+    ['is plain where colours are not wanted', { TERM: 'xterm', NO_COLOR: '1' }, false],
+    ['is plain where the terminal knows none', { TERM: 'dumb' }, false],
+  ] as const)('%s', async (_, env, isBold) => {
+    expect((await said(env)).includes('\u001b[1m')).toBe(isBold)
   })
 })
 

@@ -98,6 +98,19 @@ test('under CI a missing requirement fails, and so does any other skip', async (
   expect(exitCode).toBe(1)
 })
 
+test('behind a proxy, tests ask this machine directly', async () => {
+  const asking = `import { test } from 'bun:test'
+test('one', async () => {
+  const server = Bun.serve({ port: 0, fetch: () => new Response() })
+  await fetch(server.url)
+  await fetch('http://127.0.0.1:' + server.port)
+})`
+  const nowhere = { HTTP_PROXY: 'http://127.0.0.1:1', no_proxy: 'intranet.example' }
+  const { lines } = await suite({ 'e2e/b.test.ts': asking }, ['b'], nowhere)
+
+  expect(lines.at(-1)).toBe('1 passed, 0 failed')
+})
+
 // What is left running holds the output of its part open: as long as it lives, the suite would wait for more.
 const LEAVING = `import { test } from 'bun:test'
 import { mkdtempSync } from 'node:fs'
@@ -141,7 +154,7 @@ async function suite(files: Files, names: readonly string[] = ['src', 'b'], env 
 
 function start(files: Files, names: readonly string[], env: Readonly<Record<string, string>>) {
   const project = mkdtempSync(join(folder, 'project-'))
-  for (const file of ['suite', 'part', 'junit', 'requirement'])
+  for (const file of ['suite', 'part', 'junit', 'requirement', 'direct'])
     cpSync(join(import.meta.dir, `${file}.ts`), join(project, 'e2e', `${file}.ts`))
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(project, path)), { recursive: true })

@@ -3,6 +3,7 @@
 // The last line is for machines: `N passed, N failed`, and `, N skipped` if any were.
 
 import { readdirSync } from 'node:fs'
+import { askDirectly } from './direct.ts'
 import type { Part, Result } from './part.ts'
 import { runPart } from './part.ts'
 
@@ -31,6 +32,7 @@ if (unknown.length > 0) {
   process.exit(64)
 }
 const chosen = parts.filter(({ name }) => names.length === 0 || names.includes(name))
+askDirectly()
 process.exitCode = await runAll(chosen, process.argv.includes(VERBOSE))
 
 function findParts(): readonly Part[] {

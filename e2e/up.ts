@@ -7,6 +7,7 @@ import type { ConsoleView } from '../envoy/console.ts'
 import type { EdgeListener } from '../envoy/render.ts'
 import { EdgeSettingFault, readEdgeSettings, readPort } from '../envoy/render.ts'
 import { walk } from '../src/cli/welcome.ts'
+import { askDirectly } from './direct.ts'
 import { hasPrometheus, startMonitoring } from './monitoring.ts'
 import { isFree } from './ports.ts'
 import type { Part, Stack, StackEvent } from './stack.ts'
@@ -52,6 +53,7 @@ if (import.meta.main) {
 async function up(): Promise<void> {
   // sqld would have its files read by everybody.
   process.umask(0o077)
+  askDirectly()
   const options = readArguments(process.argv.slice(2))
   const edge = readEdgeSettings(process.env)
   const ports = readPorts(process.env)

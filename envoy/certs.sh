@@ -61,12 +61,15 @@ make_ca() {
 }
 
 make_leaf() { # FOLDER
+  # Clients look at the names below only. A subject has at most 64 characters.
+  subject=${names%% *}
+  [ ${#subject} -le 64 ] || subject=localhost
   alternatives=IP:127.0.0.1,IP:::1
   for name in $names; do alternatives=$alternatives,DNS:$name; done
   printf '%s\n' basicConstraints=critical,CA:FALSE keyUsage=critical,digitalSignature extendedKeyUsage=serverAuth \
     subjectKeyIdentifier=hash authorityKeyIdentifier=keyid "subjectAltName=$alternatives" >"$work/extensions"
   {
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -subj "/CN=${names%% *}" \
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -subj "/CN=$subject" \
       -keyout "$1/tls.key" -out "$work/request" &&
       openssl x509 -req -in "$work/request" -CA "$CA/ca.crt" -CAkey "$CA/ca.key" -set_serial "0x$(openssl rand -hex 16)" \
         -days "$LEAF_DAYS" -sha256 -extfile "$work/extensions" -out "$1/tls.crt"

@@ -80,6 +80,9 @@ describe('defaults', () => {
   test('PORT without prefix is honoured, and loses against the one with it', () => {
     expect(read('dev', { PORT: '4000' }).port).toBe(4000)
     expect(read('dev', { PORT: '4000', MUNJIGI_PORT: '5000' }).port).toBe(5000)
+    const wrong = ': must be a whole number from 0 to 65535'
+    expect(faults('dev', { PORT: 'tcp://10.0.0.1' })).toEqual([`PORT${wrong}`])
+    expect(faults('dev', { PORT: '4000', MUNJIGI_PORT: 'x' })).toEqual([`MUNJIGI_PORT${wrong}`])
   })
   test('dev on a terminal speaks to people unless told otherwise', () => {
     const onTerminal = (environment: Record<string, string>) =>

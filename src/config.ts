@@ -99,7 +99,7 @@ function readOne(name: Name, mode: Mode, source: ConfigSource, faults: string[])
     return value === undefined ? undefined : row.read(value)
   } catch (error) {
     if (!(error instanceof Fault)) throw error
-    faults.push(`${variableOf(name)}${error.message}`)
+    faults.push(`${givenAs(name, source)}${error.message}`)
     return undefined
   }
 }
@@ -120,6 +120,12 @@ function given(name: Name, row: Setting<unknown>, source: ConfigSource): string 
       throw new Fault(`_FILE: is not text${row.read === secretText ? `; ${RANDOM_TEXT}` : ''}`)
     throw new Fault(`_FILE: cannot read the file it names (${systemCode(error) ?? 'unreadable'})`)
   }
+}
+
+/** The variable that holds what was given: whoever has set only `PORT` would look for another one in vain. */
+function givenAs(name: Name, { environment }: ConfigSource): string {
+  const variable = variableOf(name)
+  return name === 'port' && !environment[variable] ? 'PORT' : variable
 }
 
 function missingForServe(environment: ConfigSource['environment']): string[] {

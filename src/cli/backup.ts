@@ -10,6 +10,7 @@ import { systemCode } from '../platform/system-error.ts'
 import { backUp } from '../storage/backup.ts'
 import { connected } from '../storage/database.ts'
 import type { Manifest } from '../storage/snapshot.ts'
+import { strangersOf } from '../storage/snapshot.ts'
 import { readBackupSecrets } from './backup-secret.ts'
 import { NotDone } from './not-done.ts'
 import { print, table } from './output.ts'
@@ -37,6 +38,10 @@ export async function backup(
   const place = { url: settings.databaseUrl, authToken: settings.databaseAuthToken }
   if (keyFile === undefined && !canBeSecretsOf(await connected(place, selectSeals), secrets))
     console.error(STRANGE_SECRET)
+  for (const stranger of await connected(place, strangersOf))
+    console.error(
+      `munjigi: ${JSON.stringify(stranger)} is in the database, but not Munjigi's: it is not in the backup`,
+    )
   const progress = createProgress('backing up', clock)
   try {
     const manifest = await writeNewFile(path, random, (handle) => {

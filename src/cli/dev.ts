@@ -33,7 +33,8 @@ export async function dev(settings: Settings, parts: Parts): Promise<void> {
       database: settings.databaseUrl,
       madeSecret: kept?.isNew ? relative('.', kept.path) : undefined,
       madeSigningKey: app.madeSigningKey,
-      colour: process.stdout.isTTY === true,
+      // Not where nobody wants it (https://no-color.org), nor where the terminal would show it as text.
+      colour: process.stdout.isTTY === true && process.stdout.hasColors(),
     }),
   )
   await app.start()

@@ -3,13 +3,16 @@
 import { expect, test } from 'bun:test'
 import { join } from 'node:path'
 
+const TEXT = ' backing up 50 % (500000 of 1000000 rows)'
+
 test.each([
-  [80, 30],
-  [60, 18],
-  [42, 0],
+  [80, 30, TEXT],
+  [60, 18, TEXT],
+  [42, 0, TEXT],
+  [36, 0, ' backing up 50 % (500000 of 1000000'],
 ])(
   'on a terminal of %d columns the bar has %d, so that its line does not wrap',
-  async (cols, width) => {
+  async (cols, width, text) => {
     let said = ''
     const program = `
     const { createProgress } = await import('./src/cli/progress.ts')
@@ -26,6 +29,6 @@ test.each([
     })
     await child.exited
     expect(said.match(/[█░]/g) ?? []).toHaveLength(width)
-    expect(said).toContain(' backing up 50 % (500000 of 1000000 rows)')
+    expect(said).toEndWith(text)
   },
 )

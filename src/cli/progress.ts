@@ -24,7 +24,7 @@ export function createProgress(what: string, clock: Clock): Progress {
       next = clock.elapsed() + pause
       const share = of === 0 ? 1 : Math.min(1, done / of)
       const text = `${what} ${Math.floor(share * 100)} % (${done} of ${of} rows)`
-      process.stderr.write(terminal ? `\r\u001b[K${bar(share, text)} ${text}` : `${text}\n`)
+      process.stderr.write(terminal ? `\r\u001b[K${lineOf(share, text)}` : `${text}\n`)
     },
     end() {
       if (terminal) process.stderr.write('\r\u001b[K')
@@ -33,8 +33,9 @@ export function createProgress(what: string, clock: Clock): Progress {
 }
 
 /** Shorter where the terminal is narrow: of a line that wraps only the last row could be taken away. */
-function bar(share: number, { length }: string): string {
-  const width = Math.max(0, Math.min(WIDTH, (process.stderr.columns || 80) - length - 2))
+function lineOf(share: number, text: string): string {
+  const columns = process.stderr.columns || 80
+  const width = Math.max(0, Math.min(WIDTH, columns - text.length - 2))
   const full = Math.round(share * width)
-  return `${'█'.repeat(full)}${'░'.repeat(width - full)}`
+  return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${text}`.slice(0, columns - 1)
 }

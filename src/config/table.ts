@@ -128,7 +128,7 @@ export const SETTINGS = {
   ),
   passwordHashConcurrency: optional(
     integer(1, 1_024),
-    'How many passwords are hashed at once. When not set: as many as there are cores.',
+    'How many passwords are hashed at once. When not set: as many as there are cores. More are no faster, and while many log in everything else waits seconds for them.',
   ),
   throttleUserAttempts: setting(
     // A fifth of the highest limit has to be more.

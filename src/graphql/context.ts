@@ -40,3 +40,18 @@ export function requireViewer(context: Context): Viewer {
   if (!viewer) throw new AuthError('UNAUTHENTICATED')
   return viewer
 }
+
+/**
+ * Loads once for all fields of a request: with aliases, fifteen of them would make fifteen trips to the database, and one client
+ * could keep it busy for everybody. Only for what is read.
+ */
+export function oncePerRequest<T>(
+  load: (context: Context) => Promise<T>,
+): (context: Context) => Promise<T> {
+  const loading = new WeakMap<Context, Promise<T>>()
+  return (context) => {
+    const answer = loading.get(context) ?? load(context)
+    loading.set(context, answer)
+    return answer
+  }
+}

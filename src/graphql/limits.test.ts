@@ -6,6 +6,7 @@ import { createTestApp, KIM, SIGNUP } from '../testing/app.ts'
 
 const app = await createTestApp()
 const login = (name = '') => `${name}login(email: "a@b.kr", password: "12345678") { __typename }`
+const ending = (i: number) => `e${i}: endSession(id: "ses_${i}") { sessions }`
 const repeat = (count: number, text: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => text(i)).join(' ')
 /** Fragments that each contain the next one twice: n of them expand to 2^n. */
@@ -48,6 +49,12 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
       '4 fragments of 5 aliases',
       'aliases',
       `{ ${repeat(4, (i) => `...F${i}`)} } ${repeat(4, (f) => `fragment F${f} on Query { ${repeat(5, (i) => `a${f}x${i}: __typename`)} }`)}`,
+    ],
+    ['6 ends of sessions', 'aliases', `mutation { ${repeat(6, ending)} }`],
+    [
+      '6 ends of sessions in fragments',
+      'aliases',
+      `mutation { ...F ... { ${repeat(3, ending)} } } fragment F on Mutation { ${repeat(3, (i) => ending(i + 3))} }`,
     ],
     ['two logins', 'credentialFields', `mutation { ${login('a: ')} ${login('b: ')} }`],
     [
@@ -115,6 +122,7 @@ describe('within the limits', () => {
     ['1,000 line breaks', `${'\r\n'.repeat(998)}\n{ __typename }\r`],
     ['60 fields with fields', `{ ${'... @skip(if: true) { me { id } } '.repeat(60)} __typename }`],
     ['15 aliases', `{ ${repeat(15, (i) => `a${i}: __typename`)} }`],
+    ['5 fields of a mutation', `mutation { ${repeat(5, () => 'logout { sessions }')} }`],
     [
       'depth 2 through many fragments',
       `{ __typename ...F0 } ${doubling(20, 'Query', '__typename')}`,

@@ -2,7 +2,7 @@
 // Fragments are measured once each: ten that contain each other twice would expand to a thousand.
 
 import type { DocumentNode, GraphQLSchema, SelectionSetNode } from 'graphql'
-import { GraphQLError, Kind, visit } from 'graphql'
+import { GraphQLError, Kind, OperationTypeNode, visit } from 'graphql'
 import { AuthError } from '../errors.ts'
 
 /** How much a document may hold: tokens, levels of fields, aliases; and fields that check credentials, fragments expanded. */
@@ -13,6 +13,8 @@ export type LimitName = keyof typeof LIMITS
 
 /** The most fields with fields in them. GraphQL compares each, contents included, with all others of its name: 250 took 12 ms. */
 const MOST_BRANCHES = 60
+/** The most fields of a mutation: each may write. With one login there are four without an alias. */
+const MOST_MUTATIONS = 5
 /** The most line breaks. GraphQL counts those before an error, for each one anew: fifty errors below 50,000 took 117 ms. */
 const MOST_LINE_BREAKS = LIMITS.tokens
 
@@ -36,14 +38,16 @@ export function exceededLimit(document: DocumentNode, schema: GraphQLSchema): Li
   const fragments = fragmentsOf(document)
   const depth = folded(fragments, deepest)
   const credentialFields = folded(fragments, (selections) => countCredentials(selections, schema))
-  const operations = document.definitions.flatMap((d) =>
-    d.kind === Kind.OPERATION_DEFINITION ? [d.selectionSet] : [],
-  )
+  const rootFields = folded(fragments, countRootFields)
+  const operations = document.definitions.filter((d) => d.kind === Kind.OPERATION_DEFINITION)
+  const sets = operations.map(({ selectionSet }) => selectionSet)
   const { aliases, branches } = countFields(document)
   if (aliases > LIMITS.aliases) return 'aliases'
-  if (operations.some((set) => depth(set) > LIMITS.depth)) return 'depth'
-  if (operations.some((set) => credentialFields(set) > LIMITS.credentialFields))
-    return 'credentialFields'
+  if (sets.some((set) => depth(set) > LIMITS.depth)) return 'depth'
+  if (sets.some((set) => credentialFields(set) > LIMITS.credentialFields)) return 'credentialFields'
+  const mutations = operations.filter(({ operation }) => operation === OperationTypeNode.MUTATION)
+  if (mutations.some(({ selectionSet }) => rootFields(selectionSet) > MOST_MUTATIONS))
+    return 'aliases'
   if (branches > MOST_BRANCHES) return 'tokens'
   return null
 }
@@ -110,6 +114,10 @@ function deepest(selections: readonly Measured[]): number {
 function depthOf({ name, below }: Measured): number {
   if (name === undefined) return below
   return name.startsWith('__') ? 0 : 1 + below
+}
+
+function countRootFields(selections: readonly Measured[]): number {
+  return selections.reduce((sum, { name, below }) => sum + (name === undefined ? below : 1), 0)
 }
 
 /** Only root fields check credentials, so what is below a field does not count. */

@@ -136,9 +136,11 @@ export function createPasswords(options: PasswordsOptions): Passwords {
     try {
       return await gate.run(() => timed(work), terms)
     } catch (error) {
+      if (!(error instanceof GateFull || error instanceof GateLeft)) throw error
+      // It may have had a place: neither a flood nor impatience must use up the attempts of who knows the password.
+      await attempt?.withdraw()
       if (error instanceof GateLeft) throw new ClientLeft()
-      if (error instanceof GateFull) return await refuse()
-      throw error
+      return await refuse()
     }
   }
 

@@ -2,13 +2,14 @@
 
 import type { Builder } from '../graphql/builder.ts'
 import type { Context } from '../graphql/context.ts'
-import { requireViewer } from '../graphql/context.ts'
+import { oncePerRequest, requireViewer } from '../graphql/context.ts'
 import { toUserId } from '../users/user.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
 
 /** Adds `Session`, `LoggedOut`, `Query.sessions`, and the mutations `logout`, `logoutAll`, `endSession`. */
 export function addSessions(builder: Builder, sessions: Sessions) {
+  const listOwn = oncePerRequest((context: Context) => sessions.listOwn(requireViewer(context)))
   const SessionRef = builder.objectRef<Session>('Session').implement({
     description: 'A login on one client, which can be ended.',
     fields: (t) => ({
@@ -47,7 +48,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
     t.field({
       type: [SessionRef],
       description: "The viewer's open sessions, newest first. Fails with `UNAUTHENTICATED`.",
-      resolve: (_, __, context) => sessions.listOwn(requireViewer(context)),
+      resolve: (_, __, context) => listOwn(context),
     }),
   )
 

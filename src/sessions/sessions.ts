@@ -142,7 +142,11 @@ export function createSessions(options: SessionsOptions): Sessions {
       }
       const [{ rows }] = await database.commit([rotating(change)])
       const [row] = rows
-      return row ? rotated('rotated', row, next) : await judgeReplaced(token, client)
+      if (!row) return await judgeReplaced(token, client)
+      const { email } = row
+      return email === null
+        ? { kind: 'refused', reason: 'invalid' }
+        : rotated('rotated', { ...row, email }, next)
     },
 
     async list(userId) {

@@ -412,6 +412,26 @@ describe('a lock held by somebody else', () => {
     for (const opened of [database, elsewhere]) await opened.close()
   })
 
+  test('keeps no request in line whose time is over', async () => {
+    const clock = createTestClock()
+    const { database } = await open({ clock })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const begun = counter(1)
+    const writer = database.write(() => {
+      begun.add()
+      return promise
+    })
+    await begun.reached
+    const refused = database.forRequest(async () => {
+      await database.read(async () => clock.advance('2s'))
+      return await failure(database.commit([{ sql: 'DELETE FROM heartbeats', args: [] }]))
+    })
+    expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+    resolve()
+    await writer
+    await database.close()
+  })
+
   test('is waited for when the database is opened, even before it is in write-ahead mode', async () => {
     files += 1
     const url = `file:${join(folder, `${files}.db`)}`

@@ -18,7 +18,6 @@ import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { adaptBinding } from './binding.ts'
 import { StorageFault, toFault, unavailable } from './faults.ts'
-import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { migrate } from './migrate.ts'
 import { createReadReplica } from './read-replica.ts'
@@ -75,8 +74,12 @@ export interface DatabaseOptions {
 
 /** The binding waits inside SQLite and blocks the event loop while it does: keep that wait imperceptible. */
 const BUSY_TIMEOUT_MS = 50
-/** For all tries of one statement together, or for all statements of one request. */
+/**
+ * Until when a statement may be begun, be it for the first time or again; all statements of one request together have this time. For
+ * what was begun in time a server has as long again to answer: to give up sooner would only hide from the client what was done.
+ */
 const DEADLINE_MS = 1_500
+const ANSWER_MS = 1_500
 /** A read replica is near. Whoever waited for it in vain has most of the time left for the primary. */
 const READ_REPLICA_DEADLINE_MS = 250
 const MIGRATION_DEADLINE_MS = 20_000
@@ -95,17 +98,11 @@ const WAITING_READS = {
 /** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`, `UnfinishedRestore`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   let client: Client | undefined
-  // The deadline of the running statement: the driver's `fetch` must know it, and takes no such argument.
-  const deadlines: DeadlineStore = new AsyncLocalStorage()
-  const patience = () => {
-    const deadline = deadlines.getStore()
-    return deadline === undefined ? DEADLINE_MS : Math.max(1, deadline - options.clock.elapsed())
-  }
+  const patience = { ms: ANSWER_MS }
   try {
-    client = connect(options, patience)
-    await prepare(client, options, deadlines)
-    const readReplica = await openReadReplica(options, { deadlines, patience })
-    return createDatabase({ client, readReplica }, options, deadlines)
+    client = connect(options, () => patience.ms)
+    await prepare(client, options, patience)
+    return createDatabase({ client, readReplica: await openReadReplica(options) }, options)
   } catch (error) {
     client?.close()
     if (error instanceof UnfinishedRestore) throw error
@@ -117,22 +114,24 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 async function prepare(
   client: Client,
   options: DatabaseOptions,
-  deadlines: DeadlineStore,
+  patience: { ms: number },
 ): Promise<void> {
   const once = async () => {
     if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
     await refuseUnfinished(client)
     // A server gets more time here: a migration may change a large table, or wait for a process that does.
-    await deadlines.run(options.clock.elapsed() + MIGRATION_DEADLINE_MS, () => migrate(client))
+    patience.ms = MIGRATION_DEADLINE_MS
+    await migrate(client)
   }
   await repeatWhileBusy(options, MIGRATION_DEADLINE_MS, () => {}, once)
+  patience.ms = ANSWER_MS
 }
 
 /** Where a database is. */
 export type Place = Pick<DatabaseOptions, 'url' | 'authToken'>
 
 /** Opens connections, for whoever needs more than `Database` offers. A server has `patience()` milliseconds to answer. */
-export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS): Client {
+export function connect({ url, authToken }: Place, patience = () => ANSWER_MS): Client {
   const isFile = url.startsWith('file:')
   if (isFile) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
   adaptBinding()
@@ -143,8 +142,13 @@ export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS)
     // To a server the driver sends twenty requests at once. The line behind them knows no deadline and would hold up writes, too: we
     // have one of our own.
     ...(isFile ? {} : { concurrency: Number.POSITIVE_INFINITY }),
-    // A server that does not answer must not hold a request for ever.
-    fetch: (request: Request) => fetch(request, { signal: AbortSignal.timeout(patience()) }),
+    fetch: (request: Request) =>
+      fetch(request, {
+        // A server that does not answer must not hold a request for ever.
+        signal: AbortSignal.timeout(patience()),
+        // What is not encrypted passes no proxy that the environment names: it would see token and rows.
+        proxy: request.url.startsWith('https:') ? undefined : false,
+      }),
   })
 }
 
@@ -169,27 +173,19 @@ export function fileOf(url: string): string {
     : decodeURIComponent(url.slice('file:'.length))
 }
 
-/** Deadlines by the clock's `elapsed`. */
-type DeadlineStore = AsyncLocalStorage<number>
-
 /** The read replica is never migrated or written to: a libSQL server would hand the writes on to its primary. */
-async function openReadReplica(
-  options: DatabaseOptions,
-  { deadlines, patience }: { deadlines: DeadlineStore; patience: () => number },
-) {
+async function openReadReplica(options: DatabaseOptions) {
   if (options.readUrl === undefined) return undefined
-  const client = connect({ ...options, url: options.readUrl }, patience)
+  const client = connect({ ...options, url: options.readUrl }, () => READ_REPLICA_DEADLINE_MS)
   const db = drizzle(client)
-  const soon = <T>(query: (db: Db) => Promise<T>) =>
-    deadlines.run(options.clock.elapsed() + READ_REPLICA_DEADLINE_MS, () => query(db))
   const newestBeat = async (from: Db) =>
     (await from.select().from(heartbeats).where(eq(heartbeats.id, BEAT)).get())?.at
-  const replica = createReadReplica({ ...options, newestBeat: () => soon(newestBeat) })
+  const replica = createReadReplica({ ...options, newestBeat: () => newestBeat(db) })
   await replica.look()
   replica.start()
   return {
     answer: <T>(query: (db: Db) => Promise<T>, isEnough: (answer: T) => boolean) =>
-      replica.answer(() => soon(query), isEnough),
+      replica.answer(() => query(db), isEnough),
     close() {
       replica.stop()
       client.close()
@@ -203,11 +199,7 @@ interface Connections {
   readonly readReplica: Awaited<ReturnType<typeof openReadReplica>>
 }
 
-function createDatabase(
-  { client, readReplica }: Connections,
-  options: DatabaseOptions,
-  deadlines: DeadlineStore,
-): Database {
+function createDatabase({ client, readReplica }: Connections, options: DatabaseOptions): Database {
   const { clock, metrics } = options
   const db = drizzle(client)
   const requests = new AsyncLocalStorage<{ left: number; readonly caller: string | undefined }>()
@@ -219,7 +211,7 @@ function createDatabase(
   const group = createGroupCommit({
     clock,
     writes,
-    execute: (statements, within) => insist('write', within, () => execute(client, statements)),
+    execute: (statements, deadline) => insist('write', deadline, () => execute(client, statements)),
   })
 
   return {
@@ -258,8 +250,11 @@ function createDatabase(
   ): Promise<T> {
     const started = clock.elapsed()
     const request = requests.getStore()
+    const { left } = request ?? { left: DEADLINE_MS }
     try {
-      return await run(started + (request?.left ?? DEADLINE_MS))
+      // Whoever has no time left does not stand in line first.
+      if (left <= 0) throw unavailable()
+      return await run(started + left)
     } catch (error) {
       throw reported(kind, error)
     } finally {
@@ -281,22 +276,18 @@ function createDatabase(
     run: () => Promise<T>,
   ): Promise<T> {
     if (clock.elapsed() >= deadline) throw unavailable()
-    return await insist(kind, { first: deadline, last: deadline }, run)
+    return await insist(kind, deadline, run)
   }
 
-  /** Asks a busy database again until the first deadline; a server must have answered by the last. */
-  function insist<T>(
-    kind: StatementKind,
-    { first, last }: Deadlines,
-    run: () => Promise<T>,
-  ): Promise<T> {
+  /** Asks a busy database again until the deadline. */
+  function insist<T>(kind: StatementKind, deadline: number, run: () => Promise<T>): Promise<T> {
     return repeatWhileBusy(
       options,
-      first - clock.elapsed(),
+      deadline - clock.elapsed(),
       () => metrics.countRetry(kind),
       () => {
         if (kind === 'write') requireInPlace()
-        return deadlines.run(last, run)
+        return run()
       },
     )
   }

@@ -150,6 +150,31 @@ describe('migrating', () => {
   })
 })
 
+describe('a migration that is shipped', () => {
+  /** The tests have no rows from before: they would take a column that no database in use can take. */
+  const ADDS =
+    /^(CREATE (TABLE|INDEX|UNIQUE INDEX) |ALTER TABLE \S+ ADD (?!.*\bNOT NULL\b(?!.*\bDEFAULT\b)))/
+
+  test.each(readdirSync(MIGRATIONS).filter((file) => file.endsWith('.sql')))(
+    '%s only adds: replicas of the version before go on beside it',
+    (file) => {
+      const statements = readFileSync(join(MIGRATIONS, file), 'utf8').split(
+        '--> statement-breakpoint',
+      )
+      expect(statements.map((text) => text.trim()).filter((text) => !ADDS.test(text))).toEqual([])
+    },
+  )
+
+  test.each([
+    'ALTER TABLE `users` DROP COLUMN `disabled_at`;',
+    'ALTER TABLE `users` ALTER COLUMN "created_at" TO "created_at" integer;',
+    'ALTER TABLE `users` ADD `nickname` text NOT NULL;',
+    'DROP INDEX "sessions_expires_at";',
+  ])('would be noticed if it were %s', (text) => {
+    expect(ADDS.test(text)).toBe(false)
+  })
+})
+
 describe('four processes that open an empty database at once', () => {
   const modules = ['storage/database', 'platform/clock', 'platform/random', 'testing/log']
     .concat('observability/metrics')

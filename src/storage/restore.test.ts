@@ -13,7 +13,7 @@ import { migrate, missingMigrations, newestMigration } from './migrate.ts'
 import type { OpenBackup } from './restore.ts'
 import { checkBackup, fill, openBackup, strangersIn } from './restore.ts'
 import type { Manifest } from './snapshot.ts'
-import { readSnapshot } from './snapshot.ts'
+import { readSnapshot, strangersOf } from './snapshot.ts'
 
 const SECRET = 'a secret of more than thirty-two bytes'
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-restore-'))
@@ -77,21 +77,51 @@ test('a database that is busy for a moment, as a server is at a checkpoint, gets
   expect(rows.map(({ id }) => id)).toEqual(['a', 'b'])
 })
 
-test('what operators and their tools have put into a database is left out, and named', async () => {
-  const [from, to] = [newClient(), newClient()]
-  await migrate(from)
-  await from.executeMultiple(`CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
-    INSERT INTO _litestream_seq VALUES (1, 1);
-    ALTER TABLE users ADD COLUMN note TEXT DEFAULT 'of an operator';
+/** With a table and a column that the migrations do not make. */
+async function withStrangers(): Promise<Client> {
+  const client = newClient()
+  await migrate(client)
+  await client.executeMultiple(`CREATE TABLE _litestream_seq (seq BLOB PRIMARY KEY) WITHOUT ROWID;
+    INSERT INTO _litestream_seq VALUES (x'00');
+    ALTER TABLE users ADD COLUMN note TEXT DEFAULT NULL REFERENCES _litestream_seq;
     INSERT INTO users (id, email, email_key, password_hash, created_at) VALUES ('usr_1', 'a', 'b', 'hash', 2)`)
+  return client
+}
+
+const STRANGERS = ['_litestream_seq', 'users.note']
+
+test('what operators and their tools have put into a database is in no backup, and is named', async () => {
+  const from = await withStrangers()
+  expect(await strangersOf(from)).toEqual(STRANGERS)
   const moment = { version: '0.1.0', createdAt: new Date(0) }
-  const backup = await sealed(await Array.fromAsync(readSnapshot(from, moment)))
+  const [manifest] = await Array.fromAsync(readSnapshot(from, moment))
+  expect(await strangersIn(manifest as Manifest)).toEqual([])
+  const { tables } = manifest as Manifest
+  expect(tables.find(({ name }) => name === 'users')).toEqual({
+    name: 'users',
+    columns: ['id', 'email', 'email_key', 'password_hash', 'created_at', 'disabled_at'],
+    rows: 1,
+  })
+})
+
+test('what a backup holds of it all the same is left out by the restore, and named', async () => {
+  const to = newClient()
+  const columns = ['id', 'note', 'email', 'email_key', 'password_hash', 'created_at']
+  const tables = [
+    { name: '_litestream_seq', columns: ['seq'], rows: 1 },
+    { name: 'users', columns, rows: 1 },
+  ]
+  const rows = [
+    { table: '_litestream_seq', rows: [[1]] },
+    { table: 'users', rows: [['usr_1', 'of an operator', 'a', 'b', 'hash', 2]] },
+  ]
+  const backup = await sealed([{ ...MANIFEST, tables }, ...rows])
+  expect(await strangersIn(backup.manifest)).toEqual(STRANGERS)
   await fill(to, backup, () => {})
-  const { rows } = await to.execute('SELECT * FROM users')
-  expect(rows.map((row) => ({ ...row }))).toMatchObject([
+  const users = (await to.execute('SELECT * FROM users')).rows.map((row) => ({ ...row }))
+  expect(users).toMatchObject([
     { id: 'usr_1', email: 'a', email_key: 'b', password_hash: 'hash', created_at: 2 },
   ])
-  expect(await strangersIn(backup.manifest)).toEqual(['_litestream_seq', 'users.note'])
 })
 
 test('what older backups hold, and is never restored, is no stranger', async () => {

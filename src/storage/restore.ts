@@ -3,11 +3,10 @@
 
 import type { Client } from '@libsql/client'
 import { BrokenBackup, openArchive } from './archive.ts'
-import { connected } from './database.ts'
 import { toFault } from './faults.ts'
 import { migrate, newestMigration } from './migrate.ts'
 import type { BackupRecord, Manifest, Rows } from './snapshot.ts'
-import { isBackedUp, quote, tablesOf } from './snapshot.ts'
+import { columnsOf, countRows, quote, strangersAmong } from './snapshot.ts'
 
 /** A backup that is being read. */
 export interface OpenBackup {
@@ -46,31 +45,16 @@ export async function checkBackup(backup: OpenBackup, onProgress: OnProgress): P
 
 /** How many rows a database has in each table that a backup holds. Empty: there are no such tables, or no rows in them. */
 export async function rowsIn(client: Client): Promise<Readonly<Record<string, number>>> {
-  const tables = await tablesOf(client)
-  return Object.fromEntries(tables.filter(({ rows }) => rows > 0).map((t) => [t.name, t.rows]))
+  const counts: Array<[string, number]> = []
+  for (const table of [...(await columnsOf(client)).keys()].sort())
+    counts.push([table, await countRows(client, table)])
+  return Object.fromEntries(counts.filter(([, rows]) => rows > 0))
 }
 
-/**
- * What a backup holds that no migration has made, and that is not restored: a table, or a column as `table.column`. Operators and
- * their tools put such into a database.
- */
+/** What a backup holds that no migration has made, and that is not restored: an older program made it, or one older than its database. */
 export async function strangersIn({ schema, tables }: Manifest): Promise<string[]> {
-  const ours = await connected({ url: ':memory:' }, async (client) => {
-    await migrate(client, { until: schema })
-    return await columnsIn(client)
-  })
-  return tables
-    .filter(({ name }) => isBackedUp(name))
-    .flatMap(({ name, columns }) => {
-      const known = ours.get(name)
-      if (!known) return [name]
-      return columns.filter((column) => !known.has(column)).map((column) => `${name}.${column}`)
-    })
-}
-
-async function columnsIn(client: Client): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
-  const tables = await tablesOf(client)
-  return new Map(tables.map(({ name, columns }) => [name, new Set(columns)]))
+  const found = new Map(tables.map(({ name, columns }) => [name, new Set(columns)]))
+  return await strangersAmong(found, schema)
 }
 
 /** Fills an empty database: the schema that the backup had, its rows, and then the migrations since. Leaves strangers out. */
@@ -80,7 +64,7 @@ export async function fill(
   onProgress: OnProgress,
 ): Promise<void> {
   await outlastCheckpoint(() => migrate(client, { until: backup.manifest.schema }))
-  const ours = await columnsIn(client)
+  const ours = await columnsOf(client)
   const columns = new Map(backup.manifest.tables.map((table) => [table.name, table.columns]))
   for await (const { table, rows } of counted(backup, onProgress)) {
     const known = ours.get(table)

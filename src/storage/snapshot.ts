@@ -2,6 +2,8 @@
 // that leaked or ended after the backup must not come back with it.
 
 import type { Client, InValue, Row, Transaction } from '@libsql/client'
+import { connected } from './database.ts'
+import { migrate, newestMigration } from './migrate.ts'
 
 /** A table of a backup: its columns, and how many rows it has. Parents come before those that refer to them. */
 export interface BackedUpTable {
@@ -46,8 +48,8 @@ export async function* readSnapshot(
 ): AsyncGenerator<BackupRecord> {
   const snapshot = await client.transaction('read')
   try {
-    const tables = await tablesOf(snapshot)
     const schema = await schemaOf(snapshot)
+    const tables = await tablesOf(snapshot, await columnsOfOurs(schema))
     yield { format: 1, version, createdAt: createdAt.toISOString(), schema, tables }
     for (const table of tables) yield* rowsOf(snapshot, table, check)
   } finally {
@@ -55,27 +57,83 @@ export async function* readSnapshot(
   }
 }
 
+/** The columns of tables, by their names. */
+export type Columns = ReadonlyMap<string, ReadonlySet<string>>
+
+/**
+ * What the migrations make up to this one, of what a backup holds. Operators and their tools put other tables and columns into a
+ * database, which cannot all be read, and have no place to be restored to. Undefined: only a newer program knows this migration.
+ */
+async function columnsOfOurs(schema: number): Promise<Columns | undefined> {
+  if (schema > newestMigration()) return undefined
+  return await connected({ url: ':memory:' }, async (client) => {
+    await migrate(client, { until: schema })
+    return await columnsOf(client)
+  })
+}
+
+/** The columns of every table that a backup may hold. */
+export async function columnsOf(database: Pick<Client, 'execute'>): Promise<Columns> {
+  const { rows } = await database.execute(
+    `SELECT t.name AS "table", c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'`,
+  )
+  const columns = new Map<string, Set<string>>()
+  for (const row of rows) {
+    const table = text(row, 'table')
+    if (!isBackedUp(table)) continue
+    columns.set(table, (columns.get(table) ?? new Set()).add(text(row, 'name')))
+  }
+  return columns
+}
+
 /** Whether a backup holds a table of this name. Older ones hold more. */
-export function isBackedUp(table: string): boolean {
+function isBackedUp(table: string): boolean {
   return !NOT_BACKED_UP.test(table)
 }
 
-/** The tables that a backup holds, parents first. */
-export async function tablesOf(database: Pick<Client, 'execute'>): Promise<BackedUpTable[]> {
-  const all = await database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-  const names = all.rows.map((row) => text(row, 'name')).filter(isBackedUp)
+/** What of these columns the migrations up to this one have not made: a table, or a column as `table.column`. */
+export async function strangersAmong(found: Columns, schema: number): Promise<string[]> {
+  const ours = (await columnsOfOurs(schema)) ?? found
+  const tables = [...found].filter(([table]) => isBackedUp(table))
+  const strangers = tables.flatMap(([table, columns]) => {
+    const known = ours.get(table)
+    if (!known) return [table]
+    return [...columns].filter((column) => !known.has(column)).map((column) => `${table}.${column}`)
+  })
+  return strangers.sort()
+}
+
+/** The same of a database. */
+export async function strangersOf(client: Client): Promise<string[]> {
+  return await strangersAmong(await columnsOf(client), await schemaOf(client))
+}
+
+/** How many rows a table has. */
+export async function countRows(database: Pick<Client, 'execute'>, table: string): Promise<number> {
+  const { rows } = await database.execute(`SELECT count(*) AS rows FROM ${quote(table)}`)
+  return Number(rows[0]?.['rows'])
+}
+
+/** The tables that a backup holds, parents first; of what is `ours` where that is known. */
+async function tablesOf(
+  database: Pick<Client, 'execute'>,
+  ours: Columns | undefined,
+): Promise<BackedUpTable[]> {
+  const found = await columnsOf(database)
+  const names = [...found.keys()].filter((name) => !ours || ours.has(name))
   const tables: (BackedUpTable & { parents: string[] })[] = []
   for (const name of names.sort()) {
-    const [columns, parents, count] = [
-      await database.execute(`SELECT name FROM pragma_table_info(${quoteText(name)})`),
-      await database.execute(`SELECT "table" FROM pragma_foreign_key_list(${quoteText(name)})`),
-      await database.execute(`SELECT count(*) AS rows FROM ${quote(name)}`),
-    ]
+    const columns = [...(found.get(name) ?? [])]
+    const parents = await database.execute(
+      `SELECT "table" FROM pragma_foreign_key_list(${quoteText(name)})`,
+    )
     tables.push({
       name,
-      columns: columns.rows.map((row) => text(row, 'name')),
-      rows: Number(count.rows[0]?.['rows']),
-      parents: parents.rows.map((row) => text(row, 'table')).filter((parent) => parent !== name),
+      columns: columns.filter((column) => !ours || ours.get(name)?.has(column)),
+      rows: await countRows(database, name),
+      parents: parents.rows
+        .map((row) => text(row, 'table'))
+        .filter((parent) => parent !== name && names.includes(parent)),
     })
   }
   return parentsFirst(tables).map(({ name, columns, rows }) => ({ name, columns, rows }))
@@ -93,7 +151,7 @@ function parentsFirst<T extends { name: string; parents: string[] }>(tables: T[]
 }
 
 /** When the newest migration was written. Throws if there is no table of migrations: such a database is not ours. */
-async function schemaOf(snapshot: Transaction): Promise<number> {
+async function schemaOf(snapshot: Pick<Client, 'execute'>): Promise<number> {
   const { rows } = await snapshot.execute('SELECT max(created_at) AS at FROM __drizzle_migrations')
   return Number(rows[0]?.['at'])
 }

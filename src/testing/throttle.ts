@@ -7,6 +7,7 @@ export const FREE_ATTEMPT: Attempt = {
   recall: () => {},
   charge: () => Promise.resolve([]),
   succeed: () => () => [],
+  withdraw: () => Promise.resolve(),
 }
 
 /** Every attempt is free. */

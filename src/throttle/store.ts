@@ -154,6 +154,17 @@ const settling = preparedStatement(sql`UPDATE throttles
     next_at = iif(key = ${placeholder('refunded')}, next_at - ${placeholder('interval')}, 0)
   WHERE key IN (${placeholder('user')}, ${placeholder('knownAddress')}, ${placeholder('refunded')})`)
 
+/**
+ * Takes an attempt that was not made from a user's count, and the wait that it began: none had to wait any more when it was
+ * charged.
+ */
+export function withdrawing(key: string, now: number): Statement {
+  return preparedWithdrawal({ key, now })
+}
+
+const preparedWithdrawal = preparedStatement(sql`UPDATE throttles
+  SET count = max(count - 1, 0), next_at = min(next_at, ${NOW}) WHERE key = ${placeholder('key')}`)
+
 /** The two statements that remember an address as the user's, and forget the one unused for longest when there are too many. */
 function rememberStatements({ user, address, until, onlyIf }: Known): Statement[] {
   return [

@@ -555,8 +555,35 @@ describe('what is refused costs little', () => {
     expect(counted?.count).toBe(checked.length)
   })
 
-  test('no hash is computed for clients that leave the line', async () => {
-    const { app, stranger } = await appWithKim({ passwordHashConcurrency: 1 })
+  test.each([
+    ['a known address', OWNER, 'known_address'],
+    ['a new one', '203.0.113.9', 'user'],
+  ])(
+    'an attempt from %s that has to yield its place to another network is not held against the user',
+    async (_, address, rule) => {
+      const { app } = await appWithKim({ passwordHashConcurrency: 1, throttleUserAttempts: 1 })
+      const here = app.from(address)
+      const colleagues = Array.from({ length: 32 }, (_, i) =>
+        here.run(LOGIN, { ...WRONG, email: `lee${i}@example.com` }),
+      )
+      const kim = here.run(LOGIN, KIM)
+      const other = app.from(STRANGER).run(LOGIN, NOBODY)
+      expect([(await kim).code, (await other).code]).toEqual(['OVERLOADED', 'INVALID_CREDENTIALS'])
+      await Promise.all(colleagues)
+      const counts = await app.database.read((db) =>
+        db.all<{ key: string; count: number }>(sql`SELECT key, count FROM throttles`),
+      )
+      const ofRule = (name: string) => counts.filter(({ key }) => key.startsWith(`${name}:`))
+      expect(ofRule(rule).filter(({ count }) => count === 0)).toHaveLength(1)
+      // The address has paid for it.
+      expect(ofRule('address').map(({ count }) => count)).toContain(33)
+      expect(signedIn(await here.run(LOGIN, KIM))).toBe(true)
+    },
+  )
+
+  test('no hash is computed for clients that leave the line, and only their address pays', async () => {
+    const budget = { throttleUserAttempts: 10, throttleAddressAttempts: 12 }
+    const { app, stranger } = await appWithKim({ passwordHashConcurrency: 1, ...budget })
     const clients = Array.from({ length: 10 }, () => new AbortController())
     const body = { query: LOGIN, variables: WRONG }
     const answers = clients.map(({ signal }) => stranger.post(body, {}, signal))
@@ -569,7 +596,8 @@ describe('what is refused costs little', () => {
     expect(counts).toContain(
       'munjigi_graphql_operation_seconds_count{type="mutation",field="login",outcome="failed"} 0\n',
     )
-    expect((await stranger.run(LOGIN, WRONG)).code).toBe('RATE_LIMITED')
+    const codes = ['INVALID_CREDENTIALS', 'INVALID_CREDENTIALS', 'RATE_LIMITED']
+    expect(await tries(stranger, WRONG, 3)).toEqual(codes)
   })
 })
 

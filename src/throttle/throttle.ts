@@ -12,7 +12,12 @@ import { createRefusals } from './refusals.ts'
 import type { Rule, ThrottleConfig } from './rules.ts'
 import { createRules } from './rules.ts'
 import type { Charge, Charged, Pair, UserKeys } from './store.ts'
-import { createAttemptStatements, forgetStatements, successStatements } from './store.ts'
+import {
+  createAttemptStatements,
+  forgetStatements,
+  successStatements,
+  withdrawing,
+} from './store.ts'
 import { sweepThrottles } from './sweep.ts'
 
 /** Who attempts: the canonical e-mail, whether a user has it or not, and the client's address. */
@@ -38,7 +43,7 @@ export interface Throttle {
   sweep(): Promise<void>
 }
 
-/** One attempt: first `recall`, then `charge`, and `succeed` if it succeeded. */
+/** One attempt: first `recall`, then `charge`, and `succeed` if it succeeded, or `withdraw` if it was not made. */
 export interface Attempt {
   /** Throws `RATE_LIMITED` when this replica has just learned that it is too early. Does not ask the database. */
   recall(): void
@@ -52,6 +57,11 @@ export interface Attempt {
    * not that takes effect; if it does, the address is remembered as the user's. May be no statements at all.
    */
   succeed(): WrittenWith
+  /**
+   * Of an attempt that was charged, but is refused before any password is looked at: gives it back to the user, who may have known
+   * the password. The address has paid: it could cost others writes without end. Never throws.
+   */
+  withdraw(): Promise<void>
 }
 
 /** What the service is made from. */
@@ -116,6 +126,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
 
   function attemptOf(who: Attempting, pair: Pair, charges: readonly Charge[]): Attempt {
     let knownUntil = 0
+    let chargedAt: number | undefined
     return {
       recall: () => refusals.recall(charges, who),
 
@@ -123,6 +134,7 @@ export function createThrottle(options: ThrottleOptions): Throttle {
         if (charges.length === 0) return find ? await database.read((db) => readRows(db, find)) : []
         const paid = await pay(who, { pair, charges, find })
         knownUntil = paid.knownUntil
+        chargedAt = paid.at
         return paid.found
       },
 
@@ -139,6 +151,13 @@ export function createThrottle(options: ThrottleOptions): Throttle {
           return successStatements({ clear: keysOf(pair.user), refund, known })
         }
       },
+
+      async withdraw() {
+        if (chargedAt === undefined) return
+        const isKnown = knownUntil > chargedAt
+        const charge = charges.find(({ onlyIf }) => onlyIf?.known === isKnown)
+        if (charge) await database.commit([withdrawing(charge.key, clock.now())]).catch(() => {})
+      },
     }
   }
 
@@ -149,13 +168,13 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       charges,
       find,
     }: { pair: Pair; charges: readonly Charge[]; find?: Statement<Row> | undefined },
-  ): Promise<Charged & { readonly found: readonly Row[] }> {
+  ): Promise<Charged & { readonly found: readonly Row[]; readonly at: number }> {
     const judged = { ...pair, now: clock.now() }
     const statements = statementsOn(charges)
     const charge = statements.charge(judged)
     const [paid, ...others] = await database.commit(find ? [charge, find] : [charge])
     const [charged] = paid.rows
-    if (charged) return { ...charged, found: others.flatMap(({ rows }) => rows) }
+    if (charged) return { ...charged, found: others.flatMap(({ rows }) => rows), at: judged.now }
     const [held] = await database.read((db) => readRows(db, statements.hindrance(judged)))
     const refused = charges.find(({ key }) => key === held?.key)
     if (held && refused) refusals.refuse(refused, held.nextAt, who)

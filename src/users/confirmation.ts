@@ -6,6 +6,8 @@ import type { Client } from '../graphql/context.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
 import type { Password } from '../passwords/password.ts'
 import type { Passwords, Terms } from '../passwords/passwords.ts'
+import type { Clock } from '../platform/clock.ts'
+import { createRecent } from '../platform/recent.ts'
 import type { Database } from '../storage/database.ts'
 import type { Statement, WrittenWith } from '../storage/statement.ts'
 import { readRows } from '../storage/statement.ts'
@@ -13,7 +15,7 @@ import type { Attempt, Throttle } from '../throttle/throttle.ts'
 import type { EmailKey } from './email.ts'
 import type { UserRow } from './store.ts'
 import { replaceHash, toUser, userOfId } from './store.ts'
-import type { User } from './user.ts'
+import type { User, UserId } from './user.ts'
 
 /**
  * A user whose password was shown, and the hash it was checked against: what follows is written only if the hash is
@@ -43,7 +45,10 @@ export interface Checked {
 export interface Confirmation {
   /** Charges the attempt and finds the row on one trip, and checks the password against it; without a row, in the same time. */
   check(credentials: Credentials, client: Client, find: Statement<UserRow>): Promise<Checked>
-  /** The same user, after an outdated hash was replaced. Null: the password was changed in the meantime. */
+  /**
+   * The same user, after an outdated hash was replaced, unless that was done here within the last hour. Null: the password was
+   * changed in the meantime.
+   */
   rehash(confirmed: Confirmed, credentials: Credentials, client: Client): Promise<Confirmed | null>
 }
 
@@ -52,16 +57,24 @@ export interface ConfirmationOptions {
   readonly database: Database
   readonly passwords: Passwords
   readonly throttle: Throttle
+  readonly clock: Clock
 }
+
+/** How long a hash that came back is left alone: longer than a rollout takes. */
+const LEFT_ALONE_MS = 3_600_000
+const REMEMBERED = 10_000
 
 /** Makes it. */
 export function createConfirmation(options: ConfirmationOptions): Confirmation {
-  const { database, passwords, throttle } = options
+  const { database, passwords, throttle, clock } = options
+  /** What this replica replaced, by user, and when, by the clock's `elapsed`. */
+  const replacements = createRecent<{ at: number; from: PasswordHash }>(REMEMBERED)
   /** The attempt of a guess that was charged before and is checked a second time. */
   const paid: Attempt = {
     recall: () => {},
     charge: async (find) => (find ? await database.read((db) => readRows(db, find)) : []),
     succeed: () => () => [],
+    withdraw: async () => {},
   }
 
   return {
@@ -72,19 +85,31 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
 
     async rehash(confirmed, credentials, client) {
       const { passwordHash: from, success } = confirmed
-      const to = passwords.isCurrent(from)
-        ? null
-        : await hashUnlessBusy(credentials.password, client)
+      const { id: userId } = confirmed.user
+      const to =
+        passwords.isCurrent(from) || hasComeBack(userId, from)
+          ? null
+          : await hashUnlessBusy(credentials.password, client)
       if (to === null) return confirmed
-      const replaced = await database.write((db) =>
-        replaceHash(db, { userId: confirmed.user.id, from, to }),
-      )
-      if (replaced) return { ...confirmed, passwordHash: to }
+      if (await database.write((db) => replaceHash(db, { userId, from, to }))) {
+        replacements.set(userId, { at: clock.elapsed(), from })
+        return { ...confirmed, passwordHash: to }
+      }
       // Another login or a change of password was faster: the hash that is there now decides.
-      const find = userOfId(confirmed.user.id)
+      const find = userOfId(userId)
       const again = await compare(credentials.password, find, { attempt: paid, client })
       return again.confirmed && { ...again.confirmed, success }
     },
+  }
+
+  /**
+   * Whether this outdated hash stands where one was replaced lately: then it is that of a replica with another cost, as in a rollout.
+   * If the two replaced each other's hashes again and again, logins of the user at the same moment would lose the hash they were
+   * checked against, and be taken for wrong. The very hash that was replaced has only been read before that.
+   */
+  function hasComeBack(userId: UserId, hash: PasswordHash): boolean {
+    const last = replacements.get(userId)
+    return last !== undefined && last.from !== hash && clock.elapsed() - last.at < LEFT_ALONE_MS
   }
 
   async function compare(

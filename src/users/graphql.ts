@@ -1,7 +1,8 @@
 // The type `User` and the field `me`.
 
 import type { Builder } from '../graphql/builder.ts'
-import { requireViewer } from '../graphql/context.ts'
+import type { Context } from '../graphql/context.ts'
+import { oncePerRequest, requireViewer } from '../graphql/context.ts'
 import type { UserId } from './user.ts'
 import { toUserId } from './user.ts'
 import type { Users } from './users.ts'
@@ -15,6 +16,9 @@ export interface UserValue {
 
 /** Adds `User` and `Query.me`; returns the ref of the type. */
 export function addUsers(builder: Builder, users: Users) {
+  const requireUser = oncePerRequest((context: Context) =>
+    users.require(toUserId(requireViewer(context).userId)),
+  )
   const User = builder.objectRef<UserValue>('User').implement({
     description: "A person's record with this service.",
     fields: (t) => ({
@@ -25,8 +29,9 @@ export function addUsers(builder: Builder, users: Users) {
       createdAt: t.field({
         type: 'DateTime',
         description: 'When the user signed up.',
-        resolve: ({ id, createdAt }) =>
-          createdAt ?? users.require(id).then((user) => user.createdAt),
+        // Without it the user is the viewer.
+        resolve: ({ createdAt }, _, context) =>
+          createdAt ?? requireUser(context).then((user) => user.createdAt),
       }),
     }),
   })
