@@ -485,6 +485,32 @@ describe('of the reads of requests', () => {
     expect(begun.count()).toBe(20)
     await database.close()
   })
+
+  test('those of a caller who asks without end leave others a place in the line, and their turn comes in time', async () => {
+    const clock = createTestClock()
+    const { database } = await open({ clock, memory: true })
+    const atWork: Array<() => void> = []
+    const read = () => database.read(() => new Promise<void>((resolve) => atWork.push(resolve)))
+    const ask = (caller: string) => failure(database.forRequest(read, caller))
+    const askGreedily = () => {
+      for (let i = 0; i < 50; i += 1) void ask('greedy')
+    }
+    /** Of fifty reads, all of the greedy one, a server that takes 50 ms for each answers twenty. */
+    const goOn = async (rounds: number) => {
+      for (let i = 0; i < rounds; i += 1) {
+        askGreedily()
+        await new Promise(setImmediate)
+        clock.advance('0.05s')
+        for (const answer of atWork.splice(0)) answer()
+      }
+    }
+    await goOn(40)
+    askGreedily()
+    const alone = ask('alone')
+    await goOn(60)
+    expect(await alone).toBe(DONE)
+    await database.close()
+  })
 })
 
 describe('a file that was moved away takes no more writes, which would be lost,', () => {

@@ -47,8 +47,11 @@ export interface Database {
   commit<const Statements extends readonly Statement[]>(
     statements: Statements,
   ): Promise<Outcomes<Statements>>
-  /** Runs `work` for one request: all statements in it together get the time that each one has otherwise. */
-  forRequest<T>(work: () => Promise<T>): Promise<T>
+  /**
+   * Runs `work` for one request: all statements in it together get the time that each one has otherwise. `caller`: whom it is for, so
+   * that nobody's reads leave no room for those of others.
+   */
+  forRequest<T>(work: () => Promise<T>, caller?: string): Promise<T>
   /**
    * Closes it. Unless others are at work on it, a file is whole then: no log is left beside it that another file put in its
    * place would take for its own.
@@ -81,8 +84,16 @@ const ANSWER_MS = 1_500
 const READ_REPLICA_DEADLINE_MS = 250
 const MIGRATION_DEADLINE_MS = 20_000
 const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
-/** Whoever has waited for longer than half of the time would not have enough of it left. */
-const WAITING_READS = { running: 20, waiting: 1_000, patience: DEADLINE_MS / 2 }
+/**
+ * Whoever has waited for longer than half of the time would not have enough of it left. The line is kept shorter than that: else one
+ * caller could fill it, and the turn of others, who get places in it, would come too late.
+ */
+const WAITING_READS = {
+  running: 20,
+  waiting: 1_000,
+  patience: DEADLINE_MS / 2,
+  foreseen: DEADLINE_MS / 3,
+}
 
 /** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`, `UnfinishedRestore`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -191,7 +202,7 @@ interface Connections {
 function createDatabase({ client, readReplica }: Connections, options: DatabaseOptions): Database {
   const { clock, metrics } = options
   const db = drizzle(client)
-  const requests = new AsyncLocalStorage<{ left: number }>()
+  const requests = new AsyncLocalStorage<{ left: number; readonly caller: string | undefined }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
   const reads = createGate(WAITING_READS, clock)
@@ -220,7 +231,7 @@ function createDatabase({ client, readReplica }: Connections, options: DatabaseO
       ),
     commit: (statements) =>
       watched('write', async (deadline) => outcomesOf(await group.commit(statements, deadline))),
-    forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
+    forRequest: (work, caller) => requests.run({ left: DEADLINE_MS, caller }, work),
     async close() {
       readReplica?.close()
       // SQLite does this by itself when the last connection closes, but the binding keeps ours open as long as their statements.
@@ -254,8 +265,8 @@ function createDatabase({ client, readReplica }: Connections, options: DatabaseO
 
   /** A file answers at once. A server gets a few reads of requests at a time; background work, which is little, never waits for them. */
   function inLine<T>(run: () => Promise<T>): Promise<T> {
-    const mayWait = !options.url.startsWith('file:') && requests.getStore() !== undefined
-    return mayWait ? reads.run(run) : run()
+    const request = options.url.startsWith('file:') ? undefined : requests.getStore()
+    return request ? reads.run(run, { caller: request.caller }) : run()
   }
 
   /** Begins only in time: a turn may come too late, and earlier statements may have used up the time of the request. */
