@@ -1,7 +1,10 @@
 // Listening: which address is told, and what becomes of a port that is taken.
 
 import { afterEach, expect, test } from 'bun:test'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { text } from 'node:stream/consumers'
 import { createTestLog } from '../testing/log.ts'
 import type { Listener } from './listen.ts'
 import { CannotListen, listen, listenNear, PortTaken } from './listen.ts'
@@ -38,6 +41,30 @@ test('until `answer` is called, nobody is served', async () => {
   expect((await fetch(listener.url)).status).toBe(503)
   listener.answer((_, peer) => new Response(peer))
   expect(await (await fetch(listener.url)).text()).toBe('127.0.0.1')
+})
+
+test('a request whose connection was reset before it is begun is not executed: it would have no address to answer for it', async () => {
+  const peers: string[] = []
+  const listener = kept(listen('127.0.0.1', 0, log))
+  listener.answer((_, peer) => {
+    peers.push(peer)
+    return new Response()
+  })
+  const client = connect(listener.port, '127.0.0.1')
+  await once(client, 'connect')
+  client.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n')
+  client.resetAndDestroy()
+  // By the time that a later one is answered, the first one has been read.
+  await fetch(listener.url)
+  expect(peers).toEqual(['127.0.0.1'])
+})
+
+test('a client that sends no more, and waits for its answer, has its address', async () => {
+  const listener = kept(listen('127.0.0.1', 0, log))
+  listener.answer((_, peer) => new Response(peer))
+  const client = connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true })
+  client.end('GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n')
+  expect(await text(client)).toEndWith('127.0.0.1')
 })
 
 test('a taken port is refused; where the next one will do, that is taken instead', () => {

@@ -14,7 +14,7 @@ export interface Listener {
   close(patience: number): Promise<void>
 }
 
-/** Answers one request of the socket address `peer`. */
+/** Answers one request of the socket address `peer`, which is never empty. */
 export type Answer = (request: Request, peer: string) => Response | Promise<Response>
 
 /** The port is in use; `serve` says so and ends, `dev` tries the next one. */
@@ -73,7 +73,10 @@ export function listen(hostname: string, port: number, log: Log): Listener {
           log.error('request.failed', describeError(fault))
           return new Response(null, { status: 500 })
         },
-        fetch: (request, self) => answer(request, self.requestIP(request)?.address ?? ''),
+        fetch(request, self) {
+          const peer = self.requestIP(request)
+          return peer ? answer(request, peer.address) : forNobody()
+        },
       })
     } catch (error) {
       const code = systemCode(error) ?? 'unknown'
@@ -83,6 +86,14 @@ export function listen(hostname: string, port: number, log: Log): Listener {
       throw new CannotListen(hostname, port, code)
     }
   }
+}
+
+/**
+ * The connection was reset before its request was begun: there is no address any more to log, to charge or to believe, and nobody
+ * to read an answer. It is not executed, or whoever resets would guess and act from no address at all.
+ */
+function forNobody(): Response {
+  return new Response(null, { status: 503 })
 }
 
 /** For a name that has no address Bun tells an earlier error of the process, maybe of a taken port: then no other port will do. */
