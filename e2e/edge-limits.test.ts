@@ -410,6 +410,30 @@ function idleHttp2({ port, ca }: Target): TLSSocket {
   return socket
 }
 
+/** How long a body is, as its client says: all of what follows is less. */
+const LENGTHS = {
+  declared: 'content-length: 101000\r\n\r\n',
+  tooLong: 'content-length: 999999999\r\n\r\n',
+  unknown: 'transfer-encoding: chunked\r\n\r\nfffff\r\n',
+} as const
+
+/** Sends 100 KB in pieces that the edge does not put together, and then waits. Resolves to the answer; null if there was none. */
+async function sendInPieces(to: Target, length: string, until: Promise<void>) {
+  const connection = await connect(to).catch(() => null)
+  if (!connection) return null
+  const head = ['POST /graphql HTTP/1.1', 'host: localhost', 'content-type: application/json']
+  const answer = connection.send(`${head.join('\r\n')}\r\n${length}`).catch(() => null)
+  let answered = false
+  void answer.then(() => (answered = true))
+  for (let sent = 0; sent < 100_000 && !answered; sent += 513) {
+    await Bun.sleep(5)
+    connection.write(' '.repeat(513))
+  }
+  await Promise.race([answer, until])
+  connection.close()
+  return await answer
+}
+
 describeStack('a flood from one address', () => {
   /** Sends requests on ten connections, as fast as they are answered. */
   async function flood(to: Target, count: number): Promise<Answer[]> {
@@ -425,12 +449,13 @@ describeStack('a flood from one address', () => {
     return answers
   }
 
+  const elsewhere = LOOPBACK.includes('::1') ? { host: '::1' } : { from: '127.0.0.2' }
+
   test('is told to come back, and another address does not notice', async () => {
     // The limits as they are shipped.
     await using shipped = await startStack({ replicas: 1 })
     const from = { port: shipped.ports.https, ca: shipped.ca.text }
     const flooding = flood(from, 1_500)
-    const elsewhere = LOOPBACK.includes('::1') ? { host: '::1' } : { from: '127.0.0.2' }
     const neighbour = await connect({ ...from, ...elsewhere })
     for (let sent = 0; sent < 50; sent += 1)
       expect((await neighbour.send(graphqlRequest(QUERY))).status).toBe(200)
@@ -444,5 +469,43 @@ describeStack('a flood from one address', () => {
       code: 'RATE_LIMITED',
       retryAfter: 1,
     })
+  })
+
+  test('is bounded in bytes too: bodies in small pieces do not fill the memory for others', async () => {
+    await using shipped = await startStack({ replicas: 1 })
+    const from = { port: shipped.ports.https, ca: shipped.ca.text }
+    const { promise: over, resolve: end } = Promise.withResolvers<void>()
+    const sent: Promise<{ kind: string; status: number | undefined }>[] = []
+    const statuses: number[] = []
+    let pressure = 0
+    while (sent.length < 180) {
+      // Kept, 130 of them are all of the memory.
+      for (const [kind, length] of Object.entries(LENGTHS))
+        sent.push(
+          sendInPieces(from, length, over).then((answer) => ({ kind, status: answer?.status })),
+        )
+      const answer = await sendOnce({ ...from, ...elsewhere }, graphqlRequest(QUERY)).catch(
+        () => null,
+      )
+      statuses.push(answer?.status ?? 0)
+      const text = await (await fetch(`${shipped.consoleUrl}/stats?filter=heap.pressure`)).text()
+      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      await Bun.sleep(75)
+    }
+    end()
+    const refused = (await Promise.all(sent)).filter(({ status }) => status === 429)
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect(pressure).toBeLessThan(60)
+    expect(new Set(refused.map(({ kind }) => kind))).toEqual(new Set(Object.keys(LENGTHS)))
+  })
+
+  test('is not what a client makes that sends as many requests as it may, with bodies as they are', async () => {
+    await using shipped = await startStack({ replicas: 1 })
+    const from = { port: shipped.ports.https, ca: shipped.ca.text }
+    const body = { ...QUERY, variables: { text: 'x'.repeat(1_000) } }
+    const answers = await Promise.all(
+      Array.from({ length: 190 }, () => sendOnce(from, graphqlRequest(body))),
+    )
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
   })
 })
