@@ -471,6 +471,33 @@ describeStack('a flood from one address', () => {
     })
   })
 
+  test('is refused over plain HTTP as well, and few lines of what is refused are in the log', async () => {
+    await using shipped = await startStack({ replicas: 1, keepLines: Number.POSITIVE_INFINITY })
+    const secure = { port: shipped.ports.https, ca: shipped.ca.text }
+    const answers: Answer[] = []
+    for (const to of [secure, { port: shipped.ports.http }]) {
+      // Over plain HTTP a connection is good for ten.
+      const floods = await Promise.all(Array.from({ length: 16 }, () => flood(to, 100)))
+      expect(new Set(floods.flat().map(({ status }) => status))).toContain(429)
+      answers.push(...floods.flat())
+    }
+    await until('the last is in the log', async () => {
+      await once(request('GET', '/last'), { port: shipped.ports.http })
+      return shipped.edge.lines.some((line) => line.includes('/last'))
+    })
+    const count = (status: number) => ({
+      sent: answers.filter((answer) => answer.status === status).length,
+      logged: shipped.edge.lines.filter((line) => line.includes(`"status":${status}`)).length,
+    })
+    for (const status of [200, 301])
+      expect(count(status).logged).toBeGreaterThanOrEqual(count(status).sent)
+    // One in a hundred, by chance.
+    expect(count(429).sent).toBeGreaterThan(500)
+    expect(count(429).logged).toBeLessThan(count(429).sent / 10)
+    const refused = answers.find(({ status }) => status === 429)
+    expect(codeOf(refused ?? null)).toBe('RATE_LIMITED')
+  })
+
   test('is bounded in bytes too: bodies in small pieces do not fill the memory for others', async () => {
     await using shipped = await startStack({ replicas: 1 })
     const from = { port: shipped.ports.https, ca: shipped.ca.text }
