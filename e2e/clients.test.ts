@@ -37,7 +37,7 @@ import type { Server } from './server.ts'
 import { startServer, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
-// Busy servers are part of this, and a statement may wait for its database for 1.5 seconds.
+// Busy servers are part of this, and a statement may wait for its database for three seconds.
 setDefaultTimeout(60_000)
 
 const ROOT = new URL('../', import.meta.url)

@@ -243,6 +243,13 @@ test('status and rollout say so when nothing runs', async () => {
   expect(rollout.output()).toContain('npm run up')
 })
 
+test('status that is watched ends quietly when its reader has gone', async () => {
+  const command = `"${process.execPath}" e2e/status.ts --watch | head -n 1`
+  const env = { ...process.env, ...(await ports()), COMPOSE: 'false' }
+  const piped = Bun.spawn(['sh', '-c', command], { cwd: ROOT, env, stderr: 'pipe' })
+  expect([await piped.exited, await new Response(piped.stderr).text()]).toEqual([0, ''])
+})
+
 test('numbers are aligned at their end, words at their beginning', () => {
   const rows = [
     ['name', 'count'],

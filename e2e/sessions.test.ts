@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
@@ -61,6 +62,24 @@ async function signup(replica: Server | undefined, email: string): Promise<Token
   return (await run(replica, SIGNUP, { email, password: PASSWORD })).data.signup.tokens
 }
 
+/** Sends a request and closes the connection: whoever reads it finds both at once. */
+async function askAndLeave(replica: Server | undefined, query: string, variables = {}) {
+  const { hostname, port } = new URL(`${replica?.url}`)
+  const socket = connect(Number(port), hostname)
+  const body = JSON.stringify({ query, variables })
+  const head = [
+    'POST /graphql HTTP/1.1',
+    `host: ${hostname}`,
+    'user-agent: leaves',
+    'content-type: application/json',
+    `content-length: ${body.length}`,
+  ]
+  await new Promise<void>((resolve) =>
+    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`, () => resolve()),
+  )
+  socket.destroy()
+}
+
 async function knownAddresses(): Promise<number> {
   const client = createClient({ url: database })
   const { rows } = await client.execute('SELECT count(*) AS n FROM known_addresses')
@@ -111,6 +130,22 @@ describe('three replicas', () => {
       (await run(replica, ME, {}, accessToken)).code === 'UNAUTHENTICATED'
     expect(await refused(first as Server)).toBe(true)
     for (const replica of others) await until('it is refused there too', () => refused(replica))
+  })
+
+  test('end no session for a request that one of them, which stood still, finds after its client has gone on', async () => {
+    const { refreshToken } = await signup(replicas[0], 'paused@example.com')
+    const [still, other] = replicas
+    let newest = refreshToken
+    still?.process.kill('SIGSTOP')
+    try {
+      await askAndLeave(still, REFRESH, { t: refreshToken })
+      for (let i = 0; i < 2; i += 1)
+        newest = (await run(other, REFRESH, { t: newest })).data.refresh.refreshToken
+    } finally {
+      still?.process.kill('SIGCONT')
+    }
+    await still?.logged('http.request', ({ userAgent }) => userAgent === 'leaves')
+    expect((await run(other, REFRESH, { t: newest })).code).toBeUndefined()
   })
 
   test('refuse no token through ten rotations of the signing key, and show its key while it lives', async () => {

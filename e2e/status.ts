@@ -186,6 +186,8 @@ async function once(look: Look): Promise<number> {
 
 async function watch(look: Look): Promise<never> {
   const screen = createScreen(process.stdout)
+  // The reader has seen enough, such as `head`.
+  process.stdout.once('error', () => process.exit(0))
   for (;;) {
     screen.show((await look()).lines)
     await Bun.sleep(1_000)

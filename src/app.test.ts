@@ -16,6 +16,7 @@ import type {
 } from './observability/metrics.ts'
 import { decoyOf } from './passwords/hasher.ts'
 import { createSchema } from './schema.ts'
+import type { Database } from './storage/database.ts'
 import type { TestApp } from './testing/app.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, ME, SIGNUP } from './testing/app.ts'
 import { createTestLog } from './testing/log.ts'
@@ -250,6 +251,18 @@ test('one network that floods the server with logins does not keep another one f
   const codes = (await Promise.all(flood)).map(({ code }) => code)
   expect(new Set(codes)).toEqual(new Set(['INVALID_CREDENTIALS', 'OVERLOADED']))
 }, 30_000)
+
+test('what a request reads is read for its network', async () => {
+  const { database } = await createTestApp()
+  const callers: unknown[] = []
+  const forRequest: Database['forRequest'] = (work, caller) => {
+    callers.push(caller)
+    return database.forRequest(work, caller)
+  }
+  const app = await createTestApp({ database: { ...database, forRequest } })
+  for (const address of ['192.0.2.1', '2001:db8::1', '2001:db8::2']) await app.from(address).run(ME)
+  expect(callers).toEqual(['192.0.2.1', '2001:db8:0:0::/64', '2001:db8:0:0::/64'])
+})
 
 test('a request that finds no room is refused before anything else of it is looked at', async () => {
   const app = await createTestApp({

@@ -39,6 +39,7 @@ import { createSessions } from './sessions/sessions.ts'
 import type { Database } from './storage/database.ts'
 import type { Heartbeat } from './storage/heartbeat.ts'
 import { createHeartbeat } from './storage/heartbeat.ts'
+import { networkOf } from './throttle/address.ts'
 import { createThrottle } from './throttle/throttle.ts'
 import { createAccessTokens } from './tokens/access-token.ts'
 import { LEEWAY } from './tokens/claims.ts'
@@ -276,7 +277,7 @@ export async function createApp(
     // Here, not around the whole request: waiting inside a context costs more, and most of a light request is not execution.
     graphql: (operation) =>
       withLogContext({ requestId: operation.client.requestId }, () =>
-        database.forRequest(() => serveGraphQL(operation)),
+        database.forRequest(() => serveGraphQL(operation), networkOf(operation.client.address)),
       ),
     failing,
     draining: () => draining,

@@ -22,6 +22,18 @@ const VECTORS: ReadonlyArray<readonly [string, string]> = [
   ],
   ['Django pbkdf2_sha1', 'pbkdf2_sha1$1000$saltsaltsalt$gr/SX3jB+8geBw6rZ5/J7AXYYiw='],
   [
+    'passlib pbkdf2_sha256',
+    '$pbkdf2-sha256$1000$qBWilDLGeC9lzPkfo9T6nw$64t8E0OCSoEHaRD9KDC6WC57so4YpqIWpHcpdvIWaJA',
+  ],
+  [
+    'passlib pbkdf2_sha512, with a point for a plus',
+    '$pbkdf2-sha512$25000$zFnrHcNYC4Ew5vw/J8QYAw$toKRf0vwAo6PXMkt5A66I.0z2FzxV7hDPiGpST89n4z8TcwHdNrN47u11LjTaJYTtpAGu/sJwFevnddXPfWvEw',
+  ],
+  [
+    '@phc/pbkdf2 1.1 for Node',
+    '$pbkdf2-sha512$i=1000$MZ6SDMG/quNoiQjvbZBYlA$usRxdwqk4zvhaH2+IrzraZRX654+zNrFalkjCJg8eCPWt9L3utzKoZs5U136qEhMykikeHT0gnCrHmHQuzPw/w',
+  ],
+  [
     'Django scrypt',
     'scrypt$1024$saltsaltsalt$8$1$G35QgBEn3zu6MiG6xJFBOD0+hzxMCGfxDEpyFijelOwGpz0eQFi7N18UvgAK8Z+ihxhiPMuThQ2++bMnLlIMdw==',
   ],
@@ -40,6 +52,14 @@ const VECTORS: ReadonlyArray<readonly [string, string]> = [
   ['argon2i', '$argon2i$v=19$m=64,t=2,p=4$jVHQUup2jUnnPsBRpXNAJw$vUilpxgAMGnl7uSsdMHfWw'],
   ['argon2d', '$argon2d$v=19$m=64,t=2,p=4$NnLmwvKwFhxrE0gbPatUOQ$daDYW6VoLdCymqw/R5lJjQ'],
   ['argon2id', '$argon2id$v=19$m=64,t=2,p=4$+YlGPFXPvBLbEh5eTEyOHA$Ll163R7XBD5q1aCBt8DaQQ'],
+  [
+    'argon2 0.45 for Node, which writes m, p, t',
+    '$argon2id$v=19$m=1024,p=2,t=2$7qC/XicBB4orrF423WHEDQ$bf5IoFyRjpWWLM8EitCDrm45JpI4WrCWsk6YxJa7idw',
+  ],
+  [
+    '@phc/argon2 1.0 for Node, which writes t, m, p',
+    '$argon2id$v=19$t=2,m=1024,p=1$ifjp3mJKaz45n9+CUesxew$O5UMyTcSXrTVslmTorDXgrASXFPgrTAfZd1Cl3l/FKY',
+  ],
   [
     'scrypt as PHC string',
     '$scrypt$ln=10,r=8,p=1$t7YWIsR4TylFiNF6D8HYmw$dGerBZmRlyoDSoFjEGfDGiIw0zIUp5CoAYdrX4ohUsw',
@@ -106,6 +126,25 @@ describe('the traits of bcrypt', () => {
   })
 })
 
+describe('better-auth, Lucia and Oslo put passwords into NFKC', () => {
+  /** Of the password below, by better-auth, as docs/passwords.md writes it. */
+  const THEIRS =
+    '$scrypt$ln=14,r=16,p=1$MDgwYmY0YjlmMjk1YzlmNTZjMWNkMDVjYTAxYWJkYjc$lPojg7R7v5sL4xRHkN246hmEtRNSSzUuvZuhXbKXztznLUVFyQJIc4YwFGrTExCXCR8QKyx/oSkjF9Kvann3yA'
+  /** Of another library, which hashes a password as it is. */
+  const OTHERS =
+    '$scrypt$ln=10,r=8,p=1$t7YWIsR4TylFiNF6D8HYmw$dGerBZmRlyoDSoFjEGfDGiIw0zIUp5CoAYdrX4ohUsw'
+
+  test('so Korean letters that stand alone, and wide Latin ones, are theirs', async () => {
+    expect(await verifyHash(bun, 'ㅋㅋㅋ 문지기 ｈｏｒｓｅ' as Password, THEIRS)).toBe(true)
+    expect(await verifyHash(bun, 'ㅋㅋ 문지기 ｈｏｒｓｅ' as Password, THEIRS)).toBe(false)
+  })
+
+  test('and to nobody else are wide letters the same as usual ones', async () => {
+    expect(await verifyHash(bun, PASSWORD, OTHERS)).toBe(true)
+    expect(await verifyHash(bun, '문지기 ｃorrect horse' as Password, OTHERS)).toBe(false)
+  })
+})
+
 describe('what cannot be checked is refused before any work', () => {
   const argon2 = (parameters: string) =>
     `$argon2id$v=19$${parameters}$c2FsdHNhbHRzYWx0$9SNisUrkzlMhPTf3Lp1LqtCdM6uKf+CJg33JfRB3ZYk`
@@ -117,6 +156,8 @@ describe('what cannot be checked is refused before any work', () => {
     `pbkdf2_sha256$${iterations}$saltsaltsalt$gEH49FNBBqFmhxphsXNDI6GFVPw+eaTStjJO3D6hzis=`
   const long = (digest: string, bytes: number) =>
     `pbkdf2_${digest}$1000$saltsaltsalt$${Buffer.alloc(bytes, 7).toString('base64')}`
+  const phcPbkdf2 = (head: string, bytes: number) =>
+    `$pbkdf2-${head}$MZ6SDMG/quNoiQjvbZBYlA$${Buffer.alloc(bytes, 7).toString('base64').replace(/=+$/, '')}`
   const salted = (salt: string) => pbkdf2(1_000).replace('saltsaltsalt', salt)
   const djangoScrypt = (salt: string) =>
     `scrypt$1024$${salt}$8$1$${Buffer.alloc(64, 7).toString('base64')}`
@@ -126,6 +167,9 @@ describe('what cannot be checked is refused before any work', () => {
     ['argon2 that wants 1,000 passes', argon2('m=64,t=1000,p=1'), 'too_costly'],
     ['argon2 that wants 200 lanes', argon2('m=65536,t=1,p=200'), 'too_costly'],
     ['argon2 with much of both', argon2('m=262144,t=20,p=1'), 'too_costly'],
+    ['argon2 with its memory last', argon2('t=1,p=1,m=262145'), 'too_costly'],
+    ['argon2 with its memory twice', argon2('m=64,m=64,t=1'), 'unknown_format'],
+    ['argon2 without a parameter', argon2('m=64,t=1'), 'unknown_format'],
     ['argon2 of version 16', argon2('m=64,t=1,p=1').replace('v=19', 'v=16'), 'unknown_format'],
     ['bcrypt of cost 31', bcrypt('31'), 'too_costly'],
     ['bcrypt of cost 15', bcrypt('15'), 'too_costly'],
@@ -140,6 +184,9 @@ describe('what cannot be checked is refused before any work', () => {
     ['PBKDF2 of a digest that takes them twice', long('sha1', 32), 'unknown_format'],
     ['PBKDF2 of a digest that was cut off', long('sha256', 31), 'unknown_format'],
     ['PBKDF2 of a digest of another length', long('sha256', 20), 'unknown_format'],
+    ['PBKDF2-SHA512 of ten million rounds', phcPbkdf2('sha512$10000000', 64), 'too_costly'],
+    ['PBKDF2-SHA256 that takes its rounds twice', phcPbkdf2('sha256$1000', 64), 'unknown_format'],
+    ['PBKDF2-SHA512 of a third of its digest', phcPbkdf2('sha512$i=1000', 21), 'unknown_format'],
     ['PBKDF2 with a salt of two bytes that became one sign', salted('s\uFFFDlt'), 'unknown_format'],
     ['PBKDF2 with half a character in its salt', salted('s\uD800lt'), 'unknown_format'],
     ['scrypt with a NUL in its salt', djangoScrypt('s\0lt'), 'unknown_format'],
@@ -161,6 +208,8 @@ describe('what cannot be checked is refused before any work', () => {
       scrypt('ln=17,r=8,p=1'),
       scrypt('ln=14,r=16,p=1'),
       pbkdf2(1_500_000),
+      phcPbkdf2('sha512$i=310000,l=64', 64),
+      phcPbkdf2('sha512$100000', 32),
     ])
       expect(readHash(hash)).toHaveProperty('verify')
   })

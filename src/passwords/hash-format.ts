@@ -9,9 +9,10 @@ import type { Password } from './password.ts'
 const ARGON2 = { memoryKib: 256 * 1024, passes: 64, lanes: 16, kibPasses: 2_560 * 1024 } as const
 
 const BASE64 = '[A-Za-z0-9+/]'
+const PARAMETER = '([mtp]=\\d{1,9})'
 /** Version 1.3 only, which is what every library has written since 2016; `argon2` in front is Django's. */
 const ARGON2_STRING = new RegExp(
-  `^(?:argon2)?(\\$argon2(?:id|i|d)\\$v=19\\$m=(\\d{1,9}),t=(\\d{1,9}),p=(\\d{1,3})\\$${BASE64}{11,86}\\$${BASE64}{16,172})$`,
+  `^(?:argon2)?(\\$argon2(?:id|i|d)\\$v=19)\\$${PARAMETER},${PARAMETER},${PARAMETER}(\\$${BASE64}{11,86}\\$${BASE64}{16,172})$`,
 )
 
 /** Reads a stored hash, or says why it cannot be checked. */
@@ -44,8 +45,13 @@ export async function verifyHash(
 }
 
 function readArgon2(text: string): ReadableHash | HashFault | null {
-  const [, phc, memory, passes, lanes] = ARGON2_STRING.exec(text) ?? []
-  if (!phc) return null
+  const [, kind, first, second, third, rest] = ARGON2_STRING.exec(text) ?? []
+  if (!kind) return null
+  // The reference writes m, t, p, argon2 for Node m, p, t and @phc/argon2 t, m, p; Bun's engine reads the first only.
+  const parameters = [first, second, third].sort().join()
+  const [, memory, lanes, passes] = /^m=(\d+),p=(\d+),t=(\d+)$/.exec(parameters) ?? []
+  if (!memory) return 'unknown_format'
+  const phc = `${kind}$m=${memory},t=${passes},p=${lanes}${rest}`
   const [kib, t, p] = [Number(memory), Number(passes), Number(lanes)]
   const tooCostly =
     kib > ARGON2.memoryKib || t > ARGON2.passes || p > ARGON2.lanes || kib * t > ARGON2.kibPasses

@@ -1,4 +1,4 @@
-// Hashes of other systems: bcrypt, scrypt (PHC and Django's), Django's PBKDF2 and bcrypt. Checked as those systems would,
+// Hashes of other systems: bcrypt, scrypt and PBKDF2 (as PHC strings and Django's), Django's bcrypt. Checked as those systems would,
 // within bounds; the first login that matches replaces them by a hash of ours.
 
 import { createHash, pbkdf2, scrypt, timingSafeEqual } from 'node:crypto'
@@ -10,10 +10,16 @@ const MOST = {
   bcryptCost: 14,
   scryptMemory: 256 * 1024 * 1024,
   scryptWork: 2 ** 21,
-  pbkdf2: 5_000_000,
 }
-/** A longer digest would take all rounds again for each further block; Django writes none. */
-const PBKDF2_BYTES: Readonly<Record<string, number>> = { sha256: 32, sha1: 20 }
+/**
+ * The same for PBKDF2, by digest, and how long it may be: a longer one would take all rounds again for each further block. Half of
+ * SHA-512 is what ASP.NET Core Identity keeps.
+ */
+const PBKDF2_MOST: Readonly<Record<string, { bytes: readonly number[]; rounds: number }>> = {
+  sha512: { bytes: [64, 32], rounds: 2_000_000 },
+  sha256: { bytes: [32], rounds: 5_000_000 },
+  sha1: { bytes: [20], rounds: 5_000_000 },
+}
 
 /** How much of a password bcrypt looks at. Bun would hash longer ones first, which nobody else does. */
 const BCRYPT_BYTES = 72
@@ -26,8 +32,17 @@ const DJANGO_SCRYPT =
   /^scrypt\$(\d{1,9})\$([!-#%-~]{1,128})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/]{22,172}={0,2})$/
 const DJANGO_PBKDF2 =
   /^pbkdf2_(sha256|sha1)\$(\d{1,9})\$([!-#%-~]{1,128})\$([A-Za-z0-9+/]{27,43}=)$/
+/** As @phc/pbkdf2 and Kratos write it, and as passlib, Elixir's and Authelia do: with the rounds alone. `l` is the length of the digest. */
+const PBKDF2 =
+  /^\$pbkdf2-(sha512|sha256)\$(?:i=)?(\d{1,9})(?:,l=\d{1,3})?\$([A-Za-z0-9+/.]{11,172})\$([A-Za-z0-9+/.]{27,86})$/
 
-const scryptOf = promisify<Buffer, Buffer, number, object, Buffer>(scrypt)
+/**
+ * better-auth, Lucia and Oslo, and nobody else, take the hexadecimal text of a salt for the salt, and blocks of 16. They put passwords
+ * into NFKC, which makes others of Korean letters that stand alone (ㅋㅋㅋ) and of wide Latin ones.
+ */
+const HEX_SALT = /^[0-9a-f]{32}$/
+
+const scryptOf = promisify<string, Buffer, number, object, Buffer>(scrypt)
 const pbkdf2Of = promisify(pbkdf2)
 
 /** bcrypt as such, and as Django wraps it. Null: it is not bcrypt. */
@@ -68,29 +83,41 @@ function scryptHash(
   if (memory > MOST.scryptMemory || n * r * p > MOST.scryptWork) return 'too_costly'
   const expected = base64(digest)
   const options = { N: n, r, p, maxmem: 2 * memory + 1024 * 1024 }
+  const form = r === 16 && HEX_SALT.test(salt.toString('latin1')) ? 'NFKC' : 'NFC'
   return {
     kib: memory / 1024,
     verify: async (password) =>
       timingSafeEqual(
-        await scryptOf(Buffer.from(password), salt, expected.byteLength, options),
+        await scryptOf(password.normalize(form), salt, expected.byteLength, options),
         expected,
       ),
   }
 }
 
-/** PBKDF2 as Django writes it. Null: it is not PBKDF2. */
+/** PBKDF2 as a PHC string, and as Django writes it. Null: it is not PBKDF2. */
 export function readPbkdf2(text: string): ReadableHash | HashFault | null {
-  const [, digest, iterations, salt, stored] = DJANGO_PBKDF2.exec(text) ?? []
-  if (!digest || !salt || !stored) return null
-  const expected = base64(stored)
-  if (Number(iterations) < 1 || expected.byteLength !== PBKDF2_BYTES[digest])
-    return 'unknown_format'
-  if (Number(iterations) > MOST.pbkdf2) return 'too_costly'
+  const [, digest, rounds, salt, stored] = PBKDF2.exec(text) ?? []
+  if (digest && salt && stored)
+    return pbkdf2Hash(digest, Number(rounds), [base64(salt), base64(stored)])
+  const [, djangoDigest, djangoRounds, djangoSalt, djangoStored] = DJANGO_PBKDF2.exec(text) ?? []
+  if (!djangoDigest || !djangoSalt || !djangoStored) return null
+  const parts = [Buffer.from(djangoSalt), base64(djangoStored)] as const
+  return pbkdf2Hash(djangoDigest, Number(djangoRounds), parts)
+}
+
+function pbkdf2Hash(
+  digest: string,
+  rounds: number,
+  [salt, expected]: readonly [Buffer, Buffer],
+): ReadableHash | HashFault {
+  const most = PBKDF2_MOST[digest]
+  if (rounds < 1 || !most?.bytes.includes(expected.byteLength)) return 'unknown_format'
+  if (rounds > most.rounds) return 'too_costly'
   return {
     kib: 0,
     verify: async (password) =>
       timingSafeEqual(
-        await pbkdf2Of(password, salt, Number(iterations), expected.byteLength, digest),
+        await pbkdf2Of(password, salt, rounds, expected.byteLength, digest),
         expected,
       ),
   }
@@ -100,6 +127,7 @@ function sha256Hex(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
+/** passlib and its kin write `.` for `+`. */
 function base64(text: string): Buffer {
-  return Buffer.from(text, 'base64')
+  return Buffer.from(text.replaceAll('.', '+'), 'base64')
 }

@@ -24,7 +24,7 @@ export interface GateLimits {
   readonly waiting: number
   /** The longest wait; whoever's turn comes later than that is refused. */
   readonly patience: number
-  /** The longest wait to be expected, at the pace of recent work; whoever would wait longer is refused at once. */
+  /** The longest wait to be expected, at the pace of recent work; whoever would wait longer is refused at once, if two wait already. */
   readonly foreseen?: number
 }
 
@@ -86,11 +86,12 @@ export function createGate(limits: GateLimits, clock: Clock): Gate {
   }
 
   function hasPlace(): boolean {
-    const free = limits.running - running
-    if (places.length < free) return true
-    const { foreseen = Number.POSITIVE_INFINITY } = limits
+    const inLine = places.length - (limits.running - running)
+    if (inLine < 0) return true
+    const { waiting, patience, foreseen = Number.POSITIVE_INFINITY } = limits
     const wait = (places.length / limits.running) * pace
-    return places.length - free < limits.waiting && wait <= foreseen
+    // However slow the work is, two may wait: nobody yields the only place, so whoever asks most often would have it each time.
+    return inLine < waiting && wait <= Math.max(foreseen, inLine < 2 ? patience : 0)
   }
 
   /** Throws `GateFull` when nobody has a place too many. */

@@ -11,6 +11,9 @@ const MOST_PARTS = 200
 /** Too short for so many objects that they take much memory, and most texts are: they are not looked through. */
 const SHORT = 1_024
 
+/** Compared as codes: a text that is read by characters makes one of each letter beyond Latin, and takes twelve times as long. */
+const [QUOTE, BACKSLASH, BRACE, BRACKET, COLON] = Buffer.from('"\\{[:')
+
 /** The value of a JSON text. Throws `TooManyParts`, and `SyntaxError`. */
 export function parseJson(text: string): unknown {
   if (text.length > SHORT && hasTooManyParts(text)) throw new TooManyParts('too many parts')
@@ -22,10 +25,10 @@ function hasTooManyParts(text: string): boolean {
   let parts = 0
   let inString = false
   for (let at = 0; at < text.length; at += 1) {
-    const character = text[at]
-    if (character === '\\') at += 1
-    else if (character === '"') inString = !inString
-    else if (!inString && (character === '{' || character === '[' || character === ':')) parts += 1
+    const code = text.charCodeAt(at)
+    if (code === BACKSLASH) at += 1
+    else if (code === QUOTE) inString = !inString
+    else if (!inString && (code === BRACE || code === BRACKET || code === COLON)) parts += 1
     if (parts > MOST_PARTS) return true
   }
   return false

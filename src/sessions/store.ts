@@ -24,6 +24,8 @@ export type SessionWithUser = SessionRow & { readonly email: string }
 /** What a refresh needs of a session for its answer, and no more: each further column would cost time. */
 export type RefreshedSession = Pick<SessionWithUser, 'userId' | 'email' | 'expiresAt'>
 
+type RotatedSession = Omit<RefreshedSession, 'email'> & { readonly email: string | null }
+
 /** A change of a session from one refresh token to the next. Times: milliseconds since 1970. */
 export interface TokenChange {
   readonly id: SessionId
@@ -83,20 +85,19 @@ export function ofUserBeyond({ id, userId, createdAt }: SessionRow, most: number
 /**
  * The one statement that decides a refresh: of any number at once, one finds the session still at this generation.
  * It returns what the answer needs of the session, or nothing when another refresh was first, or the session expired or ended.
- * Nor is anything left to refresh of a user whom somebody took away with a shell of SQLite's, which ends no session.
+ * The e-mail is null where somebody took the user away with a shell of SQLite's, which ends no session.
  */
-export function rotating(change: TokenChange): Statement<RefreshedSession> {
+export function rotating(change: TokenChange): Statement<RotatedSession> {
   return preparedRotation({ ...change })
 }
 
-const preparedRotation = preparedStatement<RefreshedSession>(
+const preparedRotation = preparedStatement<RotatedSession>(
   sql`UPDATE sessions SET generation = generation + 1, secret_hash = ${placeholder('nextSecretHash')},
       last_used_at = ${placeholder('now')}, expires_at = min(${placeholder('idleExpiresAt')}, ends_at)
     WHERE id = ${placeholder('id')} AND generation = ${placeholder('generation')}
       AND secret_hash = ${placeholder('secretHash')} AND expires_at > ${placeholder('now')}
-      AND EXISTS (SELECT 1 FROM users WHERE users.id = user_id AND disabled_at IS NULL)
     RETURNING user_id AS userId, expires_at AS expiresAt,
-      (SELECT email FROM users WHERE users.id = user_id) AS email`,
+      (SELECT email FROM users WHERE users.id = user_id AND disabled_at IS NULL) AS email`,
 )
 
 /** A session that has not expired, with its user, who may log in. */

@@ -412,6 +412,26 @@ describe('a lock held by somebody else', () => {
     for (const opened of [database, elsewhere]) await opened.close()
   })
 
+  test('keeps no request in line whose time is over', async () => {
+    const clock = createTestClock()
+    const { database } = await open({ clock })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const begun = counter(1)
+    const writer = database.write(() => {
+      begun.add()
+      return promise
+    })
+    await begun.reached
+    const refused = database.forRequest(async () => {
+      await database.read(async () => clock.advance('2s'))
+      return await failure(database.commit([{ sql: 'DELETE FROM heartbeats', args: [] }]))
+    })
+    expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+    resolve()
+    await writer
+    await database.close()
+  })
+
   test('is waited for when the database is opened, even before it is in write-ahead mode', async () => {
     files += 1
     const url = `file:${join(folder, `${files}.db`)}`
@@ -463,6 +483,32 @@ describe('of the reads of requests', () => {
     for (const refused of outcomes.slice(20))
       expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
     expect(begun.count()).toBe(20)
+    await database.close()
+  })
+
+  test('those of a caller who asks without end leave others a place in the line, and their turn comes in time', async () => {
+    const clock = createTestClock()
+    const { database } = await open({ clock, memory: true })
+    const atWork: Array<() => void> = []
+    const read = () => database.read(() => new Promise<void>((resolve) => atWork.push(resolve)))
+    const ask = (caller: string) => failure(database.forRequest(read, caller))
+    const askGreedily = () => {
+      for (let i = 0; i < 50; i += 1) void ask('greedy')
+    }
+    /** Of fifty reads, all of the greedy one, a server that takes 50 ms for each answers twenty. */
+    const goOn = async (rounds: number) => {
+      for (let i = 0; i < rounds; i += 1) {
+        askGreedily()
+        await new Promise(setImmediate)
+        clock.advance('0.05s')
+        for (const answer of atWork.splice(0)) answer()
+      }
+    }
+    await goOn(40)
+    askGreedily()
+    const alone = ask('alone')
+    await goOn(60)
+    expect(await alone).toBe(DONE)
     await database.close()
   })
 })

@@ -18,7 +18,6 @@ import { createGate, GateFull } from '../platform/gate.ts'
 import type { Random } from '../platform/random.ts'
 import { adaptBinding } from './binding.ts'
 import { StorageFault, toFault, unavailable } from './faults.ts'
-import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { migrate } from './migrate.ts'
 import { createReadReplica } from './read-replica.ts'
@@ -48,8 +47,11 @@ export interface Database {
   commit<const Statements extends readonly Statement[]>(
     statements: Statements,
   ): Promise<Outcomes<Statements>>
-  /** Runs `work` for one request: all statements in it together get the time that each one has otherwise. */
-  forRequest<T>(work: () => Promise<T>): Promise<T>
+  /**
+   * Runs `work` for one request: all statements in it together get the time that each one has otherwise. `caller`: whom it is for, so
+   * that nobody's reads leave no room for those of others.
+   */
+  forRequest<T>(work: () => Promise<T>, caller?: string): Promise<T>
   /**
    * Closes it. Unless others are at work on it, a file is whole then: no log is left beside it that another file put in its
    * place would take for its own.
@@ -72,29 +74,35 @@ export interface DatabaseOptions {
 
 /** The binding waits inside SQLite and blocks the event loop while it does: keep that wait imperceptible. */
 const BUSY_TIMEOUT_MS = 50
-/** For all tries of one statement together, or for all statements of one request. */
+/**
+ * Until when a statement may be begun, be it for the first time or again; all statements of one request together have this time. For
+ * what was begun in time a server has as long again to answer: to give up sooner would only hide from the client what was done.
+ */
 const DEADLINE_MS = 1_500
+const ANSWER_MS = 1_500
 /** A read replica is near. Whoever waited for it in vain has most of the time left for the primary. */
 const READ_REPLICA_DEADLINE_MS = 250
 const MIGRATION_DEADLINE_MS = 20_000
 const WAITING_WRITES = { running: 1, waiting: 1_000, patience: DEADLINE_MS }
-/** Whoever has waited for longer than half of the time would not have enough of it left. */
-const WAITING_READS = { running: 20, waiting: 1_000, patience: DEADLINE_MS / 2 }
+/**
+ * Whoever has waited for longer than half of the time would not have enough of it left. The line is kept shorter than that: else one
+ * caller could fill it, and the turn of others, who get places in it, would come too late.
+ */
+const WAITING_READS = {
+  running: 20,
+  waiting: 1_000,
+  patience: DEADLINE_MS / 2,
+  foreseen: DEADLINE_MS / 3,
+}
 
 /** Opens the database and brings it to the newest schema. Several processes may do so at once. Throws `StorageFault`, `UnfinishedRestore`. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   let client: Client | undefined
-  // The deadline of the running statement: the driver's `fetch` must know it, and takes no such argument.
-  const deadlines: DeadlineStore = new AsyncLocalStorage()
-  const patience = () => {
-    const deadline = deadlines.getStore()
-    return deadline === undefined ? DEADLINE_MS : Math.max(1, deadline - options.clock.elapsed())
-  }
+  const patience = { ms: ANSWER_MS }
   try {
-    client = connect(options, patience)
-    await prepare(client, options, deadlines)
-    const readReplica = await openReadReplica(options, { deadlines, patience })
-    return createDatabase({ client, readReplica }, options, deadlines)
+    client = connect(options, () => patience.ms)
+    await prepare(client, options, patience)
+    return createDatabase({ client, readReplica: await openReadReplica(options) }, options)
   } catch (error) {
     client?.close()
     if (error instanceof UnfinishedRestore) throw error
@@ -106,22 +114,24 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 async function prepare(
   client: Client,
   options: DatabaseOptions,
-  deadlines: DeadlineStore,
+  patience: { ms: number },
 ): Promise<void> {
   const once = async () => {
     if (options.url.startsWith('file:')) await client.execute('PRAGMA journal_mode = WAL')
     await refuseUnfinished(client)
     // A server gets more time here: a migration may change a large table, or wait for a process that does.
-    await deadlines.run(options.clock.elapsed() + MIGRATION_DEADLINE_MS, () => migrate(client))
+    patience.ms = MIGRATION_DEADLINE_MS
+    await migrate(client)
   }
   await repeatWhileBusy(options, MIGRATION_DEADLINE_MS, () => {}, once)
+  patience.ms = ANSWER_MS
 }
 
 /** Where a database is. */
 export type Place = Pick<DatabaseOptions, 'url' | 'authToken'>
 
 /** Opens connections, for whoever needs more than `Database` offers. A server has `patience()` milliseconds to answer. */
-export function connect({ url, authToken }: Place, patience = () => DEADLINE_MS): Client {
+export function connect({ url, authToken }: Place, patience = () => ANSWER_MS): Client {
   const isFile = url.startsWith('file:')
   if (isFile) mkdirSync(dirname(fileOf(url)), { recursive: true, mode: 0o700 })
   adaptBinding()
@@ -163,27 +173,19 @@ export function fileOf(url: string): string {
     : decodeURIComponent(url.slice('file:'.length))
 }
 
-/** Deadlines by the clock's `elapsed`. */
-type DeadlineStore = AsyncLocalStorage<number>
-
 /** The read replica is never migrated or written to: a libSQL server would hand the writes on to its primary. */
-async function openReadReplica(
-  options: DatabaseOptions,
-  { deadlines, patience }: { deadlines: DeadlineStore; patience: () => number },
-) {
+async function openReadReplica(options: DatabaseOptions) {
   if (options.readUrl === undefined) return undefined
-  const client = connect({ ...options, url: options.readUrl }, patience)
+  const client = connect({ ...options, url: options.readUrl }, () => READ_REPLICA_DEADLINE_MS)
   const db = drizzle(client)
-  const soon = <T>(query: (db: Db) => Promise<T>) =>
-    deadlines.run(options.clock.elapsed() + READ_REPLICA_DEADLINE_MS, () => query(db))
   const newestBeat = async (from: Db) =>
     (await from.select().from(heartbeats).where(eq(heartbeats.id, BEAT)).get())?.at
-  const replica = createReadReplica({ ...options, newestBeat: () => soon(newestBeat) })
+  const replica = createReadReplica({ ...options, newestBeat: () => newestBeat(db) })
   await replica.look()
   replica.start()
   return {
     answer: <T>(query: (db: Db) => Promise<T>, isEnough: (answer: T) => boolean) =>
-      replica.answer(() => soon(query), isEnough),
+      replica.answer(() => query(db), isEnough),
     close() {
       replica.stop()
       client.close()
@@ -197,14 +199,10 @@ interface Connections {
   readonly readReplica: Awaited<ReturnType<typeof openReadReplica>>
 }
 
-function createDatabase(
-  { client, readReplica }: Connections,
-  options: DatabaseOptions,
-  deadlines: DeadlineStore,
-): Database {
+function createDatabase({ client, readReplica }: Connections, options: DatabaseOptions): Database {
   const { clock, metrics } = options
   const db = drizzle(client)
-  const requests = new AsyncLocalStorage<{ left: number }>()
+  const requests = new AsyncLocalStorage<{ left: number; readonly caller: string | undefined }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
   const reads = createGate(WAITING_READS, clock)
@@ -213,7 +211,7 @@ function createDatabase(
   const group = createGroupCommit({
     clock,
     writes,
-    execute: (statements, within) => insist('write', within, () => execute(client, statements)),
+    execute: (statements, deadline) => insist('write', deadline, () => execute(client, statements)),
   })
 
   return {
@@ -233,7 +231,7 @@ function createDatabase(
       ),
     commit: (statements) =>
       watched('write', async (deadline) => outcomesOf(await group.commit(statements, deadline))),
-    forRequest: (work) => requests.run({ left: DEADLINE_MS }, work),
+    forRequest: (work, caller) => requests.run({ left: DEADLINE_MS, caller }, work),
     async close() {
       readReplica?.close()
       // SQLite does this by itself when the last connection closes, but the binding keeps ours open as long as their statements.
@@ -252,8 +250,11 @@ function createDatabase(
   ): Promise<T> {
     const started = clock.elapsed()
     const request = requests.getStore()
+    const { left } = request ?? { left: DEADLINE_MS }
     try {
-      return await run(started + (request?.left ?? DEADLINE_MS))
+      // Whoever has no time left does not stand in line first.
+      if (left <= 0) throw unavailable()
+      return await run(started + left)
     } catch (error) {
       throw reported(kind, error)
     } finally {
@@ -264,8 +265,8 @@ function createDatabase(
 
   /** A file answers at once. A server gets a few reads of requests at a time; background work, which is little, never waits for them. */
   function inLine<T>(run: () => Promise<T>): Promise<T> {
-    const mayWait = !options.url.startsWith('file:') && requests.getStore() !== undefined
-    return mayWait ? reads.run(run) : run()
+    const request = options.url.startsWith('file:') ? undefined : requests.getStore()
+    return request ? reads.run(run, { caller: request.caller }) : run()
   }
 
   /** Begins only in time: a turn may come too late, and earlier statements may have used up the time of the request. */
@@ -275,22 +276,18 @@ function createDatabase(
     run: () => Promise<T>,
   ): Promise<T> {
     if (clock.elapsed() >= deadline) throw unavailable()
-    return await insist(kind, { first: deadline, last: deadline }, run)
+    return await insist(kind, deadline, run)
   }
 
-  /** Asks a busy database again until the first deadline; a server must have answered by the last. */
-  function insist<T>(
-    kind: StatementKind,
-    { first, last }: Deadlines,
-    run: () => Promise<T>,
-  ): Promise<T> {
+  /** Asks a busy database again until the deadline. */
+  function insist<T>(kind: StatementKind, deadline: number, run: () => Promise<T>): Promise<T> {
     return repeatWhileBusy(
       options,
-      first - clock.elapsed(),
+      deadline - clock.elapsed(),
       () => metrics.countRetry(kind),
       () => {
         if (kind === 'write') requireInPlace()
-        return deadlines.run(last, run)
+        return run()
       },
     )
   }

@@ -7,7 +7,6 @@ import { createClient } from '@libsql/client'
 import { AuthError } from '../errors.ts'
 import { createGate, GateFull } from '../platform/gate.ts'
 import { createTestClock } from '../testing/clock.ts'
-import type { Deadlines } from './group-commit.ts'
 import { createGroupCommit } from './group-commit.ts'
 import type { Statement } from './statement.ts'
 
@@ -19,20 +18,20 @@ const insert = (id: number): Statement => ({
 const insertAll = (ids: readonly number[]) => ids.map(insert)
 const numbers = (count: number, from = 1) => Array.from({ length: count }, (_, i) => from + i)
 
-/** A group commit on a database of its own, and what it has tried to execute: size and deadlines of each transaction. */
+/** A group commit on a database of its own, and what it has tried to execute: size and deadline of each transaction. */
 async function open({ failing, slow = false }: { failing?: Error; slow?: boolean } = {}) {
   const client: Client = createClient({ url: ':memory:' })
   await client.execute('CREATE TABLE t (id INTEGER PRIMARY KEY, CHECK (id < 1000000))')
   const clock = createTestClock()
   const writes = createGate({ running: 1, waiting: 100, patience: 1_500 }, clock)
   const transactions: number[] = []
-  const patience: Deadlines[] = []
+  const patience: number[] = []
   const group = createGroupCommit({
     clock,
     writes,
-    async execute(statements, deadlines) {
+    async execute(statements, deadline) {
       transactions.push(statements.length)
-      patience.push(deadlines)
+      patience.push(deadline)
       if (failing) throw failing
       if (slow) clock.advance('1s')
       return await client.batch([...statements], 'write')
@@ -156,11 +155,11 @@ describe('a write that waits', () => {
     expect(await ids()).toEqual([1, 3])
   })
 
-  test('is tried for until the first deadline, and answered by the last', async () => {
+  test('with others is tried for until the first of their deadlines', async () => {
     const { clock, commit, patience } = await open()
     const now = clock.elapsed()
     await Promise.all([2, 1, 3].map((id) => commit([insert(id)], now + id)))
-    expect(patience).toEqual([{ first: now + 1, last: now + 3 }])
+    expect(patience).toEqual([now + 1])
   })
 
   test('behind a thousand is refused at once', async () => {

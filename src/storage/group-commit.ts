@@ -20,14 +20,8 @@ export interface GroupCommitOptions {
   readonly clock: Clock
   /** The gate of the one writer. */
   readonly writes: Gate
-  /** Executes all in one transaction. */
-  execute(statements: readonly Statement[], deadlines: Deadlines): Promise<readonly ResultSet[]>
-}
-
-/** Of those who share a transaction. A busy database is asked again until the first deadline, and must answer by the last. */
-export interface Deadlines {
-  readonly first: number
-  readonly last: number
+  /** Executes all in one transaction. A busy database is asked again until the deadline. */
+  execute(statements: readonly Statement[], deadline: number): Promise<readonly ResultSet[]>
 }
 
 /** The most that share a transaction: beyond that nothing is gained, and the next ones wait longer. */
@@ -92,11 +86,10 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   async function settle(members: readonly Member[]): Promise<void> {
     const group = members.filter((member) => !refuseIfLate(member))
     if (group.length < 2) return await settleEach(group)
-    const deadlines = group.map(({ deadline }) => deadline)
     try {
       const results = await execute(
         group.flatMap(({ statements }) => statements),
-        { first: Math.min(...deadlines), last: Math.max(...deadlines) },
+        Math.min(...group.map(({ deadline }) => deadline)),
       )
       let next = 0
       for (const { statements, resolve } of group) {
@@ -116,7 +109,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
       if (refuseIfLate(member, reason)) continue
       const { statements, deadline } = member
       try {
-        member.resolve(await execute(statements, { first: deadline, last: deadline }))
+        member.resolve(await execute(statements, deadline))
       } catch (error) {
         member.reject(error)
       }

@@ -14,10 +14,10 @@ async function open() {
   let next: { seconds: number; succeeds: boolean } = { seconds: 0, succeeds: true }
   const slow: Database = {
     ...database,
-    async write(statement) {
+    async commit(statements) {
       clock.advance(`${next.seconds}s`)
       if (!next.succeeds) throw new StorageFault('busy', 'SQLITE_BUSY')
-      return await database.write(statement)
+      return await database.commit(statements)
     },
   }
   const another = () => createHeartbeat(slow, { clock, random, metrics: createMetrics('test') })
@@ -131,4 +131,24 @@ test('before the first write of all there is no standstill', async () => {
   expect(heartbeat.stoodStill(began)).toBe(0)
   clock.advance('1s')
   expect(heartbeat.stoodStill(began)).toBe(0)
+})
+
+test('of the writes that wait for their turn, a beat goes with the first', async () => {
+  const { database, clock, random } = await createTestApp()
+  const heartbeat = createHeartbeat(database, { clock, random, metrics: createMetrics('test') })
+  await heartbeat.beat()
+  clock.advance('2s')
+  const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const writer = database.write(() => {
+    begun.resolve()
+    return end.promise
+  })
+  await begun.promise
+  const first = database.commit([{ sql: 'DELETE FROM throttles', args: [] }])
+  await new Promise(setImmediate)
+  const slow = database.write(async () => clock.advance('2s'))
+  const beat = heartbeat.beat()
+  end.resolve()
+  await Promise.all([writer, first, slow, beat])
+  expect(heartbeat.alive()).toBe(true)
 })

@@ -7,6 +7,8 @@ import type { Loop } from '../platform/loop.ts'
 import { createLoop } from '../platform/loop.ts'
 import type { Random } from '../platform/random.ts'
 import type { Database } from './database.ts'
+import type { Statement } from './statement.ts'
+import { statement } from './statement.ts'
 import { BEAT, heartbeats, STILL_FROM, STILL_TO } from './table.ts'
 
 /** Whether the database took a write lately: a loop that writes every second. */
@@ -86,17 +88,17 @@ export function createHeartbeat(
     written = last ?? written
   }
 
-  /** With the beat that ends a standstill, in one statement: whoever sees the one sees the other. */
+  /**
+   * With the beat that ends a standstill, in one transaction: whoever sees the one sees the other. In that of others, if they wait: a
+   * turn of its own, each second, would hold up clients where the database is slow, and come too late behind them.
+   */
   async function write(at: number): Promise<void> {
-    const standstill = [
-      { id: STILL_FROM, at: written },
-      { id: STILL_TO, at },
-    ]
-    await database.write((db) =>
-      db
-        .insert(heartbeats)
-        .values([{ id: BEAT, at }, ...(endsStandstill(at) ? standstill : [])])
-        .onConflictDoUpdate({ target: heartbeats.id, set: { at: sql`excluded.at` } }),
-    )
+    const standstill = [setting(STILL_FROM, written), setting(STILL_TO, at)]
+    await database.commit([setting(BEAT, at), ...(endsStandstill(at) ? standstill : [])])
   }
+}
+
+function setting(id: number, at: number): Statement {
+  return statement(sql`INSERT INTO heartbeats (id, at) VALUES (${id}, ${at})
+    ON CONFLICT (id) DO UPDATE SET at = excluded.at`)
 }

@@ -67,8 +67,8 @@ const REMEMBERED = 10_000
 /** Makes it. */
 export function createConfirmation(options: ConfirmationOptions): Confirmation {
   const { database, passwords, throttle, clock } = options
-  /** When this replica replaced the hash of a user, by the clock's `elapsed`. */
-  const replacedAt = createRecent<number>(REMEMBERED)
+  /** What this replica replaced, by user, and when, by the clock's `elapsed`. */
+  const replacements = createRecent<{ at: number; from: PasswordHash }>(REMEMBERED)
   /** The attempt of a guess that was charged before and is checked a second time. */
   const paid: Attempt = {
     recall: () => {},
@@ -87,12 +87,12 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
       const { passwordHash: from, success } = confirmed
       const { id: userId } = confirmed.user
       const to =
-        passwords.isCurrent(from) || wasReplacedLately(userId)
+        passwords.isCurrent(from) || hasComeBack(userId, from)
           ? null
           : await hashUnlessBusy(credentials.password, client)
       if (to === null) return confirmed
       if (await database.write((db) => replaceHash(db, { userId, from, to }))) {
-        replacedAt.set(userId, clock.elapsed())
+        replacements.set(userId, { at: clock.elapsed(), from })
         return { ...confirmed, passwordHash: to }
       }
       // Another login or a change of password was faster: the hash that is there now decides.
@@ -103,12 +103,13 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
   }
 
   /**
-   * Then the outdated hash is that of a replica with another cost, as in a rollout. If the two replaced each other's hashes again
-   * and again, logins of the user at the same moment would lose the hash they were checked against, and be taken for wrong.
+   * Whether this outdated hash stands where one was replaced lately: then it is that of a replica with another cost, as in a rollout.
+   * If the two replaced each other's hashes again and again, logins of the user at the same moment would lose the hash they were
+   * checked against, and be taken for wrong. The very hash that was replaced has only been read before that.
    */
-  function wasReplacedLately(userId: UserId): boolean {
-    const at = replacedAt.get(userId)
-    return at !== undefined && clock.elapsed() - at < LEFT_ALONE_MS
+  function hasComeBack(userId: UserId, hash: PasswordHash): boolean {
+    const last = replacements.get(userId)
+    return last !== undefined && last.from !== hash && clock.elapsed() - last.at < LEFT_ALONE_MS
   }
 
   async function compare(
