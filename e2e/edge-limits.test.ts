@@ -5,7 +5,7 @@ import type { ClientHttp2Session } from 'node:http2'
 import { connect as connectHttp2 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { connect as connectTls } from 'node:tls'
-import type { Answer, Target } from './edge-client.ts'
+import type { Answer, Connection, Target } from './edge-client.ts'
 import { connect, graphqlRequest, request, sendOnce } from './edge-client.ts'
 import { LOOPBACK } from './ports.ts'
 import { quantile } from './quantile.ts'
@@ -321,6 +321,36 @@ describeStack('patience', () => {
     good.close()
   })
 
+  test('answers that nobody takes leave others their connections to the replicas', async () => {
+    await using shipped = await startStack({ replicas: 1, floodLimit: 50_000 })
+    const good = await connect({ port: shipped.ports.https, ca: shipped.ca.text })
+    const authorization = await withSessions(good)
+    const query = `{ sessions { ${Array.from({ length: 15 }, (_, i) => `a${i}: client`).join(' ')} } }`
+    const clients: ClientHttp2Session[] = []
+    const statuses: number[] = []
+    const began = performance.now()
+    for (let sent = 0; sent < 1_200; ) {
+      // As many as one address may ask for, each with an answer that the edge does not read to its end.
+      for (; sent < ((performance.now() - began) / 1_000) * 190; sent += 1) {
+        if (sent % 100 === 0) clients.push(overHttp2To(shipped))
+        for (const client of clients.slice(-1)) {
+          const { stream } = streamOf(client, { authorization })
+          stream.end(JSON.stringify({ query }))
+        }
+      }
+      statuses.push((await good.send(graphqlRequest(QUERY))).status)
+      await Bun.sleep(25)
+    }
+    const stats = await fetch(
+      `${shipped.consoleUrl}/stats?filter=^cluster.munjigi.upstream_.*overflow`,
+    )
+    const counts = [...(await stats.text()).matchAll(/(\w+_overflow): (\d+)/g)]
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect(counts.filter(([, , count]) => count !== '0').map(([, name]) => name)).toEqual([])
+    for (const client of clients) client.destroy()
+    good.close()
+  })
+
   test('connections that are opened and left idle are ended before anybody else feels them', async () => {
     // An eighth of the heap that is shipped, and some 40 KiB for each of 90 a second: full after ten seconds, if all stay.
     const heapBytes = 48 * MIB
@@ -390,6 +420,18 @@ function sendSlowly(client: ClientHttp2Session): Promise<number> {
   stream.write(' '.repeat(100_000))
   const timer = setInterval(() => stream.write(' '), 1_000)
   return ended.finally(() => clearInterval(timer))
+}
+
+/** Signs up and logs in until a list of all sessions is large. Resolves to what shows an access token. */
+async function withSessions(connection: Connection): Promise<string> {
+  const headers = { 'user-agent': 'x'.repeat(300) }
+  const credentials = '(email: "kim@example.com", password: "correct horse battery")'
+  const signup = `mutation { signup${credentials} { tokens { accessToken } } }`
+  const login = `mutation { login${credentials} { __typename } }`
+  const { body } = await connection.send(graphqlRequest({ query: signup }, headers))
+  for (let logins = 0; logins < 50; logins += 1)
+    await connection.send(graphqlRequest({ query: login }, headers))
+  return `Bearer ${JSON.parse(body).data.signup.tokens.accessToken}`
 }
 
 function streamOf(client: ClientHttp2Session, over: object = {}) {
