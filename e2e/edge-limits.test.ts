@@ -5,7 +5,7 @@ import type { ClientHttp2Session } from 'node:http2'
 import { connect as connectHttp2 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { connect as connectTls } from 'node:tls'
-import type { Answer, Target } from './edge-client.ts'
+import type { Answer, Connection, Target } from './edge-client.ts'
 import { connect, graphqlRequest, request, sendOnce } from './edge-client.ts'
 import { LOOPBACK } from './ports.ts'
 import { quantile } from './quantile.ts'
@@ -321,6 +321,36 @@ describeStack('patience', () => {
     good.close()
   })
 
+  test('answers that nobody takes leave others their connections to the replicas', async () => {
+    await using shipped = await startStack({ replicas: 1, floodLimit: 50_000 })
+    const good = await connect({ port: shipped.ports.https, ca: shipped.ca.text })
+    const authorization = await withSessions(good)
+    const query = `{ sessions { ${Array.from({ length: 15 }, (_, i) => `a${i}: client`).join(' ')} } }`
+    const clients: ClientHttp2Session[] = []
+    const statuses: number[] = []
+    const began = performance.now()
+    for (let sent = 0; sent < 1_200; ) {
+      // As many as one address may ask for, each with an answer that the edge does not read to its end.
+      for (; sent < ((performance.now() - began) / 1_000) * 190; sent += 1) {
+        if (sent % 100 === 0) clients.push(overHttp2To(shipped))
+        for (const client of clients.slice(-1)) {
+          const { stream } = streamOf(client, { authorization })
+          stream.end(JSON.stringify({ query }))
+        }
+      }
+      statuses.push((await good.send(graphqlRequest(QUERY))).status)
+      await Bun.sleep(25)
+    }
+    const stats = await fetch(
+      `${shipped.consoleUrl}/stats?filter=^cluster.munjigi.upstream_.*overflow`,
+    )
+    const counts = [...(await stats.text()).matchAll(/(\w+_overflow): (\d+)/g)]
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect(counts.filter(([, , count]) => count !== '0').map(([, name]) => name)).toEqual([])
+    for (const client of clients) client.destroy()
+    good.close()
+  })
+
   test('connections that are opened and left idle are ended before anybody else feels them', async () => {
     // An eighth of the heap that is shipped, and some 40 KiB for each of 90 a second: full after ten seconds, if all stay.
     const heapBytes = 48 * MIB
@@ -392,6 +422,18 @@ function sendSlowly(client: ClientHttp2Session): Promise<number> {
   return ended.finally(() => clearInterval(timer))
 }
 
+/** Signs up and logs in until a list of all sessions is large. Resolves to what shows an access token. */
+async function withSessions(connection: Connection): Promise<string> {
+  const headers = { 'user-agent': 'x'.repeat(300) }
+  const credentials = '(email: "kim@example.com", password: "correct horse battery")'
+  const signup = `mutation { signup${credentials} { tokens { accessToken } } }`
+  const login = `mutation { login${credentials} { __typename } }`
+  const { body } = await connection.send(graphqlRequest({ query: signup }, headers))
+  for (let logins = 0; logins < 50; logins += 1)
+    await connection.send(graphqlRequest({ query: login }, headers))
+  return `Bearer ${JSON.parse(body).data.signup.tokens.accessToken}`
+}
+
 function streamOf(client: ClientHttp2Session, over: object = {}) {
   const { promise: ended, resolve } = Promise.withResolvers<number>()
   const stream = client.request({ ...GRAPHQL, ...over }).on('error', () => {})
@@ -410,6 +452,30 @@ function idleHttp2({ port, ca }: Target): TLSSocket {
   return socket
 }
 
+/** How long a body is, as its client says: all of what follows is less. */
+const LENGTHS = {
+  declared: 'content-length: 101000\r\n\r\n',
+  tooLong: 'content-length: 999999999\r\n\r\n',
+  unknown: 'transfer-encoding: chunked\r\n\r\nfffff\r\n',
+} as const
+
+/** Sends 100 KB in pieces that the edge does not put together, and then waits. Resolves to the answer; null if there was none. */
+async function sendInPieces(to: Target, length: string, until: Promise<void>) {
+  const connection = await connect(to).catch(() => null)
+  if (!connection) return null
+  const head = ['POST /graphql HTTP/1.1', 'host: localhost', 'content-type: application/json']
+  const answer = connection.send(`${head.join('\r\n')}\r\n${length}`).catch(() => null)
+  let answered = false
+  void answer.then(() => (answered = true))
+  for (let sent = 0; sent < 100_000 && !answered; sent += 513) {
+    await Bun.sleep(5)
+    connection.write(' '.repeat(513))
+  }
+  await Promise.race([answer, until])
+  connection.close()
+  return await answer
+}
+
 describeStack('a flood from one address', () => {
   /** Sends requests on ten connections, as fast as they are answered. */
   async function flood(to: Target, count: number): Promise<Answer[]> {
@@ -425,12 +491,13 @@ describeStack('a flood from one address', () => {
     return answers
   }
 
+  const elsewhere = LOOPBACK.includes('::1') ? { host: '::1' } : { from: '127.0.0.2' }
+
   test('is told to come back, and another address does not notice', async () => {
     // The limits as they are shipped.
     await using shipped = await startStack({ replicas: 1 })
     const from = { port: shipped.ports.https, ca: shipped.ca.text }
     const flooding = flood(from, 1_500)
-    const elsewhere = LOOPBACK.includes('::1') ? { host: '::1' } : { from: '127.0.0.2' }
     const neighbour = await connect({ ...from, ...elsewhere })
     for (let sent = 0; sent < 50; sent += 1)
       expect((await neighbour.send(graphqlRequest(QUERY))).status).toBe(200)
@@ -444,5 +511,70 @@ describeStack('a flood from one address', () => {
       code: 'RATE_LIMITED',
       retryAfter: 1,
     })
+  })
+
+  test('is refused over plain HTTP as well, and few lines of what is refused are in the log', async () => {
+    await using shipped = await startStack({ replicas: 1, keepLines: Number.POSITIVE_INFINITY })
+    const secure = { port: shipped.ports.https, ca: shipped.ca.text }
+    const answers: Answer[] = []
+    for (const to of [secure, { port: shipped.ports.http }]) {
+      // Over plain HTTP a connection is good for ten.
+      const floods = await Promise.all(Array.from({ length: 16 }, () => flood(to, 100)))
+      expect(new Set(floods.flat().map(({ status }) => status))).toContain(429)
+      answers.push(...floods.flat())
+    }
+    await until('the last is in the log', async () => {
+      await once(request('GET', '/last'), { port: shipped.ports.http })
+      return shipped.edge.lines.some((line) => line.includes('/last'))
+    })
+    const count = (status: number) => ({
+      sent: answers.filter((answer) => answer.status === status).length,
+      logged: shipped.edge.lines.filter((line) => line.includes(`"status":${status}`)).length,
+    })
+    for (const status of [200, 301])
+      expect(count(status).logged).toBeGreaterThanOrEqual(count(status).sent)
+    // One in a hundred, by chance.
+    expect(count(429).sent).toBeGreaterThan(500)
+    expect(count(429).logged).toBeLessThan(count(429).sent / 10)
+    const refused = answers.find(({ status }) => status === 429)
+    expect(codeOf(refused ?? null)).toBe('RATE_LIMITED')
+  })
+
+  test('is bounded in bytes too: bodies in small pieces do not fill the memory for others', async () => {
+    await using shipped = await startStack({ replicas: 1 })
+    const from = { port: shipped.ports.https, ca: shipped.ca.text }
+    const { promise: over, resolve: end } = Promise.withResolvers<void>()
+    const sent: Promise<{ kind: string; status: number | undefined }>[] = []
+    const statuses: number[] = []
+    let pressure = 0
+    while (sent.length < 180) {
+      // Kept, 130 of them are all of the memory.
+      for (const [kind, length] of Object.entries(LENGTHS))
+        sent.push(
+          sendInPieces(from, length, over).then((answer) => ({ kind, status: answer?.status })),
+        )
+      const answer = await sendOnce({ ...from, ...elsewhere }, graphqlRequest(QUERY)).catch(
+        () => null,
+      )
+      statuses.push(answer?.status ?? 0)
+      const text = await (await fetch(`${shipped.consoleUrl}/stats?filter=heap.pressure`)).text()
+      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      await Bun.sleep(75)
+    }
+    end()
+    const refused = (await Promise.all(sent)).filter(({ status }) => status === 429)
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect(pressure).toBeLessThan(60)
+    expect(new Set(refused.map(({ kind }) => kind))).toEqual(new Set(Object.keys(LENGTHS)))
+  })
+
+  test('is not what a client makes that sends as many requests as it may, with bodies as they are', async () => {
+    await using shipped = await startStack({ replicas: 1 })
+    const from = { port: shipped.ports.https, ca: shipped.ca.text }
+    const body = { ...QUERY, variables: { text: 'x'.repeat(1_000) } }
+    const answers = await Promise.all(
+      Array.from({ length: 190 }, () => sendOnce(from, graphqlRequest(body))),
+    )
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
   })
 })

@@ -301,11 +301,23 @@ function placeListener(listener: Listener, placement: Placement): void {
         watched_directory: { path: secrets.folder },
       }
     for (const { typed_config: manager } of filters)
-      for (const bucket of bucketsOf(manager))
-        if (floodLimit)
-          Object.assign(bucket, { max_tokens: floodLimit, tokens_per_fill: floodLimit })
+      if (floodLimit) for (const bucket of bucketsOf(manager)) limitFlood(bucket, floodLimit)
   }
 }
+
+/** A bucket of bytes, which is larger than any of requests, keeps as many for each request of one address as are shipped. */
+function limitFlood(bucket: TokenBucket, requests: number): void {
+  const { max_tokens: most, tokens_per_fill: refill } = bucket
+  const limit = (shipped: number) =>
+    most > SHIPPED.all ? Math.min((shipped / SHIPPED.each) * requests, UINT32) : requests
+  bucket.max_tokens = Math.ceil(limit(most))
+  bucket.tokens_per_fill = Math.ceil(limit(refill))
+}
+
+/** Requests a second in envoy.yaml. */
+const SHIPPED = { all: 2_000, each: 200 } as const
+/** As many tokens as a bucket of Envoy can have. */
+const UINT32 = 4_294_967_295
 
 function bucketsOf({ http_filters: filters }: ConnectionManager): TokenBucket[] {
   return filters.flatMap(({ typed_config: { token_bucket: all, descriptors = [] } }) => [

@@ -56,6 +56,12 @@ describe('refused as QUERY_TOO_COMPLEX, naming the limit', () => {
       'aliases',
       `mutation { ...F ... { ${repeat(3, ending)} } } fragment F on Mutation { ${repeat(3, (i) => ending(i + 3))} }`,
     ],
+    ['3 lists of sessions', 'aliases', `{ ${repeat(3, (i) => `s${i}: sessions { id }`)} }`],
+    [
+      '3 lists of sessions in fragments',
+      'aliases',
+      '{ sessions { id } ...F ... { b: sessions { id } } } fragment F on Query { a: sessions { id } }',
+    ],
     ['two logins', 'credentialFields', `mutation { ${login('a: ')} ${login('b: ')} }`],
     [
       'a signup and a login',

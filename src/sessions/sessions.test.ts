@@ -311,14 +311,15 @@ describe('kinds of tokens are never taken for each other (ASVS 9.2.2)', () => {
 test('aliases do not multiply trips to the database: of all sessions, and of the user, there is one', async () => {
   const app = await createTestApp()
   const { accessToken } = await signup(app)
-  const aliases = Array.from(
-    { length: 7 },
-    (_, i) => `s${i}: sessions { id } m${i}: me { createdAt }`,
-  )
+  const aliases = Array.from({ length: 13 }, (_, i) => `m${i}: me { createdAt }`)
   const before = await statements(app, 'read')
-  const { data, errors } = await app.run(`{ ${aliases.join(' ')} }`, {}, accessToken)
+  const { data, errors } = await app.run(
+    `{ a: sessions { id } b: sessions { id } ${aliases.join(' ')} }`,
+    {},
+    accessToken,
+  )
   expect(errors).toBeUndefined()
-  expect([data.s0, data.m0]).toEqual([data.s6, data.m6])
+  expect([data.a, data.m0]).toEqual([data.b, data.m12])
   expect((await statements(app, 'read')) - before).toBe(2)
 })
 
