@@ -256,7 +256,7 @@ test('what a request reads is read for its network', async () => {
   const { database } = await createTestApp()
   const callers: unknown[] = []
   const forRequest: Database['forRequest'] = (work, caller) => {
-    callers.push(caller)
+    callers.push(caller?.())
     return database.forRequest(work, caller)
   }
   const app = await createTestApp({ database: { ...database, forRequest } })

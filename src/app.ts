@@ -277,7 +277,10 @@ export async function createApp(
     // Here, not around the whole request: waiting inside a context costs more, and most of a light request is not execution.
     graphql: (operation) =>
       withLogContext({ requestId: operation.client.requestId }, () =>
-        database.forRequest(() => serveGraphQL(operation), networkOf(operation.client.address)),
+        database.forRequest(
+          () => serveGraphQL(operation),
+          () => networkOf(operation.client.address),
+        ),
       ),
     failing,
     draining: () => draining,

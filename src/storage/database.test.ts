@@ -491,7 +491,7 @@ describe('of the reads of requests', () => {
     const { database } = await open({ clock, memory: true })
     const atWork: Array<() => void> = []
     const read = () => database.read(() => new Promise<void>((resolve) => atWork.push(resolve)))
-    const ask = (caller: string) => failure(database.forRequest(read, caller))
+    const ask = (caller: string) => failure(database.forRequest(read, () => caller))
     const askGreedily = () => {
       for (let i = 0; i < 50; i += 1) void ask('greedy')
     }

@@ -49,9 +49,9 @@ export interface Database {
   ): Promise<Outcomes<Statements>>
   /**
    * Runs `work` for one request: all statements in it together get the time that each one has otherwise. `caller`: whom it is for, so
-   * that nobody's reads leave no room for those of others.
+   * that nobody's reads leave no room for those of others; asked only for a read from a server.
    */
-  forRequest<T>(work: () => Promise<T>, caller?: string): Promise<T>
+  forRequest<T>(work: () => Promise<T>, caller?: () => string): Promise<T>
   /**
    * Closes it. Unless others are at work on it, a file is whole then: no log is left beside it that another file put in its
    * place would take for its own.
@@ -202,7 +202,10 @@ interface Connections {
 function createDatabase({ client, readReplica }: Connections, options: DatabaseOptions): Database {
   const { clock, metrics } = options
   const db = drizzle(client)
-  const requests = new AsyncLocalStorage<{ left: number; readonly caller: string | undefined }>()
+  const requests = new AsyncLocalStorage<{
+    left: number
+    readonly caller: (() => string) | undefined
+  }>()
   // SQLite has one writer. Two writers of one process would wait for each other inside the blocking binding.
   const writes = createGate(WAITING_WRITES, clock)
   const reads = createGate(WAITING_READS, clock)
@@ -266,7 +269,7 @@ function createDatabase({ client, readReplica }: Connections, options: DatabaseO
   /** A file answers at once. A server gets a few reads of requests at a time; background work, which is little, never waits for them. */
   function inLine<T>(run: () => Promise<T>): Promise<T> {
     const request = options.url.startsWith('file:') ? undefined : requests.getStore()
-    return request ? reads.run(run, { caller: request.caller }) : run()
+    return request ? reads.run(run, { caller: request.caller?.() }) : run()
   }
 
   /** Begins only in time: a turn may come too late, and earlier statements may have used up the time of the request. */
