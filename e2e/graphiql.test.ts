@@ -39,7 +39,7 @@ test.skipIf(!hasChromium)(
     expect(heard.origins).toEqual(new Set([server.url]))
     expect(heard.complaints).toEqual([])
   },
-  60_000,
+  120_000,
 )
 
 test('under `munjigi serve`, there is no page for browsers', async () => {
@@ -58,8 +58,16 @@ async function run(page: Page, operation: string, text: string): Promise<void> {
   await page.locator('.graphiql-query-editor .view-line').first().waitFor()
   await page.getByRole('tab').getByRole('button', { name: operation, exact: true }).click()
   await noted(page, 'query', ` ${operation} {`)
-  await page.locator('.graphiql-execute-button').click()
-  await page.locator('.graphiql-response').filter({ hasText: text }).waitFor()
+  const button = page.locator('.graphiql-execute-button')
+  await button.click()
+  const response = page.locator('.graphiql-response')
+  await response
+    .filter({ hasText: text })
+    .waitFor()
+    .catch(async () => {
+      const offered = await button.getAttribute('aria-label')
+      throw new Error(`${operation} without ${text}: ${await response.textContent()} (${offered})`)
+    })
 }
 
 /** GraphiQL notices a moment later what another tab holds, and then notes it in the storage. */
