@@ -14,6 +14,11 @@ const SHORT = 1_024
 /** Compared as codes: a text that is read by characters makes one of each letter beyond Latin, and takes twelve times as long. */
 const [QUOTE, BACKSLASH, BRACE, BRACKET, COLON] = Buffer.from('"\\{[:')
 
+/** Whether a value of JSON is an object: neither a list nor null. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 /** The value of a JSON text. Throws `TooManyParts`, and `SyntaxError`. */
 export function parseJson(text: string): unknown {
   if (text.length > SHORT && hasTooManyParts(text)) throw new TooManyParts('too many parts')
