@@ -58,14 +58,12 @@ export function isCurrent(hash: PasswordHash, cost: HashingCost): boolean {
 /** A well-formed hash that no password matches and that costs as much to check as a real one of today. */
 export function decoyOf(cost: HashingCost, random: Random): PasswordHash {
   // A random digest: finding a password for it is as hard as breaking the hash.
-  const [salt, digest] = [random.bytes(32), random.bytes(32)].map(unpaddedBase64)
+  const [salt, digest] = [random.bytes(32), random.bytes(32)].map((bytes) =>
+    bytes.toBase64({ omitPadding: true }),
+  )
   return `${headOf(cost)}${salt}$${digest}` as PasswordHash
 }
 
 function headOf({ memoryKib, passes }: HashingCost): string {
   return `$argon2id$v=19$m=${memoryKib},t=${passes},p=1$`
-}
-
-function unpaddedBase64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64').replace(/=+$/, '')
 }
