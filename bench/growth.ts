@@ -5,6 +5,7 @@
 
 import { sql } from 'drizzle-orm'
 import { openAlone } from '../e2e/database.ts'
+import { LONGEST_LIFE } from '../src/config/values.ts'
 import { openKeyRing, sealingKeysOf } from '../src/keys/keys.ts'
 import type { PasswordHash } from '../src/passwords/hasher.ts'
 import { systemRandom } from '../src/platform/random.ts'
@@ -25,7 +26,6 @@ import { CHEAP_HASH, createTestApp, KIM, LOGIN, ME, TEST_CONFIG } from '../src/t
 import type { TestClock } from '../src/testing/clock.ts'
 import { createTestClock } from '../src/testing/clock.ts'
 import { createAccessTokens } from '../src/tokens/access-token.ts'
-import { LONGEST_LIFE } from '../src/tokens/claims.ts'
 import type { EmailKey } from '../src/users/email.ts'
 import { insertingUser, selectUser, userOfEmail, userOfId } from '../src/users/store.ts'
 import { toUserId } from '../src/users/user.ts'

@@ -262,9 +262,7 @@ export async function createApp(
     ...(ended.current() ? [] : ['ended_sessions']),
     ...(keys.ready() ? [] : ['signing_keys']),
   ]
-  const graphiql = config.graphiql
-    ? createGraphiql({ language: config.messageLanguage })
-    : undefined
+  const graphiql = config.graphiql ? createGraphiql(config.messageLanguage) : undefined
   const routes = createRoutes({
     config,
     clock,

@@ -38,7 +38,7 @@ const CHOKE_POINTS: ReadonlyArray<{ use: RegExp; files: RegExp }> = [
     files: /^passwords\/|^app\.ts$/,
   },
   { use: /\b(?:hasher\.verify|verifyHash)\(/, files: /^passwords\/(?:passwords|hash-format)\.ts$/ },
-  { use: /\bconfirmation\.(?:check|renew)\(/, files: /^users\/users\.ts$/ },
+  { use: /\bconfirmation\.(?:check|rehash)\(/, files: /^users\/users\.ts$/ },
   { use: /\bpasswords\.check\(/, files: /^users\/confirmation\.ts$/ },
 ]
 

@@ -49,7 +49,7 @@ const actions: Actions = {
     const config = readSettings('serve', source)
     await serve(config, realParts(config))
   },
-  secrets: secrets(systemRandom),
+  secrets: (folder) => secrets(folder, systemRandom),
   async secretsRotate(step) {
     await rotateSecret(step, source.environment['MUNJIGI_SECRET_FILE'], forOperator())
   },

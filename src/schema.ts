@@ -14,7 +14,7 @@ export function createSchema(services: Services): GraphQLSchema {
   const builder = createBuilder()
   const Tokens = addTokens(builder)
   const User = addUsers(builder, services.users)
-  const { LoggedOut } = addSessions(builder, services.sessions)
+  const LoggedOut = addSessions(builder, services.sessions)
   addFlows(builder, services, { User, Tokens, LoggedOut })
   return builder.toSchema()
 }

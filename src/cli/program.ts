@@ -57,6 +57,8 @@ export function createProgram(actions: Actions, version: string): Command {
     .helpOption('--help', 'print this help')
     .helpCommand('help [command]', 'print this help, or the help of a command')
     .showHelpAfterError('(--help lists what there is)')
+    // Commander would end the process itself. Every command inherits this.
+    .exitOverride()
 
   addServers(program, actions)
   addSecrets(program, actions)
@@ -64,7 +66,6 @@ export function createProgram(actions: Actions, version: string): Command {
   addSessions(program, actions)
   addUsers(program, actions)
   addDatabase(program, actions)
-  exitByThrowing(program)
   return program
 }
 
@@ -210,12 +211,6 @@ function addDatabase(program: Command, actions: Actions): void {
     .option('--check', 'only say what would run; exit code 1 if anything would')
     .option(...JSON_FLAG)
     .action(actions.migrate)
-}
-
-/** Commander would end the process itself. */
-function exitByThrowing(command: Command): void {
-  command.exitOverride()
-  for (const child of command.commands) exitByThrowing(child)
 }
 
 /** Whether an error is commander's own, already explained to the user. */

@@ -2,7 +2,7 @@
 
 import { createReadStream, statSync } from 'node:fs'
 import { toFault } from '../storage/faults.ts'
-import type { OpenBackup } from '../storage/restore.ts'
+import type { OnProgress, OpenBackup } from '../storage/restore.ts'
 import { checkBackup, fill, openBackup, strangersIn } from '../storage/restore.ts'
 import { LeftBehind, restoreTarget, TargetInUse } from '../storage/restore-target.ts'
 import type { Manifest } from '../storage/snapshot.ts'
@@ -67,7 +67,7 @@ async function withProgress(
   what: string,
   { clock }: BackupParts,
   backup: OpenBackup,
-  work: (backup: OpenBackup, onProgress: (done: number, of: number) => void) => Promise<void>,
+  work: (backup: OpenBackup, onProgress: OnProgress) => Promise<void>,
 ): Promise<OpenBackup> {
   const progress = createProgress(what, clock)
   try {

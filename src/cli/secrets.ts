@@ -47,12 +47,10 @@ export async function makeSecrets(
 }
 
 /** The command. */
-export function secrets(random: Random): (folder: string) => Promise<void> {
-  return async (folder) => {
-    const { made } = await makeSecrets(folder, random)
-    for (const path of made) console.log(`made ${path}`)
-    if (made.length === 0) console.log(`all secrets are in ${folder}`)
-  }
+export async function secrets(folder: string, random: Random): Promise<void> {
+  const { made } = await makeSecrets(folder, random)
+  for (const path of made) console.log(`made ${path}`)
+  if (made.length === 0) console.log(`all secrets are in ${folder}`)
 }
 
 /** RFC 8410: an Ed25519 key is these bytes and 32 random ones. */

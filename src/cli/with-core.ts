@@ -71,7 +71,7 @@ async function withDatabase(
   const secret = settings.secret ?? readKeptSecret(settings)
   if (secret === undefined) throw new ConfigFaults(['MUNJIGI_SECRET: is required'])
   // No token is issued here, so the issuer does not matter.
-  const config: Config = { ...settings, mode: 'serve', secret, issuerUrl: settings.issuerUrl ?? '' }
+  const config: Config = { ...settings, secret, issuerUrl: settings.issuerUrl ?? '' }
   const database = await parts.openDatabase(settings)
   try {
     await use(config, database)

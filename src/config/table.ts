@@ -10,6 +10,7 @@ import {
   headerValue,
   hostName,
   integer,
+  LONGEST_LIFE,
   networks,
   oneOf,
   origins,
@@ -63,7 +64,7 @@ export const SETTINGS = {
     'ES256',
   ),
   accessTokenTtl: setting(
-    duration(10, 86_400),
+    duration(10, LONGEST_LIFE),
     'How long an access token is valid: `90s`, `10m`, `1h`.',
     '10m',
   ),

@@ -10,6 +10,9 @@ export class Fault extends Error {}
 /** A pattern rather than an origin: what `munjigi dev` allows, for front ends on any local port. */
 export const ANY_LOCALHOST = 'http://localhost:*'
 
+/** No access token lives longer than this many seconds, whatever it says. */
+export const LONGEST_LIFE = 86_400
+
 /** What the names of all settings begin with. */
 export const PREFIX = 'MUNJIGI_'
 

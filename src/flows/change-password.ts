@@ -3,7 +3,6 @@
 import type { Client, Viewer } from '../graphql/context.ts'
 import type { TokensValue } from '../tokens/graphql.ts'
 import { emailKeyOf } from '../users/email.ts'
-import { toUserId } from '../users/user.ts'
 import { reauthenticate, reauthenticationFailed } from './reauthenticate.ts'
 import type { Services } from './services.ts'
 import { replacePassword, settleAttempt } from './store.ts'
@@ -16,7 +15,6 @@ export async function changePassword(
   client: Client,
 ): Promise<TokensValue> {
   const { policy, clock, database, passwords, sessions, throttle, tokens } = services
-  const userId = toUserId(input.viewer.userId)
   tokens.requireKey()
   await passwords.requireRoom(client)
   const field = 'newPassword'
@@ -33,10 +31,10 @@ export async function changePassword(
     throw error
   })
 
-  const { row: session, opened } = sessions.prepare(userId, client)
+  const { row: session, opened } = sessions.prepare(user.id, client)
   const forget = throttle.forgetting(emailKeyOf(user), client.address)
   const ended = await replacePassword(database, {
-    userId,
+    userId: user.id,
     from,
     to,
     session,

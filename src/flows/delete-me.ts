@@ -2,7 +2,6 @@
 
 import type { Client, Viewer } from '../graphql/context.ts'
 import { emailKeyOf } from '../users/email.ts'
-import { toUserId } from '../users/user.ts'
 import { reauthenticate, reauthenticationFailed } from './reauthenticate.ts'
 import type { Services } from './services.ts'
 import { deleteUser } from './store.ts'
@@ -15,12 +14,11 @@ export async function deleteMe(
 ): Promise<number> {
   const { clock, database, passwords, sessions, throttle } = services
   await passwords.requireRoom(client)
-  const userId = toUserId(input.viewer.userId)
   const who = { ...input, field: 'password' }
   const { user, passwordHash, success } = await reauthenticate(services, who, client)
   const forget = throttle.forgetting(emailKeyOf(user))
   const ended = await deleteUser(database, {
-    userId,
+    userId: user.id,
     passwordHash,
     now: clock.now(),
     also: (deleted) => [...success(deleted), ...forget(deleted)],

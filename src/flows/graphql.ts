@@ -17,7 +17,7 @@ import { signup } from './signup.ts'
 interface Refs {
   readonly User: ReturnType<typeof addUsers>
   readonly Tokens: ReturnType<typeof addTokens>
-  readonly LoggedOut: ReturnType<typeof addSessions>['LoggedOut']
+  readonly LoggedOut: ReturnType<typeof addSessions>
 }
 
 /** Adds the mutations. */

@@ -2,7 +2,7 @@
 // limit, the envelope. Only POST with application/json executes; forms and text would let other sites in (CSRF).
 
 import { AuthError } from '../errors.ts'
-import { parseJson } from '../platform/json.ts'
+import { isObject, parseJson } from '../platform/json.ts'
 import { textOf } from '../platform/utf8.ts'
 
 /** The envelope of a request (GraphQL over HTTP §5). */
@@ -96,8 +96,4 @@ function parseEnvelope(body: unknown): GraphQLParams {
 
 function isAbsent(value: unknown): value is null | undefined {
   return value === undefined || value === null
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -73,10 +73,7 @@ export function refuse(
 ): Response {
   const error = { message: messageOf(code, language), extensions: { code, ...details, requestId } }
   const to: AnswerTo = { type: 'application/graphql-response+json', tokenSent: false }
-  return new Response(JSON.stringify({ errors: [error] }), {
-    status: ERRORS[code].status,
-    headers: headersFor([error], to),
-  })
+  return answer({ errors: [error] }, to)
 }
 
 function hasFailingStatus({ extensions }: WireError): boolean {

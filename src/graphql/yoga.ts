@@ -38,11 +38,9 @@ export type GraphQLServer = (operation: Operation) => Promise<Response>
 
 /** Makes the server. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
-  const { schema, metrics, onCredentialFlood, accepted = createAcceptedTexts() } = options
-  // By client, an object that is new for each request: of the operation itself Yoga hands on a copy.
-  const floods = new WeakSet<Client>()
+  const { schema, metrics, accepted = createAcceptedTexts() } = options
   metrics.declareOperations(rootFieldsOf(schema))
-  const answerWith = createAnswer(options, floods)
+  const answerWith = createAnswer(options)
   const time = createOperationTimer(options)
   const yoga = createYoga<Operation>({
     schema,
@@ -68,27 +66,23 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       method: 'POST',
       headers: { 'content-type': 'application/json' },
     })
-    const response = await yoga.fetch(bare, operation)
-    if (floods.has(operation.client)) await onCredentialFlood(operation.client)
-    return response
+    return await yoga.fetch(bare, operation)
   }
 }
 
-type AnswerWith = (result: ExecutionResult, operation: Operation) => Response
+type AnswerWith = (result: ExecutionResult, operation: Operation) => Response | Promise<Response>
 
-/** Turns results into answers, whichever way they came; every error passes the gate. Notes down who floods. */
-function createAnswer(
-  { language, log }: GraphQLServerOptions,
-  floods: WeakSet<Client>,
-): AnswerWith {
+/** Turns results into answers, whichever way they came; every error passes the gate. Tells who floods. */
+function createAnswer({ language, log, onCredentialFlood }: GraphQLServerOptions): AnswerWith {
   return ({ data, errors }, { client, answerTo }) => {
     const gate = { language, requestId: client.requestId, log }
     const wire: WireResult = {
       ...(errors?.length ? { errors: errors.map((error) => toWireError(error, gate)) } : {}),
       ...(data === undefined ? {} : { data }),
     }
-    if (wire.errors?.some(isCredentialFlood)) floods.add(client)
-    return answer(wire, answerTo)
+    const response = answer(wire, answerTo)
+    if (!wire.errors?.some(isCredentialFlood)) return response
+    return onCredentialFlood(client).then(() => response)
   }
 }
 

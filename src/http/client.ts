@@ -2,16 +2,14 @@
 
 import type { BlockList } from 'node:net'
 import { isIP } from 'node:net'
+import type { Config } from '../config.ts'
 import type { Client } from '../graphql/context.ts'
 import type { Random } from '../platform/random.ts'
 import { createRecent } from '../platform/recent.ts'
 import { textOf } from '../platform/utf8.ts'
 
 /** Who may speak for others, and in which header. */
-export interface ClientRules {
-  readonly trustedPeers: BlockList
-  readonly clientAddressHeader: string | undefined
-}
+export type ClientRules = Pick<Config, 'trustedPeers' | 'clientAddressHeader'>
 
 /** Reads the client of a request that came from the socket address `peer`. */
 export type ClientReader = (request: Request, peer: string) => Client

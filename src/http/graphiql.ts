@@ -9,7 +9,7 @@ import { alreadyLoggedInMessage } from '../flows/login.ts'
 export type Graphiql = (request: Request) => Promise<Response>
 
 /** Creates the page lazily: nothing is imported, rendered or compressed before the first visit. */
-export function createGraphiql({ language }: { language: Language }): Graphiql {
+export function createGraphiql(language: Language): Graphiql {
   let page: Promise<Page> | undefined
   return async (request) => {
     page ??= renderPage(language)

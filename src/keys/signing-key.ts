@@ -67,12 +67,12 @@ export async function generateSigningKey(algorithm: SigningAlgorithm): Promise<N
   }
 }
 
-/** What may be published of a key. Only the members named are copied: nothing private can slip in. */
+/** What may be published of a key, under its thumbprint. Only the members named are copied: nothing private can slip in. */
 export function publicHalf(privateJwk: JsonWebKey, algorithm: SigningAlgorithm): PublicJwk {
-  const members = pick(privateJwk, THUMBPRINT_MEMBERS[algorithm])
-  const kid = thumbprint(privateJwk, algorithm)
-  // Among the members of every kind is `kty`, which the type of `members` does not say.
-  return { ...members, kid, alg: algorithm, use: 'sig' } as unknown as PublicJwk
+  const names = THUMBPRINT_MEMBERS[algorithm]
+  const members = Object.fromEntries(names.map((name) => [name, privateJwk[name]]))
+  const kid = createHash('sha256').update(JSON.stringify(members)).digest('base64url')
+  return { ...members, kid, alg: algorithm, use: 'sig' } as PublicJwk
 }
 
 /** The public key in the form that verifies. */
@@ -90,15 +90,4 @@ export async function importPrivate({
     'sign',
   ])
   return Object.assign(key, { alg: algorithm, kid })
-}
-
-/** The RFC 7638 thumbprint (SHA-256, base64url) of a public key. */
-export function thumbprint(jwk: JsonWebKey, algorithm: SigningAlgorithm): string {
-  return createHash('sha256')
-    .update(JSON.stringify(pick(jwk, THUMBPRINT_MEMBERS[algorithm])))
-    .digest('base64url')
-}
-
-function pick(jwk: JsonWebKey, members: readonly (keyof JsonWebKey)[]): Partial<JsonWebKey> {
-  return Object.fromEntries(members.map((member) => [member, jwk[member]]))
 }

@@ -9,7 +9,6 @@ import { formatRecord, formatRequest } from './lines.ts'
 
 /** The log that is handed to everybody: `log.info('login.failed', { userId })`. The message is the event's name. */
 export interface Log {
-  readonly debug: Say
   readonly info: Say
   readonly warn: Say
   readonly error: Say
@@ -55,7 +54,6 @@ export function createLog(
 ): Log {
   const said = { debug: logger.isEnabledFor('debug'), info: logger.isEnabledFor('info') }
   return {
-    debug: (event, fields = {}) => logger.debug(event, fields),
     info: (event, fields = {}) => logger.info(event, fields),
     warn: (event, fields = {}) => logger.warn(event, fields),
     error: (event, fields = {}) => logger.error(event, fields),

@@ -1,6 +1,7 @@
 // The hash itself: argon2id (RFC 9106), off the event loop. Two engines give the same strings: Bun's own, which is always
 // there, and a native package (native-hasher.ts) that needs less than half of the time.
 
+import type { Config } from '../config.ts'
 import type { Random } from '../platform/random.ts'
 import type { Password } from './password.ts'
 
@@ -8,13 +9,10 @@ declare const made: unique symbol
 /** What is stored: parameters, salt and digest. A PHC string of ours, or an imported one (hash-format.ts). */
 export type PasswordHash = string & { readonly [made]: 'PasswordHash' }
 
-/** The engines, as the setting names them. */
-export type PasswordEngine = 'bun' | 'native'
-
 /** Computes hashes, and checks those of argon2. Both take a noticeable time and `memoryKib` of memory, on purpose. */
 export interface Hasher {
-  /** The label of its metrics. */
-  readonly engine: PasswordEngine
+  /** As the setting names it; the label of its metrics. */
+  readonly engine: Config['passwordEngine']
   readonly cost: HashingCost
   hash(password: Password): Promise<PasswordHash>
   /** The string must be one of argon2, its parameters within bounds. */
@@ -60,14 +58,12 @@ export function isCurrent(hash: PasswordHash, cost: HashingCost): boolean {
 /** A well-formed hash that no password matches and that costs as much to check as a real one of today. */
 export function decoyOf(cost: HashingCost, random: Random): PasswordHash {
   // A random digest: finding a password for it is as hard as breaking the hash.
-  const [salt, digest] = [random.bytes(32), random.bytes(32)].map(unpaddedBase64)
+  const [salt, digest] = [random.bytes(32), random.bytes(32)].map((bytes) =>
+    bytes.toBase64({ omitPadding: true }),
+  )
   return `${headOf(cost)}${salt}$${digest}` as PasswordHash
 }
 
 function headOf({ memoryKib, passes }: HashingCost): string {
   return `$argon2id$v=19$m=${memoryKib},t=${passes},p=1$`
-}
-
-function unpaddedBase64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64').replace(/=+$/, '')
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { parseJson, TooManyParts } from './json.ts'
+import { parseJson } from './json.ts'
 
 const listOf = (count: number, text: string) => `[${Array(count).fill(text).join()}]`
 
@@ -24,7 +24,7 @@ describe('JSON', () => {
     ['of lists in lists', '['.repeat(50_000) + ']'.repeat(50_000)],
     ['whose parts come after a long text', `["${'\\"'.repeat(9_000)}",${listOf(200, '[]')}]`],
   ])('%s is refused unread', (_, text) => {
-    expect(() => parseJson(text)).toThrow(TooManyParts)
+    expect(() => parseJson(text)).toThrow('too many parts')
   })
 
   test.each(['{', '"', '\\'.repeat(2_000), '"\\'.repeat(2_000)])(

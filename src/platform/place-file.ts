@@ -9,7 +9,7 @@ import type { Random } from './random.ts'
 
 /** A name beside a path that nobody else uses: `path.partial-1a2b3c4d`. */
 export function nameBeside(path: string, word: string, random: Random): string {
-  return `${path}.${word}-${Buffer.from(random.bytes(4)).toString('hex')}`
+  return `${path}.${word}-${random.bytes(4).toHex()}`
 }
 
 /** Writes a new file by way of a draft. Throws the system's errors: `EEXIST` if the name is taken. */

@@ -90,7 +90,7 @@ export function addSessions(builder: Builder, sessions: Sessions) {
     }),
   )
 
-  return { LoggedOut }
+  return LoggedOut
 
   /** Without a valid token there is nothing to end: that is an answer, not an error. */
   async function endOwn(context: Context): Promise<number> {

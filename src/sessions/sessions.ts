@@ -1,6 +1,7 @@
 // Sessions: opened at a login, rotated by refresh, ended by decision. What happens at once is decided by the database in one
 // conditional statement; a refresh token that was replaced before and comes back ends its session (RFC 9700 §4.14).
 
+import { LONGEST_LIFE } from '../config/values.ts'
 import type { Client, Viewer } from '../graphql/context.ts'
 import type { EndReason, Report } from '../observability/events.ts'
 import type { Metrics } from '../observability/metrics.ts'
@@ -9,7 +10,6 @@ import type { Random } from '../platform/random.ts'
 import { inBatches } from '../storage/batches.ts'
 import type { Database } from '../storage/database.ts'
 import type { Heartbeat } from '../storage/heartbeat.ts'
-import { LONGEST_LIFE } from '../tokens/claims.ts'
 import type { Confirmed } from '../users/confirmation.ts'
 import { stillHas } from '../users/store.ts'
 import type { UserId } from '../users/user.ts'

@@ -124,9 +124,10 @@ async function tablesOf(
   const tables: (BackedUpTable & { parents: string[] })[] = []
   for (const name of names.sort()) {
     const columns = [...(found.get(name) ?? [])]
-    const parents = await database.execute(
-      `SELECT "table" FROM pragma_foreign_key_list(${quoteText(name)})`,
-    )
+    const parents = await database.execute({
+      sql: 'SELECT "table" FROM pragma_foreign_key_list(?)',
+      args: [name],
+    })
     tables.push({
       name,
       columns: columns.filter((column) => !ours || ours.get(name)?.has(column)),
@@ -186,8 +187,4 @@ function text(row: Row, name: string): string {
 /** A name as SQL. */
 export function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
-}
-
-function quoteText(name: string): string {
-  return `'${name.replaceAll("'", "''")}'`
 }

@@ -9,7 +9,9 @@ export function networkOf(address: string): string {
   if (isIP(plain) !== 6) return plain
   const groups = groupsOf(plain)
   const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
-  return mapped ? ipv4Of(groups) : `${groups.slice(0, 4).map(toHex).join(':')}::/64`
+  if (mapped) return ipv4Of(groups)
+  const network = groups.slice(0, 4).map((group) => group.toString(16))
+  return `${network.join(':')}::/64`
 }
 
 /** The eight groups of a valid address. */
@@ -36,8 +38,4 @@ function halvesOf(dotted: string): number[] {
 function ipv4Of(groups: readonly number[]): string {
   const bytes = groups.slice(6).flatMap((group) => [group >> 8, group & 255])
   return bytes.join('.')
-}
-
-function toHex(group: number): string {
-  return group.toString(16)
 }

@@ -34,18 +34,7 @@ export interface Rules {
 }
 
 /** The settings that rules are made from. */
-export type ThrottleConfig = Pick<
-  Config,
-  | 'throttleUserAttempts'
-  | 'throttleUserDelay'
-  | 'throttleUserMaxDelay'
-  | 'throttleUserLimit'
-  | 'throttleUserMemory'
-  | 'throttleAddressAttempts'
-  | 'throttleAddressInterval'
-  | 'throttleSignupAttempts'
-  | 'throttleSignupInterval'
->
+export type ThrottleConfig = Pick<Config, Extract<keyof Config, `throttle${string}`>>
 
 /** Makes the rules. */
 export function createRules(config: ThrottleConfig): Rules {

@@ -1,5 +1,7 @@
 // The claims of an access token (RFC 7519 §4.1) and whether they hold now. Our clock judges, not the library's.
 
+import { LONGEST_LIFE } from '../config/values.ts'
+
 /** What an access token says. Times are NumericDate: whole seconds since 1970. */
 export interface AccessClaims {
   readonly iss: string
@@ -30,8 +32,6 @@ export interface Expectations {
 
 /** How far the clocks of two replicas may differ, in seconds. */
 export const LEEWAY = 5
-/** No token of ours lives longer than this many seconds, whatever it says. The setting has the same bound. */
-export const LONGEST_LIFE = 86_400
 
 /** The claims if every one is there, of its type, and in force; else null. Unknown claims are ignored (RFC 7519 §4). */
 export function checkClaims(

@@ -1,7 +1,7 @@
 // A compact JWS read strictly, before any cryptography: one spelling for one token. Lenient base64url and JSON
 // readers accept many texts for the same token, which defeats whoever compares or revokes tokens by their text.
 
-import { parseJson } from '../platform/json.ts'
+import { isObject, parseJson } from '../platform/json.ts'
 import { textOf } from '../platform/utf8.ts'
 
 /** Header and payload of a well-formed token, not yet verified. */
@@ -36,8 +36,7 @@ function parseCanonical(bytes: Buffer): Record<string, unknown> | null {
   try {
     const text = textOf(bytes)
     const value = parseJson(text)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
-    return JSON.stringify(value) === text ? { ...value } : null
+    return isObject(value) && JSON.stringify(value) === text ? value : null
   } catch {
     return null
   }

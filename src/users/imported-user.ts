@@ -3,6 +3,7 @@
 
 import { readHash } from '../passwords/hash-format.ts'
 import type { PasswordHash } from '../passwords/hasher.ts'
+import { isObject } from '../platform/json.ts'
 import type { Email } from './email.ts'
 import { readEmail } from './email.ts'
 
@@ -55,8 +56,7 @@ export function readImportedUser(line: string, now: number): ReadLine {
 function parse(line: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(line)
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return isObject ? (value as Record<string, unknown>) : null
+    return isObject(value) ? value : null
   } catch {
     return null
   }

@@ -89,27 +89,19 @@ export function createUsers(options: UsersOptions): Users {
     async prepare({ email, password, attempt }, client) {
       // Hashed before the index is asked: a taken address takes as long as a free one.
       const passwordHash = await passwords.hash(password, { attempt, client })
-      const row = {
-        id: toUserId(random.id('usr')),
-        email: email.address,
-        emailKey: email.key,
-        passwordHash,
-        createdAt: clock.now(),
-        disabledAt: null,
-      }
+      const row = newRow(email, { passwordHash, createdAt: clock.now(), disabledAt: null })
       return { user: toUser(row), row }
     },
 
     importAll(imported) {
       const now = clock.now()
-      const rows = imported.map(({ email, passwordHash, createdAt, disabled }) => ({
-        id: toUserId(random.id('usr')),
-        email: email.address,
-        emailKey: email.key,
-        passwordHash,
-        createdAt: createdAt ?? now,
-        disabledAt: disabled ? now : null,
-      }))
+      const rows = imported.map(({ email, passwordHash, createdAt, disabled }) =>
+        newRow(email, {
+          passwordHash,
+          createdAt: createdAt ?? now,
+          disabledAt: disabled ? now : null,
+        }),
+      )
       return database.write((db) => insertNewUsers(db, rows))
     },
 
@@ -161,5 +153,12 @@ export function createUsers(options: UsersOptions): Users {
       if (!row) throw new AuthError('UNAUTHENTICATED')
       return toUser(row)
     },
+  }
+
+  function newRow(
+    { address, key }: Email,
+    more: Pick<UserRow, 'passwordHash' | 'createdAt' | 'disabledAt'>,
+  ): UserRow {
+    return { id: toUserId(random.id('usr')), email: address, emailKey: key, ...more }
   }
 }
