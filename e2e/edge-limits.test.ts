@@ -321,6 +321,40 @@ describeStack('patience', () => {
     good.close()
   })
 
+  test('bodies that come slowly over HTTP/1.1, as from many addresses, are cut before nobody is let in', async () => {
+    // An eighth of the heap that is shipped, and one address may send what is shipped for many.
+    await using small = await startStack({ replicas: 1, heapBytes: 48 * MIB, floodLimit: 50_000 })
+    const to = { port: small.ports.https, ca: small.ca.text }
+    const { promise: over, resolve: end } = Promise.withResolvers<void>()
+    const slow: Promise<Answer | null>[] = []
+    const answers: (Answer | null)[] = []
+    const statuses: number[] = []
+    let pressure = 0
+    const began = performance.now()
+    // Kept, fourteen of them are all of the memory.
+    while (slow.length < 36) {
+      const due = ((performance.now() - began) / 1_000) * 4
+      while (slow.length < due) slow.push(sendInPieces(to, LENGTHS.declared, over))
+      answers.push(await once(graphqlRequest(QUERY), to))
+      statuses.push(await statusOverHttp2(small))
+      const text = await (await fetch(`${small.consoleUrl}/stats?filter=heap.pressure`)).text()
+      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      await Bun.sleep(25)
+    }
+    end()
+    expect(pressure).toBeGreaterThan(80)
+    expect(pressure).toBeLessThan(95)
+    expect((await Promise.all(slow)).map((answer) => answer?.status)).toContain(503)
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    // Over HTTP/1.1 a good client meets it too, by chance, and can tell what to do.
+    const refused = answers.filter((answer) => answer?.status !== 200)
+    expect(refused.length).toBeLessThan(answers.length / 4)
+    for (const answer of refused) {
+      expect([answer?.status, codeOf(answer)]).toEqual([503, 'SERVICE_UNAVAILABLE'])
+      expect(answer?.headers['retry-after']).toBe('1')
+    }
+  })
+
   test('answers that nobody takes leave others their connections to the replicas', async () => {
     await using shipped = await startStack({ replicas: 1, floodLimit: 50_000 })
     const good = await connect({ port: shipped.ports.https, ca: shipped.ca.text })
@@ -378,6 +412,17 @@ describeStack('patience', () => {
     expect(pressure).toBeLessThan(95)
   })
 })
+
+/** The status of the answer to a good request over HTTP/2; 0 if there was none. */
+async function statusOverHttp2({ url, ca }: Stack): Promise<number> {
+  const session = connectHttp2(url, { ca: ca.text }).on('error', () => {})
+  const { promise: status, resolve } = Promise.withResolvers<number>()
+  const stream = session.request(GRAPHQL).on('error', () => {})
+  stream.on('response', ({ ':status': code = 0 }) => resolve(code))
+  stream.on('close', () => resolve(0))
+  stream.resume().end(JSON.stringify(QUERY))
+  return await status.finally(() => session.destroy())
+}
 
 /** Sends one request over HTTP/2 and waits for its end, whatever it is. */
 async function overHttp2(headers: Record<string, string>): Promise<void> {
