@@ -209,6 +209,9 @@ describe('a stranger cannot shut a user out', () => {
 
   test('an address is the owner’s for ninety days, and of twenty the last used', async () => {
     const { app, stranger } = await appWithKim()
+    app.clock.advance('89d')
+    await tries(stranger, WRONG, 11)
+    expect(signedIn(await app.run(LOGIN, KIM))).toBe(true)
     app.clock.advance('91d')
     await tries(stranger, WRONG, 11)
     expect((await app.run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
@@ -224,15 +227,21 @@ describe('a stranger cannot shut a user out', () => {
 })
 
 describe('where a user has logged in from is forgotten', () => {
-  test('with a new password, but for where the user is: the others may be a thief’s', async () => {
-    const { app, token } = await appWithKim()
-    await app.from('203.0.113.9').run(LOGIN, KIM)
-    await app.run(CHANGE, { old: KIM.password }, token)
-    await tries(app.from(STRANGER), WRONG, 11)
-    expect((await app.from('203.0.113.9').run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
-    const changed = { ...KIM, password: 'another horse battery' }
-    expect(signedIn(await app.from(OWNER).run(LOGIN, changed))).toBe(true)
-  })
+  test.each([
+    ['where', OWNER, OWNER],
+    ['the /64 in which', '2001:db8::1', '2001:db8::2'],
+  ])(
+    'with a new password, but for %s the user is: the others may be a thief’s',
+    async (_, here, next) => {
+      const { app, token } = await appWithKim()
+      await app.from('203.0.113.9').run(LOGIN, KIM)
+      await app.from(here).run(CHANGE, { old: KIM.password }, token)
+      await tries(app.from(STRANGER), WRONG, 11)
+      expect((await app.from('203.0.113.9').run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+      const changed = { ...KIM, password: 'another horse battery' }
+      expect(signedIn(await app.from(next).run(LOGIN, changed))).toBe(true)
+    },
+  )
 
   test('with the user', async () => {
     const { app, token } = await appWithKim()
@@ -373,6 +382,11 @@ describe('guesses from one address', () => {
     for (let i = 0; i < 10; i += 1) await app.run(LOGIN, KIM)
     // One’s own logins win nothing back that others have cost.
     expect(await tries(app, NOBODY, 2)).toEqual(['INVALID_CREDENTIALS', 'RATE_LIMITED'])
+  })
+
+  test('right passwords are free where guesses at one user are not limited, too', async () => {
+    const { app } = await appWithKim({ ...config, throttleUserAttempts: 0 })
+    for (let i = 0; i < 8; i += 1) expect(signedIn(await app.run(LOGIN, KIM))).toBe(true)
   })
 
   test('right passwords are free where they change something, too', async () => {
@@ -525,6 +539,18 @@ describe('what is refused costs little', () => {
     }
   })
 
+  test('an address in use is written anew once an hour', async () => {
+    const { app } = await appWithKim()
+    const until = () => app.database.read((db) => db.select().from(knownAddresses))
+    const atFirst = await until()
+    app.clock.advance('59m')
+    await app.run(LOGIN, KIM)
+    expect(await until()).toEqual(atFirst)
+    app.clock.advance('2m')
+    await app.run(LOGIN, KIM)
+    expect(await until()).not.toEqual(atFirst)
+  })
+
   test('what another replica has forgiven is not held against anybody for more than a second', async () => {
     const { app, stranger } = await appWithKim({ throttleUserAttempts: 5, throttleUserDelay: 600 })
     const replica = await createTestApp({ database: app.database, clock: app.clock })
@@ -556,13 +582,15 @@ describe('what is refused costs little', () => {
   })
 
   test.each([
-    ['a known address', OWNER, 'known_address'],
-    ['a new one', '203.0.113.9', 'user'],
-  ])(
+    ['a known address', OWNER, 'known_address', '0s'],
+    ['one that was known once', OWNER, 'user', '91d'],
+    ['a new one', '203.0.113.9', 'user', '0s'],
+  ] as const)(
     'an attempt from %s that has to yield its place to another network is not held against the user',
-    async (_, address, rule) => {
+    async (_, address, rule, later) => {
       const { app } = await appWithKim({ passwordHashConcurrency: 1, throttleUserAttempts: 1 })
       const here = app.from(address)
+      app.clock.advance(later)
       const colleagues = Array.from({ length: 32 }, (_, i) =>
         here.run(LOGIN, { ...WRONG, email: `lee${i}@example.com` }),
       )
