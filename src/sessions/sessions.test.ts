@@ -108,6 +108,7 @@ describe('refresh', () => {
   test('of the parent again within the grace gives the same successor, later it ends the session', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
+    app.clock.advance('1m')
     const child = await refreshed(app, refreshToken)
     app.clock.advance('30s')
     expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
@@ -275,7 +276,7 @@ describe('refresh', () => {
       const { refreshToken } = await signup(app)
       const child = await refreshed(app, refreshToken)
       await app.database.write(({ $client }) => $client.executeMultiple(byHand))
-      for (const token of [child.refreshToken, refreshToken])
+      for (const token of [refreshToken, child.refreshToken])
         expect((await refresh(app, token)).code).toBe('INVALID_REFRESH_TOKEN')
     },
   )
@@ -409,6 +410,8 @@ describe('sessions', () => {
     const first = await signup(app)
     app.clock.advance('1m')
     await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': 'Reader/1.0' })
+    app.clock.advance('1m')
+    await refreshed(app, first.refreshToken)
     const { data } = await app.run(SESSIONS, {}, first.accessToken)
     expect(data.sessions).toEqual([
       {
@@ -423,8 +426,8 @@ describe('sessions', () => {
       {
         id: 'ses_1',
         createdAt: '2026-01-01T00:00:00.000Z',
-        lastUsedAt: '2026-01-01T00:00:00.000Z',
-        expiresAt: '2026-01-31T00:00:00.000Z',
+        lastUsedAt: '2026-01-01T00:02:00.000Z',
+        expiresAt: '2026-01-31T00:02:00.000Z',
         clientAddress: '192.0.2.1',
         client: '',
         current: true,
