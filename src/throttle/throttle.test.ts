@@ -98,12 +98,21 @@ describe('guesses at one user', () => {
     expect(wait).toBe(900)
   })
 
-  test('are told the wait of the rule that makes them wait longest', async () => {
-    const waits = { throttleUserDelay: 600, throttleAddressInterval: 10 }
+  test.each([
+    { throttleUserDelay: 600, throttleAddressInterval: 10 },
+    { throttleUserDelay: 10, throttleAddressInterval: 600 },
+  ])('are told the wait of the rule that makes them wait longest: %j', async (waits) => {
     const once = { throttleUserAttempts: 1, throttleAddressAttempts: 1 }
     const { stranger } = await appWithKim({ ...waits, ...once })
     await stranger.run(LOGIN, WRONG)
     expect(waitOf(await stranger.run(LOGIN, WRONG))).toBe(600)
+  })
+
+  test('are told whole seconds after which the next is allowed', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 1, throttleUserDelay: 2 })
+    await stranger.run(LOGIN, WRONG)
+    app.clock.advance('0.5s')
+    expect(waitOf(await stranger.run(LOGIN, WRONG))).toBe(2)
   })
 
   test('begin anew with the right password', async () => {
@@ -429,6 +438,17 @@ describe('guesses from one address', () => {
     expect(await hashes(app)).toBe(before)
   })
 
+  test('by the dozen count by the /64, too, and cost no statement once they are refused', async () => {
+    const { app } = await appWithKim(config)
+    const twice = `a: refresh(refreshToken: "x") { expiresIn } b: refresh(refreshToken: "x") { expiresIn }`
+    const flood = (i: number) => app.from(`2001:db8::${i}`).run(`mutation { ${twice} }`)
+    for (let i = 0; i < 6; i += 1) await flood(i)
+    expect((await app.from('2001:db8::7').run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+    const before = await statements(app)
+    for (let i = 8; i < 12; i += 1) await flood(i)
+    expect(await statements(app)).toBe(before)
+  })
+
   test('cannot come from an address that the client makes up', async () => {
     const { app } = await appWithKim(config)
     const headers = [
@@ -636,6 +656,16 @@ test('a replica whose clock is ahead takes no attempt from those of another', as
   const ahead = await createTestApp({ database: app.database, clock })
   expect(await tries(ahead.from(STRANGER), WRONG, 9)).toEqual(times(9, 'INVALID_CREDENTIALS'))
   expect(signedIn(await app.from(STRANGER).run(LOGIN, KIM))).toBe(true)
+})
+
+test('what a replica has counted whose clock is minutes ahead is not forgotten by another', async () => {
+  const config = { throttleAddressAttempts: 1 }
+  const { app } = await appWithKim(config)
+  const clock = createTestClock()
+  clock.advance('5m')
+  const ahead = await createTestApp({ config, database: app.database, clock })
+  expect(await tries(ahead.from(STRANGER), WRONG, 1)).toEqual(['INVALID_CREDENTIALS'])
+  expect(await tries(app.from(STRANGER), WRONG, 1)).toEqual(['RATE_LIMITED'])
 })
 
 test('what was counted while a clock was an hour ahead shuts nobody out when it is right again', async () => {
