@@ -123,6 +123,14 @@ describe('guesses at one user', () => {
     }
   })
 
+  test('begin anew a day after the last one, before anything is swept', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 2 })
+    await tries(stranger, WRONG, 2)
+    app.clock.advance('25h')
+    const codes = [...times(2, 'INVALID_CREDENTIALS'), 'RATE_LIMITED']
+    expect(await tries(stranger, WRONG, 3)).toEqual(codes)
+  })
+
   test('are one budget, however the e-mail is written', async () => {
     const { stranger } = await appWithKim({ throttleUserAttempts: 5 })
     const spellings = ['KIM@Example.COM', '  kim@example.com ', 'kim@ｅxample.com']
