@@ -30,6 +30,13 @@ test('whatever an operator decides about a user who has gone meanwhile throws NO
   await expect(remove(core, user)).rejects.toMatchObject({ code })
 })
 
+test('a user who has no session is deleted all the same', async () => {
+  const { core, user } = await setUp()
+  await core.sessions.endAll(user.id, 'ended')
+  expect(await remove(core, user)).toBe(0)
+  expect(await core.users.find(user.id)).toBeNull()
+})
+
 test('a password that an operator chooses for a user is compared with their e-mail, too', async () => {
   const { core, user } = await setUp()
   await expect(setPassword(core, user, KIM.email)).rejects.toMatchObject({

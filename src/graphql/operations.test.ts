@@ -1,7 +1,9 @@
-// Under which root field an operation is counted: names of the schema only, and found in no more steps than the document has.
+// Under which root field an operation is counted: names of the schema only, and found in no more steps than the document has. And
+// with which outcome.
 
 import { expect, test } from 'bun:test'
-import { createTestApp } from '../testing/app.ts'
+import { AuthError } from '../errors.ts'
+import { createTestApp, KIM, LOGIN } from '../testing/app.ts'
 
 const SESSIONS = 'fragment F on Query { sessions { id } }'
 /** Fragments of which each but the last contains the next one twice: expanded, they would never come to an end. */
@@ -26,3 +28,23 @@ test.each([
   const text = await app.metrics.print()
   expect([...text.matchAll(series)].map(([, ...labels]) => labels.join(' '))).toEqual([counted])
 })
+
+test.each([
+  ['RATE_LIMITED', 'refused'],
+  ['OVERLOADED', 'failed'],
+  ['SERVICE_UNAVAILABLE', 'failed'],
+] as const)(
+  'one that ends with %s is counted as %s, with the seconds it took',
+  async (code, outcome) => {
+    const { database, clock } = await createTestApp()
+    const commit = () => {
+      clock.advance('2s')
+      return Promise.reject(new AuthError(code))
+    }
+    const app = await createTestApp({ database: { ...database, commit }, clock })
+    await app.run(LOGIN, KIM)
+    expect(await app.metrics.print()).toContain(
+      `munjigi_graphql_operation_seconds_sum{type="mutation",field="login",outcome="${outcome}"} 2\n`,
+    )
+  },
+)

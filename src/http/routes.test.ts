@@ -240,6 +240,7 @@ describe('what a client accepts decides between statuses and 200', () => {
     ['application/json', false],
     [RESPONSE_JSON, true],
     [both, true],
+    [`application/json, ${RESPONSE_JSON}`, true],
     [`application/json;q=0.9, ${RESPONSE_JSON}`, true],
     [`application/json, ${RESPONSE_JSON};q=0.5`, false],
     [`${RESPONSE_JSON};q=0, application/json`, false],

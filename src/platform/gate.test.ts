@@ -84,29 +84,42 @@ test('whoever waited too long is refused when the turn comes, and the next one h
 
 test('whoever would wait too long at the recent pace is refused at once, before the queue is full', async () => {
   const clock = createTestClock()
-  const limits = { running: 1, waiting: 100, patience: 60_000, foreseen: 2_000 }
+  const limits = { running: 2, waiting: 100, patience: 60_000, foreseen: 2_000 }
   const gate = createGate(limits, clock)
   for (let i = 0; i < 50; i += 1) await gate.run(async () => clock.advance('1s'))
-  const first = pending()
-  const running = [gate.run(first.work)]
-  for (let i = 0; i < 3; i += 1) running.push(gate.run(async () => 'in time'))
+  const atWork = pending()
+  const running = [gate.run(atWork.work), gate.run(atWork.work)]
+  for (let i = 0; i < 5; i += 1) running.push(gate.run(async () => 'in time'))
   await expect(gate.run(async () => 'late')).rejects.toBeInstanceOf(GateFull)
-  expect(gate.waiting()).toBe(3)
-  first.resolve('first')
-  expect(await Promise.all(running)).toEqual(['first', 'in time', 'in time', 'in time'])
+  expect(gate.waiting()).toBe(5)
+  atWork.resolve('first')
+  expect(await Promise.all(running)).toEqual(['first', 'first', ...Array(5).fill('in time')])
+})
+
+test('however slow the work is, a free place is taken, and one that is not in time for the next is refused at once', async () => {
+  const clock = createTestClock()
+  const limits = { running: 2, waiting: 100, patience: 2_000, foreseen: 500 }
+  const gate = createGate(limits, clock)
+  for (let i = 0; i < 50; i += 1) await gate.run(async () => clock.advance('10s'))
+  const [preparation, atWork] = [pending(), pending()]
+  const running = [gate.run(atWork.work, { before: preparation.work }), gate.run(atWork.work)]
+  await expect(gate.run(async () => 'late')).rejects.toBeInstanceOf(GateFull)
+  preparation.resolve('')
+  atWork.resolve('first')
+  expect(await Promise.all(running)).toEqual(['first', 'first'])
 })
 
 test('one slow piece of work does not set the pace', async () => {
   const clock = createTestClock()
-  const limits = { running: 1, waiting: 100, patience: 60_000, foreseen: 2_000 }
+  const limits = { running: 1, waiting: 100, patience: 60_000, foreseen: 4_000 }
   const gate = createGate(limits, clock)
   for (let i = 0; i < 50; i += 1) await gate.run(async () => clock.advance('1s'))
   await gate.run(async () => clock.advance('5s'))
   const first = pending()
-  const running = [gate.run(first.work), gate.run(async () => 'second')]
+  const running = [gate.run(first.work), gate.run(async () => '2'), gate.run(async () => '3')]
   expect(gate.hasRoom()).toBe(true)
-  first.resolve('first')
-  expect(await Promise.all(running)).toEqual(['first', 'second'])
+  first.resolve('1')
+  expect(await Promise.all(running)).toEqual(['1', '2', '3'])
 })
 
 test('whoever leaves the queue is not served, and the others move up', async () => {
@@ -316,6 +329,21 @@ describe('what is done before the turn', () => {
     const before = () => Promise.reject(new Error('no'))
     await expect(gate.run(work, { before })).rejects.toThrow('no')
     expect([ran, gate.running(), gate.waiting()]).toEqual([false, 0, 0])
+  })
+
+  test('whoever leaves the line of a narrower gate makes room there at once', async () => {
+    const gate = createGate(limits, createTestClock())
+    const narrower = createGate(limits, createTestClock())
+    const [atWork, leaving] = [pending(), new AbortController()]
+    const terms = { narrower: () => narrower }
+    const working = gate.run(atWork.work, terms)
+    const left = gate.run(atWork.work, { ...terms, signal: leaving.signal })
+    await new Promise(setImmediate)
+    leaving.abort()
+    expect(narrower.hasRoom()).toBe(true)
+    await expect(left).rejects.toBeInstanceOf(GateLeft)
+    atWork.resolve('')
+    await working
   })
 
   test('may show that a narrower gate is to be passed first: those who wait there leave this one to others', async () => {

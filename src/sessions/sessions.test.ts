@@ -108,6 +108,7 @@ describe('refresh', () => {
   test('of the parent again within the grace gives the same successor, later it ends the session', async () => {
     const app = await createTestApp()
     const { refreshToken } = await signup(app)
+    app.clock.advance('1m')
     const child = await refreshed(app, refreshToken)
     app.clock.advance('30s')
     expect((await refreshed(app, refreshToken)).refreshToken).toBe(child.refreshToken)
@@ -275,7 +276,7 @@ describe('refresh', () => {
       const { refreshToken } = await signup(app)
       const child = await refreshed(app, refreshToken)
       await app.database.write(({ $client }) => $client.executeMultiple(byHand))
-      for (const token of [child.refreshToken, refreshToken])
+      for (const token of [refreshToken, child.refreshToken])
         expect((await refresh(app, token)).code).toBe('INVALID_REFRESH_TOKEN')
     },
   )
@@ -409,6 +410,8 @@ describe('sessions', () => {
     const first = await signup(app)
     app.clock.advance('1m')
     await app.post({ query: LOGIN, variables: KIM }, { 'user-agent': 'Reader/1.0' })
+    app.clock.advance('1m')
+    await refreshed(app, first.refreshToken)
     const { data } = await app.run(SESSIONS, {}, first.accessToken)
     expect(data.sessions).toEqual([
       {
@@ -423,8 +426,8 @@ describe('sessions', () => {
       {
         id: 'ses_1',
         createdAt: '2026-01-01T00:00:00.000Z',
-        lastUsedAt: '2026-01-01T00:00:00.000Z',
-        expiresAt: '2026-01-31T00:00:00.000Z',
+        lastUsedAt: '2026-01-01T00:02:00.000Z',
+        expiresAt: '2026-01-31T00:02:00.000Z',
         clientAddress: '192.0.2.1',
         client: '',
         current: true,
@@ -931,6 +934,7 @@ describe('another replica', () => {
     app.clock.advance('30m')
     const tokens = await signup(app)
     expect((await behind.run(LOGOUT, { t: tokens.refreshToken })).data.logout.sessions).toBe(1)
+    await app.run(LOGOUT, {}, (await login(app)).accessToken)
     expect(await works(await replicaOf(app), tokens)).toBe(false)
   })
 
@@ -945,15 +949,32 @@ describe('another replica', () => {
     expect(await replica.metrics.print()).toContain('munjigi_ended_sessions_known 1\n')
   })
 
-  test('looks with one statement, however long ago the last one ended', async () => {
-    const app = await createTestApp()
-    await app.run(LOGOUT, {}, (await signup(app)).accessToken)
-    const replica = await replicaOf(app)
-    app.clock.advance('2h')
-    const before = await statements(app, 'read')
+  test('that starts later knows what ended before for as long as a token may live', async () => {
+    const config = { accessTokenTtl: 86_400 }
+    const app = await createTestApp({ config })
+    const tokens = await signup(app)
+    await app.run(LOGOUT, {}, tokens.accessToken)
+    app.clock.advance('23h')
+    await app.run(LOGOUT, {}, (await login(app)).accessToken)
+    const { database, clock } = app
+    const replica = await createTestApp({ config, database, clock })
     await look(replica)
-    expect((await statements(app, 'read')) - before).toBe(1)
+    expect(await works(replica, tokens)).toBe(false)
   })
+
+  test.each(['none', 'one'])(
+    'looks with one statement when %s ended since, however long ago the last one did',
+    async (ended) => {
+      const app = await createTestApp()
+      await app.run(LOGOUT, {}, (await signup(app)).accessToken)
+      const replica = await replicaOf(app)
+      app.clock.advance('2h')
+      if (ended === 'one') await app.run(LOGOUT, {}, (await login(app)).accessToken)
+      const before = await statements(app, 'read')
+      await look(replica)
+      expect((await statements(app, 'read')) - before).toBe(1)
+    },
+  )
 
   test.each([
     ['fewer than', 1],
@@ -1048,43 +1069,61 @@ test('what nobody needs any more is swept: sessions that expired, and rows of en
   expect(await rows()).toEqual({ s: 0, e: 0 })
 })
 
-test('any number is swept in one round, few at a time, and all else goes on in between', async () => {
-  const app = await createTestApp()
-  const { user } = (await app.run(SIGNUP, KIM)).data.signup
-  const rows = (most: number) =>
-    `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${most})`
-  await app.database.write(({ $client }) =>
-    $client.batch(
-      [
-        `${rows(450)} INSERT INTO sessions SELECT 'old_' || i, '${user.id}', 0, '', 0, 0, 0, 0, '', '' FROM n`,
-        `${rows(550)} INSERT INTO ended_sessions SELECT i, 'older_' || i, 'logout', 0 FROM n`,
-      ],
-      'write',
-    ),
-  )
-  const count = (db: Db) => db.$count(sessions)
-  const left = new Set<number>()
-  let isSwept = false
-  // One request after the other, each by way of the event loop.
-  const look = async () => {
-    while (!isSwept) {
-      left.add(await app.database.write(count))
-      await new Promise(setImmediate)
+test.each([
+  [450, 550],
+  [550, 450],
+])(
+  'any number is swept in one round, few at a time, and all else goes on in between: %d, %d',
+  async (expired, ended) => {
+    const app = await createTestApp()
+    const { user } = (await app.run(SIGNUP, KIM)).data.signup
+    const rows = (most: number) =>
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${most})`
+    await app.database.write(({ $client }) =>
+      $client.batch(
+        [
+          `${rows(expired)} INSERT INTO sessions SELECT 'old_' || i, '${user.id}', 0, '', 0, 0, 0, 0, '', '' FROM n`,
+          `${rows(ended)} INSERT INTO ended_sessions SELECT i, 'older_' || i, 'logout', 0 FROM n`,
+        ],
+        'write',
+      ),
+    )
+    const count = (db: Db) => db.$count(sessions)
+    const left = new Set<number>()
+    let isSwept = false
+    // One request after the other, each by way of the event loop.
+    const look = async () => {
+      while (!isSwept) {
+        left.add(await app.database.write(count))
+        await new Promise(setImmediate)
+      }
     }
-  }
-  const looking = look()
-  await app.sweep()
-  isSwept = true
-  await looking
-  expect([...left]).toEqual(expect.arrayContaining([351, 251, 151]))
-  expect(await app.database.read(count)).toBe(1)
-  expect(await app.database.read((db) => db.$count(endedSessions))).toBe(0)
-})
+    const looking = look()
+    await app.sweep()
+    isSwept = true
+    await looking
+    expect([...left]).toEqual(expect.arrayContaining([351, 251, 151]))
+    expect(await app.database.read(count)).toBe(1)
+    expect(await app.database.read((db) => db.$count(endedSessions))).toBe(0)
+  },
+)
 
 test('a round of sweeping that the database refuses is no failure', async () => {
   const app = await createTestApp()
   await app.database.close()
   expect(await app.sweep()).toBeUndefined()
+})
+
+test('of a session that ended the database keeps when and why, but not whose it was', async () => {
+  const app = await createTestApp()
+  const { accessToken } = await signup(app)
+  app.clock.advance('1m')
+  await app.run('mutation { logoutAll { sessions } }', {}, accessToken)
+  const rows = await app.database.read((db) => db.select().from(endedSessions))
+  const endedAt = app.clock.now()
+  expect(rows).toEqual([
+    { sequence: 1, sessionId: toSessionId('ses_1'), reason: 'logout_all', endedAt },
+  ])
 })
 
 test('neither refresh tokens nor their secrets are in the database', async () => {

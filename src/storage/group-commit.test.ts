@@ -71,6 +71,17 @@ describe('writes that arrive together', () => {
     expect(replaced.map(([result]) => result?.rowsAffected)).toEqual(Array(20).fill(1))
   })
 
+  test('may come one after the other, within one turn of the event loop', async () => {
+    const { commit, transactions } = await open()
+    const commits: Promise<unknown>[] = []
+    for (const id of numbers(20)) {
+      commits.push(commit([insert(id)]))
+      await null
+    }
+    await Promise.all(commits)
+    expect(transactions).toEqual([20])
+  })
+
   test('are 64 at most; the others follow at once', async () => {
     const { commit, transactions } = await open()
     await Promise.all(numbers(150).map((id) => commit([insert(id)])))
@@ -85,7 +96,7 @@ describe('writes that arrive together', () => {
     await new Promise(setImmediate)
     const second = commit([insert(2)])
     await new Promise(setImmediate)
-    expect(transactions).toEqual([])
+    expect([transactions, writes.waiting()]).toEqual([[], 1])
     busy.resolve()
     await Promise.all([other, first, second])
     expect(transactions).toEqual([2])
@@ -113,6 +124,12 @@ describe('one that is refused', () => {
     expect(await ids()).toEqual([2])
   })
 
+  test('and came alone is not executed again', async () => {
+    const { commit, transactions } = await open()
+    expect(await statusOf([commit(insertAll([1, 1]))])).toBe('r')
+    expect(transactions).toEqual([2])
+  })
+
   test('leaves nothing of itself', async () => {
     const { commit, ids } = await open()
     const commits = [commit([insert(1)]), commit(insertAll([5, 6, 1])), commit([insert(2)])]
@@ -134,11 +151,25 @@ test.each([
   expect(transactions).toEqual([3])
 })
 
-test('what a server could not read was not executed, and is sent again one by one', async () => {
-  const failing = failure({ code: 'SERVER_ERROR', status: 400 })
+test.each([
+  ['could not read', failure({ code: 'SERVER_ERROR', status: 400 })],
+  ['was too busy for', failure({ code: 'SERVER_ERROR', status: 500, message: 'SQLITE_BUSY' })],
+])('what a server %s was not executed, and is sent again one by one', async (_, failing) => {
   const { commit, transactions } = await open({ failing })
   expect(await statusOf([1, 2, 3].map((id) => commit([insert(id)])))).toBe('rrr')
   expect(transactions).toEqual([3, 1, 1, 1])
+})
+
+test('where no write waits, none stands in line', async () => {
+  const { commit, writes } = await open()
+  await commit([insert(1)])
+  await new Promise(setImmediate)
+  const other = Promise.withResolvers<void>()
+  const first = writes.run(() => other.promise)
+  await new Promise(setImmediate)
+  expect([writes.running(), writes.waiting()]).toEqual([1, 0])
+  other.resolve()
+  await first
 })
 
 describe('a write that waits', () => {
@@ -188,12 +219,15 @@ describe('a write that waits', () => {
     const early = commit([insert(1)], clock.elapsed() + 1_500)
     await new Promise(setImmediate)
     clock.advance('1s')
+    const busyToo = Promise.withResolvers<void>()
+    const next = writes.run(() => busyToo.promise)
     const later = commit([insert(2)], clock.elapsed() + 1_500)
     clock.advance('1s')
     busy.resolve()
     await other
     await expect(early).rejects.toThrow()
-    await later
+    busyToo.resolve()
+    await Promise.all([next, later])
     expect(await ids()).toEqual([2])
   })
 })

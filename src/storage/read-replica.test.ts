@@ -168,6 +168,7 @@ async function withReplica() {
     app,
     other,
     token: data.signup.tokens.accessToken as string,
+    refreshToken: data.signup.tokens.refreshToken as string,
     [Symbol.dispose]: database.close,
   }
 }
@@ -232,6 +233,18 @@ describe('a read replica is asked for', () => {
     )
     expect(change.code).toBeUndefined()
     expect((await it.app.run(LOGIN, { ...KIM, password })).code).toBeUndefined()
+  })
+
+  test('nothing that decides: a token replaced before is judged by the session of the primary', async () => {
+    using it = await withReplica()
+    const refresh = async (token: string) =>
+      await it.app.run('mutation ($t: String!) { refresh(refreshToken: $t) { refreshToken } }', {
+        t: token,
+      })
+    const { data } = await refresh(it.refreshToken)
+    await refresh(data.refresh.refreshToken)
+    await refresh(it.refreshToken)
+    expect(it.app.events.map(({ type }) => type)).toContain('session.reuse_detected')
   })
 })
 

@@ -98,12 +98,21 @@ describe('guesses at one user', () => {
     expect(wait).toBe(900)
   })
 
-  test('are told the wait of the rule that makes them wait longest', async () => {
-    const waits = { throttleUserDelay: 600, throttleAddressInterval: 10 }
+  test.each([
+    { throttleUserDelay: 600, throttleAddressInterval: 10 },
+    { throttleUserDelay: 10, throttleAddressInterval: 600 },
+  ])('are told the wait of the rule that makes them wait longest: %j', async (waits) => {
     const once = { throttleUserAttempts: 1, throttleAddressAttempts: 1 }
     const { stranger } = await appWithKim({ ...waits, ...once })
     await stranger.run(LOGIN, WRONG)
     expect(waitOf(await stranger.run(LOGIN, WRONG))).toBe(600)
+  })
+
+  test('are told whole seconds after which the next is allowed', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 1, throttleUserDelay: 2 })
+    await stranger.run(LOGIN, WRONG)
+    app.clock.advance('0.5s')
+    expect(waitOf(await stranger.run(LOGIN, WRONG))).toBe(2)
   })
 
   test('begin anew with the right password', async () => {
@@ -112,6 +121,14 @@ describe('guesses at one user', () => {
       expect(await tries(stranger, WRONG, 9)).toEqual(times(9, 'INVALID_CREDENTIALS'))
       expect(signedIn(await stranger.run(LOGIN, KIM))).toBe(true)
     }
+  })
+
+  test('begin anew a day after the last one, before anything is swept', async () => {
+    const { app, stranger } = await appWithKim({ throttleUserAttempts: 2 })
+    await tries(stranger, WRONG, 2)
+    app.clock.advance('25h')
+    const codes = [...times(2, 'INVALID_CREDENTIALS'), 'RATE_LIMITED']
+    expect(await tries(stranger, WRONG, 3)).toEqual(codes)
   })
 
   test('are one budget, however the e-mail is written', async () => {
@@ -209,6 +226,9 @@ describe('a stranger cannot shut a user out', () => {
 
   test('an address is the owner’s for ninety days, and of twenty the last used', async () => {
     const { app, stranger } = await appWithKim()
+    app.clock.advance('89d')
+    await tries(stranger, WRONG, 11)
+    expect(signedIn(await app.run(LOGIN, KIM))).toBe(true)
     app.clock.advance('91d')
     await tries(stranger, WRONG, 11)
     expect((await app.run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
@@ -224,15 +244,21 @@ describe('a stranger cannot shut a user out', () => {
 })
 
 describe('where a user has logged in from is forgotten', () => {
-  test('with a new password, but for where the user is: the others may be a thief’s', async () => {
-    const { app, token } = await appWithKim()
-    await app.from('203.0.113.9').run(LOGIN, KIM)
-    await app.run(CHANGE, { old: KIM.password }, token)
-    await tries(app.from(STRANGER), WRONG, 11)
-    expect((await app.from('203.0.113.9').run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
-    const changed = { ...KIM, password: 'another horse battery' }
-    expect(signedIn(await app.from(OWNER).run(LOGIN, changed))).toBe(true)
-  })
+  test.each([
+    ['where', OWNER, OWNER],
+    ['the /64 in which', '2001:db8::1', '2001:db8::2'],
+  ])(
+    'with a new password, but for %s the user is: the others may be a thief’s',
+    async (_, here, next) => {
+      const { app, token } = await appWithKim()
+      await app.from('203.0.113.9').run(LOGIN, KIM)
+      await app.from(here).run(CHANGE, { old: KIM.password }, token)
+      await tries(app.from(STRANGER), WRONG, 11)
+      expect((await app.from('203.0.113.9').run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+      const changed = { ...KIM, password: 'another horse battery' }
+      expect(signedIn(await app.from(next).run(LOGIN, changed))).toBe(true)
+    },
+  )
 
   test('with the user', async () => {
     const { app, token } = await appWithKim()
@@ -375,6 +401,11 @@ describe('guesses from one address', () => {
     expect(await tries(app, NOBODY, 2)).toEqual(['INVALID_CREDENTIALS', 'RATE_LIMITED'])
   })
 
+  test('right passwords are free where guesses at one user are not limited, too', async () => {
+    const { app } = await appWithKim({ ...config, throttleUserAttempts: 0 })
+    for (let i = 0; i < 8; i += 1) expect(signedIn(await app.run(LOGIN, KIM))).toBe(true)
+  })
+
   test('right passwords are free where they change something, too', async () => {
     const { app, token } = await appWithKim({ ...config, throttleSignupAttempts: 0 })
     const change =
@@ -413,6 +444,17 @@ describe('guesses from one address', () => {
     expect((await stranger.run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
     expect((await stranger.run(floods[0] ?? '')).code).toBe('QUERY_TOO_COMPLEX')
     expect(await hashes(app)).toBe(before)
+  })
+
+  test('by the dozen count by the /64, too, and cost no statement once they are refused', async () => {
+    const { app } = await appWithKim(config)
+    const twice = `a: refresh(refreshToken: "x") { expiresIn } b: refresh(refreshToken: "x") { expiresIn }`
+    const flood = (i: number) => app.from(`2001:db8::${i}`).run(`mutation { ${twice} }`)
+    for (let i = 0; i < 6; i += 1) await flood(i)
+    expect((await app.from('2001:db8::7').run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+    const before = await statements(app)
+    for (let i = 8; i < 12; i += 1) await flood(i)
+    expect(await statements(app)).toBe(before)
   })
 
   test('cannot come from an address that the client makes up', async () => {
@@ -525,6 +567,18 @@ describe('what is refused costs little', () => {
     }
   })
 
+  test('an address in use is written anew once an hour', async () => {
+    const { app } = await appWithKim()
+    const until = () => app.database.read((db) => db.select().from(knownAddresses))
+    const atFirst = await until()
+    app.clock.advance('59m')
+    await app.run(LOGIN, KIM)
+    expect(await until()).toEqual(atFirst)
+    app.clock.advance('2m')
+    await app.run(LOGIN, KIM)
+    expect(await until()).not.toEqual(atFirst)
+  })
+
   test('what another replica has forgiven is not held against anybody for more than a second', async () => {
     const { app, stranger } = await appWithKim({ throttleUserAttempts: 5, throttleUserDelay: 600 })
     const replica = await createTestApp({ database: app.database, clock: app.clock })
@@ -556,13 +610,15 @@ describe('what is refused costs little', () => {
   })
 
   test.each([
-    ['a known address', OWNER, 'known_address'],
-    ['a new one', '203.0.113.9', 'user'],
-  ])(
+    ['a known address', OWNER, 'known_address', '0s'],
+    ['one that was known once', OWNER, 'user', '91d'],
+    ['a new one', '203.0.113.9', 'user', '0s'],
+  ] as const)(
     'an attempt from %s that has to yield its place to another network is not held against the user',
-    async (_, address, rule) => {
+    async (_, address, rule, later) => {
       const { app } = await appWithKim({ passwordHashConcurrency: 1, throttleUserAttempts: 1 })
       const here = app.from(address)
+      app.clock.advance(later)
       const colleagues = Array.from({ length: 32 }, (_, i) =>
         here.run(LOGIN, { ...WRONG, email: `lee${i}@example.com` }),
       )
@@ -608,6 +664,16 @@ test('a replica whose clock is ahead takes no attempt from those of another', as
   const ahead = await createTestApp({ database: app.database, clock })
   expect(await tries(ahead.from(STRANGER), WRONG, 9)).toEqual(times(9, 'INVALID_CREDENTIALS'))
   expect(signedIn(await app.from(STRANGER).run(LOGIN, KIM))).toBe(true)
+})
+
+test('what a replica has counted whose clock is minutes ahead is not forgotten by another', async () => {
+  const config = { throttleAddressAttempts: 1 }
+  const { app } = await appWithKim(config)
+  const clock = createTestClock()
+  clock.advance('5m')
+  const ahead = await createTestApp({ config, database: app.database, clock })
+  expect(await tries(ahead.from(STRANGER), WRONG, 1)).toEqual(['INVALID_CREDENTIALS'])
+  expect(await tries(app.from(STRANGER), WRONG, 1)).toEqual(['RATE_LIMITED'])
 })
 
 test('what was counted while a clock was an hour ahead shuts nobody out when it is right again', async () => {
