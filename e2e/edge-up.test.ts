@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConsole } from '../envoy/console.ts'
 import { hasPrometheus } from './monitoring.ts'
+import { seen } from './output.ts'
 import { freePorts, isFree } from './ports.ts'
 import { controlSocket } from './stack.ts'
 import { columns, lasting } from './status.ts'
@@ -248,6 +249,22 @@ test('status that is watched ends quietly when its reader has gone', async () =>
   const env = { ...process.env, ...(await ports()), COMPOSE: 'false' }
   const piped = Bun.spawn(['sh', '-c', command], { cwd: ROOT, env, stderr: 'pipe' })
   expect([await piped.exited, await new Response(piped.stderr).text()]).toEqual([0, ''])
+})
+
+test('a port that one process was given is given to no other while that lives', async () => {
+  // Both begin to look at the same place.
+  const program = `
+    Math.random = () => 0.5
+    const { freePort, freePorts } = await import('./e2e/ports.ts')
+    console.log([freePort(), ...(await freePorts(2))].join())
+    for await (const _ of console);`
+  const start = () =>
+    Bun.spawn([process.execPath, '-e', program], { cwd: ROOT, stdin: 'pipe', stdout: 'pipe' })
+  const both = [start(), start()]
+  const given = await Promise.all(both.map(({ stdout }) => seen(stdout, '\n')))
+  expect(new Set(given.flatMap((ports) => ports.trim().split(','))).size).toBe(6)
+  for (const { stdin } of both) stdin.end()
+  expect(await Promise.all(both.map(({ exited }) => exited))).toEqual([0, 0])
 })
 
 test('numbers are aligned at their end, words at their beginning', () => {
