@@ -45,7 +45,7 @@ const canRun = requires(
   hasAllPrograms(),
 )
 const canStack = await canRunStack()
-setDefaultTimeout(120_000)
+setDefaultTimeout(300_000)
 
 /** The exporter of containers as docker-compose.yml has it. */
 const CADVISOR = imagesOfProject().find((image) => image.includes('/cadvisor:')) ?? ''
