@@ -8,7 +8,7 @@ import type { Server, ServerOptions } from './server.ts'
 import { startServer } from './server.ts'
 
 // The first request of a process, on a busy machine.
-setDefaultTimeout(30_000)
+setDefaultTimeout(60_000)
 
 /** An audit that does not pass: how much the specification minds (`notice`: it is a MAY), and why. */
 type Exceptions = Readonly<Record<string, readonly [Exclude<AuditResult['status'], 'ok'>, string]>>

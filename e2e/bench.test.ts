@@ -18,7 +18,7 @@ import { seen } from './output.ts'
 import { quantile } from './quantile.ts'
 import { startServer, TEST_SECRET } from './server.ts'
 
-setDefaultTimeout(30_000)
+setDefaultTimeout(60_000)
 
 const NOTHING = {
   bursts: {},

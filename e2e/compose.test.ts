@@ -22,6 +22,7 @@ import {
 } from './compose.ts'
 import type { Answer, Load, Target } from './edge-client.ts'
 import { connect, graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
+import { seen as printed } from './output.ts'
 import { freePorts } from './ports.ts'
 import { requires } from './requirement.ts'
 import { until } from './until.ts'
@@ -132,10 +133,11 @@ function me(): string {
   return graphqlRequest({ query: '{ me { email } }' }, { authorization: `Bearer ${token}` })
 }
 
-function loadOfMe(): Load {
+/** So many at once at most: what is lost for want of time on a busy machine would count as lost by a fault. */
+function loadOfMe(atOnce = 30): Load {
   const judge = ({ status, body }: Answer) =>
     status === 200 && body.includes(EMAIL) ? null : `${status} ${body.slice(0, 120)}`
-  return startLoad({ target, rate: RATE, next: me, judge })
+  return startLoad({ target, rate: RATE, atOnce, next: me, judge })
 }
 
 /** What failed, each with what the edge wrote of it: a test that finds one must be understood without being repeated. */
@@ -181,8 +183,10 @@ async function allUp(count: number): Promise<readonly ReplicaStatus[]> {
 /** Resolves when the edge has a replica in one of these states, or does not know it any more. */
 async function seen({ addresses }: Container, ...states: ReplicaState[]): Promise<void> {
   await until(`the edge sees a replica ${states.join(' or ')}`, async () => {
-    const { replicas: all } = await readConsole(consoleUrl)
-    const found = all.find(({ name }) => addresses.includes(name))
+    // On a busy machine it may be late for once.
+    const view = await readConsole(consoleUrl).catch(() => null)
+    if (!view) return false
+    const found = view.replicas.find(({ name }) => addresses.includes(name))
     return found ? states.includes(found.state) : !states.includes('up')
   })
 }
@@ -567,11 +571,16 @@ describeCompose('under load', () => {
     const [one, load] = [await oneReplica(), loadOfMe()]
     const page = readFileSync(join(ROOT, 'docs/runbooks.md'), 'utf8')
     const [watch = ''] = /docker events [^`]+/.exec(page) ?? []
-    await using watching = Bun.spawn(['timeout', '60', 'bash', '-c', watch], { stdout: 'pipe' })
+    // It may hear nothing for a moment yet, and it hears of all containers of this machine.
+    const since = `docker events --since ${Math.floor(Date.now() / 1_000)}`
+    await using watching = Bun.spawn(
+      ['timeout', '60', 'bash', '-c', watch.replace('docker events', since)],
+      { stdout: 'pipe' },
+    )
     await more(load, RATE)
     const lost = load.open + SLACK
     process.kill(one.pid, 'SIGKILL')
-    expect(await firstLineOf(watching.stdout)).toBe(`${one.name} 137`)
+    await printed(watching.stdout, `${one.name} 137\n`)
     await until('it runs again', async () =>
       (await replicas()).some(({ id, pid }) => id === one.id && pid !== one.pid),
     )
@@ -581,7 +590,8 @@ describeCompose('under load', () => {
   })
 
   test('a replica that hangs is out as soon as it misses its checks', async () => {
-    const [one, load] = [await oneReplica(), loadOfMe()]
+    // What it is sent waits for ten seconds, and the others go on meanwhile.
+    const [one, load] = [await oneReplica(), loadOfMe(1_000)]
     await more(load, RATE)
     await docker('pause', one.id)
     await seen(one, 'silent', 'down', 'ejected')
@@ -622,15 +632,6 @@ describeCompose('under load', () => {
     expect(after.filter((id) => before.includes(id))).toEqual([])
   })
 })
-
-async function firstLineOf(output: ReadableStream<Uint8Array>): Promise<string> {
-  let text = ''
-  for await (const chunk of output) {
-    text += new TextDecoder().decode(chunk)
-    if (text.includes('\n')) break
-  }
-  return text.split('\n')[0] ?? ''
-}
 
 /** A command of the command line, as docs/operations.md has it called. */
 async function operate(...args: string[]): Promise<string> {

@@ -198,6 +198,8 @@ export interface LoadPlan {
   readonly target: Target
   /** Requests a second. */
   readonly rate: number
+  /** How many wait for their answers at most, whatever the rate; any number if absent. */
+  readonly atOnce?: number
   /** The bytes of the next request. */
   readonly next: () => string
   /** Why an answer is not the one expected; null if it is. */
@@ -219,14 +221,15 @@ export interface Load {
 }
 
 /** Sends requests at a steady rate whatever becomes of them, each on a connection that nobody else is using. */
-export function startLoad({ target, rate, next, judge }: LoadPlan): Load {
+export function startLoad(plan: LoadPlan): Load {
+  const { target, rate, atOnce = Number.POSITIVE_INFINITY, next, judge } = plan
   const began = performance.now()
   const [idle, open]: [Connection[], Set<Promise<void>>] = [[], new Set()]
   const [failures, times]: [Failure[], number[]] = [[], []]
   let sent = 0
   const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - began) * rate) / 1_000)
-    for (; sent < due; sent += 1) {
+    for (; sent < due && open.size < atOnce; sent += 1) {
       const one = single().finally(() => open.delete(one))
       open.add(one)
     }

@@ -16,7 +16,7 @@ import { until } from './until.ts'
 
 const hasStack = await canRunStack()
 const describeStack = describe.skipIf(!hasStack)
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 const QUERY = { query: '{ __typename }' }
 const MIB = 1_048_576
@@ -248,7 +248,10 @@ describeStack('what is not public', () => {
 
 describeStack('patience', () => {
   test('a thousand connections that dawdle are borne, and a good client is answered every time', async () => {
-    const slow = await Promise.all(Array.from({ length: 1_000 }, () => connect(target)))
+    const slow: Connection[] = []
+    // The edge gives each five seconds to say hello: all together would take a busy machine longer.
+    while (slow.length < 1_000)
+      slow.push(...(await Promise.all(Array.from({ length: 50 }, () => connect(target)))))
     const [head = ''] = graphqlRequest(QUERY).split('\r\n\r\n')
     for (const [index, connection] of slow.entries())
       connection.write(index % 2 === 0 ? `${head}\r\n\r\n{` : head.slice(0, 30))

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConsole } from '../envoy/console.ts'
 import { hasPrometheus } from './monitoring.ts'
+import { seen } from './output.ts'
 import { freePorts, isFree } from './ports.ts'
 import { controlSocket } from './stack.ts'
 import { columns, lasting } from './status.ts'
@@ -113,8 +114,9 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
       await until('it says so', () => /replica-2 +ended by itself \(SIGKILL\)/.test(up.output()))
       await until('it runs again', () => /replica-2 +runs again \(process \d+\)/.test(up.output()))
       const { replicas } = await until('all get requests', async () => {
-        const view = await readConsole(`http://127.0.0.1:${env['EDGE_CONSOLE_PORT']}`)
-        return view.replicas.every(({ state }) => state === 'up') && view
+        const url = `http://127.0.0.1:${env['EDGE_CONSOLE_PORT']}`
+        const view = await readConsole(url).catch(() => null)
+        return view?.replicas.every(({ state }) => state === 'up') && view
       })
       expect(replicas).toHaveLength(3)
 
@@ -248,6 +250,22 @@ test('status that is watched ends quietly when its reader has gone', async () =>
   const env = { ...process.env, ...(await ports()), COMPOSE: 'false' }
   const piped = Bun.spawn(['sh', '-c', command], { cwd: ROOT, env, stderr: 'pipe' })
   expect([await piped.exited, await new Response(piped.stderr).text()]).toEqual([0, ''])
+})
+
+test('a port that one process was given is given to no other while that lives', async () => {
+  // Both begin to look at the same place.
+  const program = `
+    Math.random = () => 0.5
+    const { freePort, freePorts } = await import('./e2e/ports.ts')
+    console.log([freePort(), ...(await freePorts(2))].join())
+    for await (const _ of console);`
+  const start = () =>
+    Bun.spawn([process.execPath, '-e', program], { cwd: ROOT, stdin: 'pipe', stdout: 'pipe' })
+  const both = [start(), start()]
+  const given = await Promise.all(both.map(({ stdout }) => seen(stdout, '\n')))
+  expect(new Set(given.flatMap((ports) => ports.trim().split(','))).size).toBe(6)
+  for (const { stdin } of both) stdin.end()
+  expect(await Promise.all(both.map(({ exited }) => exited))).toEqual([0, 0])
 })
 
 test('numbers are aligned at their end, words at their beginning', () => {

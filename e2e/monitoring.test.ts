@@ -45,7 +45,7 @@ const canRun = requires(
   hasAllPrograms(),
 )
 const canStack = await canRunStack()
-setDefaultTimeout(120_000)
+setDefaultTimeout(300_000)
 
 /** The exporter of containers as docker-compose.yml has it. */
 const CADVISOR = imagesOfProject().find((image) => image.includes('/cadvisor:')) ?? ''
@@ -201,7 +201,8 @@ describe.skipIf(!canRun)('promtool', () => {
   test('sees each alert fire in its case, and not in the other', () => {
     const { exitCode, stdout } = promtool('test', 'rules', 'tests/short.yml', 'tests/long.yml')
     expect({ exitCode, said: stdout.toString() }).toMatchObject({ exitCode: 0 })
-  })
+    // Half a minute of work, most of it on one core.
+  }, 600_000)
 })
 
 describe.skipIf(!canRun || !canStack)('live', () => {
@@ -325,13 +326,18 @@ describe.skipIf(!canRun || !canStack)('live', () => {
       60_000,
     )
   }
-  const quiet = async (name: string) => {
+  /** Resolves when it is not, or not any more: of what went before, or because one scrape was late. */
+  const quiet = (name: string) => {
     const rule = rules().find(({ alert }) => alert === name)
-    return (await monitoring.query(shorten(rule?.expr ?? ''))).length === 0
+    return until(
+      `${name} is not true`,
+      async () => (await monitoring.query(shorten(rule?.expr ?? ''))).length === 0,
+      60_000,
+    )
   }
 
   test('wrong passwords by the dozen', async () => {
-    expect(await quiet('LoginBruteForceSpike')).toBe(true)
+    await quiet('LoginBruteForceSpike')
     await each(60, 6, (index) =>
       send(stack, LOGIN, { e: `guess${index}@example.com`, p: PASSWORD }),
     )
@@ -339,7 +345,7 @@ describe.skipIf(!canRun || !canStack)('live', () => {
   })
 
   test('one who goes on guessing though the throttle refuses it', async () => {
-    expect(await quiet('LoginAttemptsThrottled')).toBe(true)
+    await quiet('LoginAttemptsThrottled')
     await each(120, 6, () => send(stack, LOGIN, { e: 'kim0@example.com', p: 'guessed again' }))
     await alerting('LoginAttemptsThrottled')
   })
@@ -353,8 +359,8 @@ describe.skipIf(!canRun || !canStack)('live', () => {
   })
 
   test('a certificate for two days', async () => {
-    expect(await quiet('EdgeCertificateExpires')).toBe(true)
-    expect(await quiet('ServedCertificateExpires')).toBe(true)
+    await quiet('EdgeCertificateExpires')
+    await quiet('ServedCertificateExpires')
     stack.renewCertificate(2)
     await Promise.all([alerting('EdgeCertificateExpires'), alerting('ServedCertificateExpires')])
   })
@@ -371,22 +377,21 @@ describe.skipIf(!canRun || !canStack)('live', () => {
   })
 
   test('a replica that dies', async () => {
-    for (const name of ['ReplicaMissing', 'EnvoyUpstreamUnhealthy', 'TargetDown'])
-      expect(await quiet(name)).toBe(true)
+    for (const name of ['ReplicaMissing', 'EnvoyUpstreamUnhealthy', 'TargetDown']) await quiet(name)
     stack.replicas[0]?.kill('SIGKILL')
     await Promise.all(['ReplicaMissing', 'EnvoyUpstreamUnhealthy', 'TargetDown'].map(alerting))
     await stack.replicas[0]?.start()
   })
 
   test('a database that hangs', async () => {
-    expect(await quiet('DatabaseUnwritable')).toBe(true)
+    await quiet('DatabaseUnwritable')
     stack.database.kill('SIGSTOP')
     await each(12, 6, (index) =>
       send(stack, SIGNUP, { e: `hangs${index}@example.com`, p: PASSWORD }),
     )
     await Promise.all(['DatabaseUnwritable', 'DatabaseSlow', 'OperationsFail'].map(alerting))
     stack.database.kill('SIGCONT')
-    await until('it takes writes again', () => quiet('DatabaseUnwritable'), 60_000)
+    await quiet('DatabaseUnwritable')
   })
 
   test('all replicas down, told to Alertmanager, and over', async () => {

@@ -11,26 +11,24 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
 /** What `localhost` can mean here. */
 export const LOOPBACK: readonly string[] = hasIpv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']
 
-/** Ports that nobody listens on. */
+/** Ports that nobody listens on, and that nobody else is given while this process lives. */
 export async function freePorts(count: number): Promise<number[]> {
-  const found = new Set<number>()
-  while (found.size < count) {
+  const found: number[] = []
+  while (found.length < count) {
     const port = anyPort()
-    if (await isFree(port)) found.add(port)
+    if (reserve(port) && (await isFree(port))) found.push(port)
   }
-  return [...found]
+  return found
 }
 
-/** A free port on 127.0.0.1, without waiting. */
+/** Such a port on 127.0.0.1, without waiting. */
 export function freePort(): number {
   for (;;) {
     const port = anyPort()
-    try {
-      Bun.listen({ hostname: '127.0.0.1', port, socket: { data() {} } }).stop(true)
-      return port
-    } catch {
-      // Somebody listens there.
-    }
+    const probe = reserve(port) && listenOn(port)
+    if (!probe) continue
+    probe.stop(true)
+    return port
   }
 }
 
@@ -47,11 +45,30 @@ export async function isFree(port: number): Promise<boolean> {
   return true
 }
 
-const [FIRST, COUNT] = [20_000, 12_000]
+const [FIRST, COUNT] = [20_000, 6_000]
 let next = Math.floor(Math.random() * COUNT)
 
-/** One after the other from a random one on: of parts that run at once, none gets a port that another has but does not listen on yet. */
+/** One after the other from a random one on, so that few are asked for in vain. */
 function anyPort(): number {
   next = (next + 1) % COUNT
   return FIRST + next
+}
+
+/**
+ * Whether a port is ours now: nobody may listen there for a while yet, and of parts that run at once another could take it. Whoever
+ * has a port listens on another one that belongs to it, as long as the process lives.
+ */
+function reserve(port: number): boolean {
+  const reservation = listenOn(port + COUNT)
+  reservation?.unref()
+  return reservation !== null
+}
+
+/** Null where somebody listens already. */
+function listenOn(port: number) {
+  try {
+    return Bun.listen({ hostname: '127.0.0.1', port, socket: { data() {} } })
+  } catch {
+    return null
+  }
 }

@@ -55,7 +55,7 @@ test('eight at once agree on one set', async () => {
   const { files, made } = await make()
   expect(made).toEqual([])
   expect(statSync(files.databaseKey).mode & 0o777).toBe(0o644)
-}, 30_000)
+}, 60_000)
 
 test('a secret that was emptied is a fault by its path, and stays for somebody to look at', async () => {
   const { files } = await make()

@@ -206,7 +206,7 @@ describe('the lane and Yoga', () => {
     expect(taken.length).toBeGreaterThanOrEqual(88)
     for (const [i, answer] of yoga.answers.entries()) expect(lane.answers[i]).toEqual(answer)
     expect(lane.traces).toEqual(yoga.traces)
-  }, 30_000)
+  }, 60_000)
 
   test('mask a fault of the engine itself alike', async () => {
     const faulty = (serve: typeof yogaAlone) => (options: GraphQLServerOptions) => {
@@ -314,7 +314,7 @@ describe('a lane that is broken on purpose is noticed', () => {
       const wrong = broken.answers.filter((answer, i) => !Bun.deepEquals(answer, yoga.answers[i]))
       expect(wrong.length + Number(!Bun.deepEquals(broken.traces, yoga.traces))).toBeGreaterThan(0)
     },
-    30_000,
+    60_000,
   )
 })
 

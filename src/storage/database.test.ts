@@ -45,8 +45,9 @@ function newUrl(): string {
   return `file:${join(folder, `${files}.db`)}`
 }
 
+/** Its clock stands still unless a test moves it: however long a busy machine takes, no deadline passes meanwhile. */
 async function open({
-  clock = systemClock,
+  clock = createTestClock(),
   memory = false,
   url = memory ? ':memory:' : newUrl(),
 }: {

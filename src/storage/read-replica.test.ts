@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
 import { createMetrics } from '../observability/metrics.ts'
-import { systemClock } from '../platform/clock.ts'
 import type { TestApp } from '../testing/app.ts'
 import { createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
 import { createTestClock } from '../testing/clock.ts'
@@ -257,7 +256,7 @@ describe('a read replica that is of no use disturbs nobody', () => {
     const options = {
       url: newUrl(),
       readUrl,
-      clock: systemClock,
+      clock: createTestClock(),
       random: createTestRandom(),
       log,
       metrics,
@@ -286,19 +285,22 @@ describe('a read replica that is of no use disturbs nobody', () => {
   })
 
   test('one that never answers is waited for by nobody but the look', async () => {
-    let requests = 0
+    const requests: string[] = []
+    const { promise: looked, resolve } = Promise.withResolvers<void>()
     using server = Bun.serve({
       port: 0,
-      fetch() {
-        requests += 1
+      async fetch(request) {
+        requests.push(await request.text())
+        resolve()
         return new Promise<Response>(() => {})
       },
     })
     using it = await open(`http://127.0.0.1:${server.port}`)
-    expect(requests).toBe(1)
+    await looked
     expect(
       await Promise.all(Array.from({ length: 20 }, () => it.database.readStale(count))),
     ).toEqual(Array.from({ length: 20 }, () => 0))
-    expect(requests).toBe(1)
+    // On a busy machine it may have looked again meanwhile.
+    expect(requests.filter((text) => !text.includes('heartbeats'))).toEqual([])
   })
 })

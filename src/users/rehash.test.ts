@@ -108,7 +108,7 @@ test('a login beside a change of password never brings the old password back', a
       'INVALID_CREDENTIALS',
     ])
   }
-}, 30_000)
+}, 60_000)
 
 test.each([
   ['a change of password', CHANGE],
