@@ -22,6 +22,9 @@ const NOBODY = { ...WRONG, email: 'lee@example.com' }
 /** So long that nothing is allowed again while a slow machine runs a test. */
 const LONG = { MUNJIGI_THROTTLE_USER_DELAY: '1h', MUNJIGI_THROTTLE_USER_MAX_DELAY: '1h' }
 
+const CHANGE =
+  'mutation Change($old: String!) { changePassword(currentPassword: $old, newPassword: "another horse battery") { accessToken } }'
+
 const newFile = (name: string) => join(folder, name, 'munjigi.db')
 const login = ({ url }: Server, variables: Record<string, unknown>, headers = {}) =>
   ask(url, LOGIN, { variables, headers })
@@ -61,6 +64,50 @@ describe('three processes on one database', () => {
     ])
   })
 })
+
+test('a user who is logged in changes the password from a new address while strangers guess it from many', async () => {
+  const path = newFile('reauthentication')
+  const env = {
+    ...LONG,
+    MUNJIGI_TRUSTED_PEERS: '127.0.0.1',
+    MUNJIGI_CLIENT_ADDRESS_HEADER: 'x-forwarded-for',
+  }
+  const start = () => startServer({ mode: 'serve', database: `file:${path}`, env })
+  const from = (address: string) => ({ 'x-forwarded-for': address })
+  const change = ({ url }: Server, address: string, token: string, old: string) =>
+    ask(url, CHANGE, { variables: { old }, token, headers: from(address) })
+  const servers = await Promise.all([start(), start()])
+  const replica = (i: number) => servers[i % 2] as Server
+
+  const signedUp = await ask(replica(0).url, SIGNUP, {
+    variables: KIM,
+    headers: from('192.0.2.1'),
+  })
+  const token: string = signedUp.data.signup.tokens.accessToken
+  for (let i = 0; i < 11; i += 1) await login(replica(i), WRONG, from(`198.51.100.${i}`))
+  expect((await login(replica(0), KIM, from('203.0.113.9'))).code).toBe('RATE_LIMITED')
+
+  // Who has stolen the token has as few guesses as anybody, on all replicas together.
+  const before = sum(await Promise.all(servers.map(hashes)))
+  const guesses = Array.from({ length: 24 }, (_, i) =>
+    change(replica(i), `203.0.113.${i}`, token, WRONG.password),
+  )
+  const answers = await Promise.all(guesses)
+  expect(codesOf(answers)).toContain('INVALID_CREDENTIALS')
+  // What was shed before it was counted may be tried now, one after the other.
+  for (let i = 0; i < 12; i += 1) await change(replica(i), '203.0.113.9', token, WRONG.password)
+  expect(sum(await Promise.all(servers.map(hashes))) - before).toBeLessThanOrEqual(10)
+  await Promise.all(servers.map((server) => server.stop()))
+
+  await using again = await start()
+  expect((await change(again, '203.0.113.10', token, KIM.password)).code).toBe('RATE_LIMITED')
+  // Which has cost no login anything. It ends the wait.
+  const loggedIn = await login(again, KIM, from('192.0.2.1'))
+  const mine: string = loggedIn.data.login.tokens.accessToken
+  for (let i = 0; i < 11; i += 1) await login(again, WRONG, from(`198.51.100.${i}`))
+  expect((await login(again, KIM, from('203.0.113.11'))).code).toBe('RATE_LIMITED')
+  expect((await change(again, '203.0.113.11', mine, KIM.password)).code).toBeUndefined()
+}, 120_000)
 
 test('a known and an unknown e-mail are refused at the same attempt, to the byte', async () => {
   const path = newFile('alike')

@@ -79,8 +79,8 @@ export function secretsOf({
   return secretPrevious === undefined ? [secret] : [secret, secretPrevious]
 }
 
-/** How many of the `limit` wrong passwords in a row for one user are kept for addresses that the user has logged in from. */
-export function knownAddressLimit(limit: number): number {
+/** How many of the `limit` wrong passwords in a row for one user are kept for known addresses, and as many for valid tokens. */
+export function reservedLimit(limit: number): number {
   return Math.floor(limit / 5)
 }
 
@@ -175,7 +175,7 @@ function isCheap(memory = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INF
 
 /** Whether users would be shut out at their own addresses before the first delay, because the limit there is not above it. */
 function endsBeforeItWaits(attempts = 0, limit = Number.POSITIVE_INFINITY): boolean {
-  return attempts > 0 && attempts >= knownAddressLimit(limit)
+  return attempts > 0 && attempts >= reservedLimit(limit)
 }
 
 /** On a terminal `dev` logs for a person, unless `LOG_FORMAT` is set. */

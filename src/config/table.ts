@@ -145,7 +145,7 @@ export const SETTINGS = {
   throttleUserMaxDelay: setting(duration(1, 86_400), 'The longest wait.', '15m'),
   throttleUserLimit: setting(
     integer(10, 100),
-    'Wrong passwords in a row for one user after which no further attempt is allowed until they are forgotten. A fifth of them is reserved for addresses that the user has logged in from; that fifth must be more than `MUNJIGI_THROTTLE_USER_ATTEMPTS`.',
+    'Wrong passwords in a row for one user after which no further attempt is allowed until they are forgotten. A fifth of them is reserved for addresses that the user has logged in from, and a fifth for clients with a valid token; a fifth must be more than `MUNJIGI_THROTTLE_USER_ATTEMPTS`.',
     '100',
   ),
   throttleUserMemory: setting(

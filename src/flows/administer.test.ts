@@ -12,12 +12,13 @@ import { disable, remove, setPassword } from './administer.ts'
 
 async function setUp() {
   const app = await createTestApp()
-  await app.run(SIGNUP, KIM)
+  const { data } = await app.run(SIGNUP, KIM)
+  const token: string = data.signup.tokens.accessToken
   const { log } = createTestLog()
   const core = await createCore({ ...app, log, report: () => {}, hashingCost: CHEAP_HASH })
   const user = await core.users.find(KIM.email)
   if (!user) throw new Error('nobody has signed up')
-  return { app, core, user }
+  return { app, core, user, token }
 }
 
 test('whatever an operator decides about a user who has gone meanwhile throws NOT_FOUND', async () => {
@@ -52,14 +53,17 @@ test.each([
   ],
   ['is deleted', remove],
 ])('of a user who %s, neither counts nor addresses are left', async (_, decide) => {
-  const { app, core, user } = await setUp()
+  const { app, core, user, token } = await setUp()
   await app.run(LOGIN, { ...KIM, password: 'wrong' })
+  await app.run('mutation { deleteMe(password: "wrong") { sessions } }', {}, token)
   const kept = () =>
     app.database.read(async (db) => [
-      (await db.select().from(throttles)).filter(({ key }) => /^(user|known)/.test(key)).length,
+      (await db.select().from(throttles)).filter(({ key }) =>
+        /^(user|known|reauthentication)/.test(key),
+      ).length,
       await db.$count(knownAddresses),
     ])
-  expect(await kept()).toEqual([1, 1])
+  expect(await kept()).toEqual([2, 1])
   await decide(core, user)
   expect(await kept()).toEqual([0, 0])
 })

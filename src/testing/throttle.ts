@@ -13,6 +13,7 @@ export const FREE_ATTEMPT: Attempt = {
 /** Every attempt is free. */
 export const FREE_THROTTLE: Throttle = {
   password: () => FREE_ATTEMPT,
+  reauthentication: () => FREE_ATTEMPT,
   signup: () => FREE_ATTEMPT,
   charge: () => Promise.resolve(),
   forgetting: () => () => [],

@@ -2,7 +2,7 @@
 // most 100 in a row); those from one address may go on at a steady pace, since many people can share an address.
 
 import type { Config } from '../config.ts'
-import { knownAddressLimit } from '../config.ts'
+import { reservedLimit } from '../config.ts'
 import type { ThrottleRule } from '../observability/events.ts'
 
 /** One rule. Times: milliseconds. */
@@ -27,6 +27,11 @@ export interface Rules {
   readonly user: Rule | null
   /** The same from addresses that the user has logged in from: apart, so that a stranger cannot shut the user out. */
   readonly knownAddress: Rule | null
+  /**
+   * The same by who holds a valid token of the user, from anywhere: apart, so that no stranger keeps the user from changing the
+   * password, and no thief of a token from logging in.
+   */
+  readonly reauthentication: Rule | null
   /** Passwords tried from one address. */
   readonly address: Rule | null
   /** Signups from one address. */
@@ -38,10 +43,12 @@ export type ThrottleConfig = Pick<Config, Extract<keyof Config, `throttle${strin
 
 /** Makes the rules. */
 export function createRules(config: ThrottleConfig): Rules {
-  const known = knownAddressLimit(config.throttleUserLimit)
+  const reserved = reservedLimit(config.throttleUserLimit)
   return {
-    user: growing('user', config, config.throttleUserLimit - known),
-    knownAddress: growing('known_address', config, known),
+    user: growing('user', config, config.throttleUserLimit - 2 * reserved),
+    knownAddress: growing('known_address', config, reserved),
+    // To who watches, a client of the user's own, as at a known address.
+    reauthentication: growing('known_address', config, reserved),
     address: steady('address', config.throttleAddressAttempts, config.throttleAddressInterval),
     signup: steady('signup', config.throttleSignupAttempts, config.throttleSignupInterval),
   }

@@ -39,10 +39,11 @@ export interface Known extends Pair {
   readonly onlyIf: SQL
 }
 
-/** The keys of a user's two counts: from addresses that are not the user's, and from those that are. */
+/** The keys of a user's counts: from addresses that are not the user's, from those that are, and with a valid token. */
 export interface UserKeys {
   readonly user: string
   readonly knownAddress: string
+  readonly reauthentication: string
 }
 
 /** How a user's counts end with the right password. */
@@ -152,7 +153,8 @@ export function successStatements({ clear, refund, known }: Succeeded): Statemen
 const settling = preparedStatement(sql`UPDATE throttles
   SET count = iif(key = ${placeholder('refunded')}, count, 0),
     next_at = iif(key = ${placeholder('refunded')}, next_at - ${placeholder('interval')}, 0)
-  WHERE key IN (${placeholder('user')}, ${placeholder('knownAddress')}, ${placeholder('refunded')})`)
+  WHERE key IN (${placeholder('user')}, ${placeholder('knownAddress')}, ${placeholder('reauthentication')},
+    ${placeholder('refunded')})`)
 
 /**
  * Takes an attempt that was not made from a user's count, and the wait that it began: none had to wait any more when it was
@@ -189,7 +191,7 @@ export interface Forgotten {
 export function forgetStatements({ user, keys, kept, onlyIf }: Forgotten): Statement[] {
   return [
     statement(sql`DELETE FROM throttles
-      WHERE key IN (${keys.user}, ${keys.knownAddress}) AND ${onlyIf}`),
+      WHERE key IN (${keys.user}, ${keys.knownAddress}, ${keys.reauthentication}) AND ${onlyIf}`),
     statement(sql`DELETE FROM known_addresses
       WHERE user = ${user} AND address <> ${kept ?? ''} AND ${onlyIf}`),
   ]

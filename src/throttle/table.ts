@@ -7,7 +7,7 @@ import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlit
 export const throttles = sqliteTable(
   'throttles',
   {
-    /** The name of the rule, a colon, and the digest of whom it counts. */
+    /** What is counted, a colon, and the digest of whom it counts. */
     key: text('key').primaryKey(),
     count: integer('count').notNull(),
     /** When the next attempt is allowed. */

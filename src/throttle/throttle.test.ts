@@ -139,17 +139,16 @@ describe('guesses at one user', () => {
     expect((await stranger.run(LOGIN, WRONG)).code).toBe('RATE_LIMITED')
   })
 
-  test('are one budget on every path that checks a password', async () => {
-    const { app, token } = await appWithKim({ throttleUserAttempts: 6 })
-    const paths = [
-      () => app.run(LOGIN, WRONG),
-      () => app.run(CHANGE, { old: WRONG.password }, token),
-      () => app.run(DELETE, { old: WRONG.password }, token),
-    ]
-    for (const path of [...paths, ...paths]) expect((await path()).code).toBe('INVALID_CREDENTIALS')
+  test('with a valid token are one budget, whatever asks for the password and wherever', async () => {
+    const { app, stranger, token } = await appWithKim({ throttleUserAttempts: 4 })
+    const paths = [app, stranger].flatMap((client) =>
+      [CHANGE, DELETE].map((query) => () => client.run(query, { old: WRONG.password }, token)),
+    )
+    for (const path of paths) expect((await path()).code).toBe('INVALID_CREDENTIALS')
     const before = await hashes(app)
     for (const path of paths) expect((await path()).code).toBe('RATE_LIMITED')
     expect(await hashes(app)).toBe(before)
+    expect(app.events.at(-1)).toMatchObject({ rule: 'known_address', clientAddress: STRANGER })
   })
 
   test('that cannot be right cost nothing, and neither does a login with a token', async () => {
@@ -179,17 +178,24 @@ describe('guesses at one user', () => {
 })
 
 describe('a race for the last guesses', () => {
-  test('a hundred at once: no more hashes than the budget, on two replicas', async () => {
-    const { app } = await appWithKim()
+  test.each([
+    ['login', LOGIN],
+    ['deleteMe', DELETE],
+  ])('a hundred at once: no more hashes than the budget, on two replicas: %s', async (_, query) => {
+    const { app, token } = await appWithKim()
     const replica = await createTestApp({ database: app.database, clock: app.clock })
+    const guess = async (client: TestClient) =>
+      query === LOGIN
+        ? (await client.run(LOGIN, WRONG)).code
+        : (await client.run(query, { old: WRONG.password }, token)).code
     const [one, other] = [app.from(STRANGER), replica.from(STRANGER)]
-    expect(await tries(one, WRONG, 7)).toEqual(times(7, 'INVALID_CREDENTIALS'))
+    for (let i = 0; i < 7; i += 1) expect(await guess(one)).toBe('INVALID_CREDENTIALS')
     const before = (await hashes(app)) + (await hashes(replica))
-    const answers = await Promise.all(
-      Array.from({ length: 100 }, (_, i) => (i % 2 ? one : other).run(LOGIN, WRONG)),
+    const codes = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => guess(i % 2 ? one : other)),
     )
     expect((await hashes(app)) + (await hashes(replica)) - before).toBe(3)
-    expect(answers.filter(({ code }) => code === 'INVALID_CREDENTIALS')).toHaveLength(3)
+    expect(codes.filter((code) => code === 'INVALID_CREDENTIALS')).toHaveLength(3)
   })
 })
 
@@ -214,6 +220,27 @@ describe('a stranger cannot shut a user out', () => {
     // And from now on that address is known.
     await tries(stranger, WRONG, 11)
     expect(signedIn(await elsewhere.run(LOGIN, KIM))).toBe(true)
+  })
+
+  test('who is logged in changes the password from a new address, while the budgets of logins are burnt', async () => {
+    const { app, stranger, token } = await appWithKim()
+    for (const client of [stranger, app]) await tries(client, WRONG, 11)
+    const elsewhere = app.from('203.0.113.9')
+    expect((await elsewhere.run(LOGIN, KIM)).code).toBe('RATE_LIMITED')
+    expect((await elsewhere.run(CHANGE, { old: KIM.password }, token)).code).toBeUndefined()
+  })
+
+  test('guesses with a stolen token cost no login anything, and a login ends their wait', async () => {
+    const { app, stranger, token } = await appWithKim()
+    const change = (old: string) => stranger.run(CHANGE, { old }, token)
+    for (let i = 0; i < 10; i += 1)
+      expect((await change(WRONG.password)).code).toBe('INVALID_CREDENTIALS')
+    expect((await change(KIM.password)).code).toBe('RATE_LIMITED')
+    for (const client of [stranger, app]) {
+      expect(await tries(client, WRONG, 9)).toEqual(times(9, 'INVALID_CREDENTIALS'))
+      expect(signedIn(await client.run(LOGIN, KIM))).toBe(true)
+    }
+    expect((await app.run(CHANGE, { old: KIM.password }, token)).code).toBeUndefined()
   })
 
   test('an address of the owner has a budget too', async () => {
@@ -309,16 +336,18 @@ describe('a right password that is changed before its request ends', () => {
 })
 
 test('a hundred wrong passwords in a row are the end, from wherever, over restarts, for a day', async () => {
-  const config = { throttleUserMaxDelay: 60 }
-  const { app } = await appWithKim(config)
+  const config = { throttleUserMaxDelay: 60, accessTokenTtl: 86_400 }
+  const { app, token } = await appWithKim(config)
   const { database, clock } = app
   let computed = 0
   let last: unknown
   for (let restart = 0; restart < 5; restart += 1) {
     const replica = await createTestApp({ database, clock, config })
-    for (let i = 0; i < 22; i += 1) {
-      const address = i % 5 ? `198.51.100.${restart * 22 + i}` : OWNER
-      last = (await replica.from(address).run(LOGIN, WRONG)).code
+    for (let i = 0; i < 23; i += 1) {
+      const client = replica.from(i % 5 ? `198.51.100.${restart * 23 + i}` : OWNER)
+      const guess =
+        i % 5 === 1 ? client.run(CHANGE, { old: WRONG.password }, token) : client.run(LOGIN, WRONG)
+      last = (await guess).code
       clock.advance('60s')
     }
     computed += await hashes(replica)
@@ -654,6 +683,25 @@ describe('what is refused costs little', () => {
     )
     const codes = ['INVALID_CREDENTIALS', 'INVALID_CREDENTIALS', 'RATE_LIMITED']
     expect(await tries(stranger, WRONG, 3)).toEqual(codes)
+  })
+
+  test('a client with a token that leaves the line keeps the attempt, too', async () => {
+    const { app, token } = await appWithKim({ throttleUserAttempts: 1 })
+    const client = new AbortController()
+    const database: Database = {
+      ...app.database,
+      async commit(statements) {
+        const results = await app.database.commit(statements)
+        client.abort()
+        return results
+      },
+    }
+    const replica = (await createTestApp({ database, clock: app.clock })).from(STRANGER)
+    const body = { query: CHANGE, variables: { old: KIM.password } }
+    await replica.post(body, { authorization: `Bearer ${token}` }, client.signal)
+    const left = sql`SELECT count FROM throttles WHERE key LIKE 'reauthentication:%'`
+    expect(await app.database.read((db) => db.get<object>(left))).toMatchObject({ count: 0 })
+    expect((await app.run(CHANGE, { old: KIM.password }, token)).code).toBeUndefined()
   })
 })
 

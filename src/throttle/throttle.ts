@@ -30,6 +30,8 @@ export interface Attempting {
 export interface Throttle {
   /** An attempt at a user's password. */
   password(who: Attempting): Attempt
+  /** The same by who holds a valid access token of the user: counted apart. */
+  reauthentication(who: Attempting): Attempt
   /** An attempt to become a user. */
   signup(who: Attempting): Attempt
   /** Charges an address for what is refused without an attempt: guesses by the dozen in one request. Never throws. */
@@ -89,21 +91,30 @@ export function createThrottle(options: ThrottleOptions): Throttle {
   return {
     password(who) {
       const pair = pairOf(who)
+      const keys = keysOf(pair.user)
       return attemptOf(who, pair, [
-        ...chargesBy(rules.user, pair.user, { known: false }),
-        ...chargesBy(rules.knownAddress, pair.user, { known: true }),
-        ...chargesBy(rules.address, pair.address),
+        ...chargesBy(rules.user, keys.user, { known: false }),
+        ...chargesBy(rules.knownAddress, keys.knownAddress, { known: true }),
+        ...chargesBy(rules.address, keyOf('address', pair.address)),
+      ])
+    },
+
+    reauthentication(who) {
+      const pair = pairOf(who)
+      return attemptOf(who, pair, [
+        ...chargesBy(rules.reauthentication, keysOf(pair.user).reauthentication),
+        ...chargesBy(rules.address, keyOf('address', pair.address)),
       ])
     },
 
     signup(who) {
       const pair = pairOf(who)
-      return attemptOf(who, pair, chargesBy(rules.signup, pair.address))
+      return attemptOf(who, pair, chargesBy(rules.signup, keyOf('signup', pair.address)))
     },
 
     async charge(clientAddress) {
       const pair = { user: NOBODY, address: digest(networkOf(clientAddress)) }
-      const charges = chargesBy(rules.address, pair.address)
+      const charges = chargesBy(rules.address, keyOf('address', pair.address))
       if (charges.length === 0) return
       try {
         refusals.recall(charges, { clientAddress })
@@ -155,7 +166,9 @@ export function createThrottle(options: ThrottleOptions): Throttle {
       async withdraw() {
         if (chargedAt === undefined) return
         const isKnown = knownUntil > chargedAt
-        const charge = charges.find(({ onlyIf }) => onlyIf?.known === isKnown)
+        const charge = charges.find(
+          ({ rule, onlyIf }) => isOfUser(rule) && (onlyIf?.known ?? isKnown) === isKnown,
+        )
         if (charge) await database.commit([withdrawing(charge.key, clock.now())]).catch(() => {})
       },
     }
@@ -182,6 +195,10 @@ export function createThrottle(options: ThrottleOptions): Throttle {
     throw new AuthError('RATE_LIMITED', { retryAfter: 1 })
   }
 
+  function isOfUser(rule: Rule): boolean {
+    return [rules.user, rules.knownAddress, rules.reauthentication].includes(rule)
+  }
+
   function pairOf({ emailKey, clientAddress }: Attempting): Pair {
     return { user: digest(emailKey), address: digest(networkOf(clientAddress)) }
   }
@@ -192,15 +209,19 @@ export function createThrottle(options: ThrottleOptions): Throttle {
   }
 }
 
-function chargesBy(rule: Rule | null, whom: string, onlyIf?: Charge['onlyIf']): Charge[] {
-  return rule ? [{ rule, key: keyOf(rule.name, whom), ...(onlyIf ? { onlyIf } : {}) }] : []
+function chargesBy(rule: Rule | null, key: string, onlyIf?: Charge['onlyIf']): Charge[] {
+  return rule ? [{ rule, key, ...(onlyIf ? { onlyIf } : {}) }] : []
 }
 
 /** The counts that a right password ends. */
 function keysOf(user: string): UserKeys {
-  return { user: keyOf('user', user), knownAddress: keyOf('known_address', user) }
+  return {
+    user: keyOf('user', user),
+    knownAddress: keyOf('known_address', user),
+    reauthentication: keyOf('reauthentication', user),
+  }
 }
 
-function keyOf(rule: Rule['name'], whom: string): string {
-  return `${rule}:${whom}`
+function keyOf(what: Rule['name'] | 'reauthentication', whom: string): string {
+  return `${what}:${whom}`
 }

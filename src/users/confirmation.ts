@@ -1,5 +1,5 @@
-// Whether a password is a user's: charged to the same counts whichever verb tries it, and checked in equal time whether there is
-// a user or not. A hash of another kind or cost than today's is replaced while its password is known.
+// Whether a password is a user's: charged before it is tried, and checked in equal time whether there is a user or not. A hash
+// of another kind or cost than today's is replaced while its password is known.
 
 import { AuthError } from '../errors.ts'
 import type { Client } from '../graphql/context.ts'
@@ -11,8 +11,7 @@ import { createRecent } from '../platform/recent.ts'
 import type { Database } from '../storage/database.ts'
 import type { Statement, WrittenWith } from '../storage/statement.ts'
 import { readRows } from '../storage/statement.ts'
-import type { Attempt, Throttle } from '../throttle/throttle.ts'
-import type { EmailKey } from './email.ts'
+import type { Attempt } from '../throttle/throttle.ts'
 import type { UserRow } from './store.ts'
 import { replaceHash, toUser, userOfId } from './store.ts'
 import type { User, UserId } from './user.ts'
@@ -28,12 +27,6 @@ export interface Confirmed {
   readonly success: WrittenWith
 }
 
-/** Whose password it is said to be. */
-export interface Credentials {
-  readonly emailKey: EmailKey
-  readonly password: Password
-}
-
 /** What a check found out. */
 export interface Checked {
   readonly row: UserRow | undefined
@@ -44,19 +37,18 @@ export interface Checked {
 /** The ways to a user's password. Both throw `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export interface Confirmation {
   /** Charges the attempt and finds the row on one trip, and checks the password against it; without a row, in the same time. */
-  check(credentials: Credentials, client: Client, find: Statement<UserRow>): Promise<Checked>
+  check(password: Password, find: Statement<UserRow>, terms: Terms): Promise<Checked>
   /**
    * The same user, after an outdated hash was replaced, unless that was done here within the last hour. Null: the password was
    * changed in the meantime.
    */
-  rehash(confirmed: Confirmed, credentials: Credentials, client: Client): Promise<Confirmed | null>
+  rehash(confirmed: Confirmed, password: Password, client: Client): Promise<Confirmed | null>
 }
 
 /** What it is made from. */
 export interface ConfirmationOptions {
   readonly database: Database
   readonly passwords: Passwords
-  readonly throttle: Throttle
   readonly clock: Clock
 }
 
@@ -66,7 +58,7 @@ const REMEMBERED = 10_000
 
 /** Makes it. */
 export function createConfirmation(options: ConfirmationOptions): Confirmation {
-  const { database, passwords, throttle, clock } = options
+  const { database, passwords, clock } = options
   /** What this replica replaced, by user, and when, by the clock's `elapsed`. */
   const replacements = createRecent<{ at: number; from: PasswordHash }>(REMEMBERED)
   /** The attempt of a guess that was charged before and is checked a second time. */
@@ -78,18 +70,15 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
   }
 
   return {
-    async check({ emailKey, password }, client, find) {
-      const attempt = throttle.password({ emailKey, clientAddress: client.address })
-      return await compare(password, find, { attempt, client })
-    },
+    check: compare,
 
-    async rehash(confirmed, credentials, client) {
+    async rehash(confirmed, password, client) {
       const { passwordHash: from, success } = confirmed
       const { id: userId } = confirmed.user
       const to =
         passwords.isCurrent(from) || hasComeBack(userId, from)
           ? null
-          : await hashUnlessBusy(credentials.password, client)
+          : await hashUnlessBusy(password, client)
       if (to === null) return confirmed
       if (await database.write((db) => replaceHash(db, { userId, from, to }))) {
         replacements.set(userId, { at: clock.elapsed(), from })
@@ -97,7 +86,7 @@ export function createConfirmation(options: ConfirmationOptions): Confirmation {
       }
       // Another login or a change of password was faster: the hash that is there now decides.
       const find = userOfId(userId)
-      const again = await compare(credentials.password, find, { attempt: paid, client })
+      const again = await compare(password, find, { attempt: paid, client })
       return again.confirmed && { ...again.confirmed, success }
     },
   }

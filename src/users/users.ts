@@ -83,7 +83,7 @@ export interface UsersOptions {
 
 /** Makes the service. */
 export function createUsers(options: UsersOptions): Users {
-  const { database, passwords, clock, random } = options
+  const { database, passwords, throttle, clock, random } = options
   const confirmation = createConfirmation(options)
   return {
     async prepare({ email, password, attempt }, client) {
@@ -106,15 +106,15 @@ export function createUsers(options: UsersOptions): Users {
     },
 
     async authenticate({ email, password }, client) {
-      const credentials = { emailKey: email.key, password }
+      const attempt = throttle.password({ emailKey: email.key, clientAddress: client.address })
       const find = userOfEmail(email.key)
-      const { row, confirmed } = await confirmation.check(credentials, client, find)
+      const { row, confirmed } = await confirmation.check(password, find, { attempt, client })
       if (!row) return { kind: 'refused', reason: 'unknown_user' }
       const { id: userId } = row
       if (!confirmed) return { kind: 'refused', reason: 'wrong_password', userId }
       // Told apart only after the hash, and only for the log.
       if (confirmed.user.disabledAt) return { kind: 'refused', reason: 'disabled', userId }
-      const current = await confirmation.rehash(confirmed, credentials, client)
+      const current = await confirmation.rehash(confirmed, password, client)
       if (!current) return { kind: 'refused', reason: 'wrong_password', userId }
       return { kind: 'confirmed', ...current }
     },
@@ -122,12 +122,13 @@ export function createUsers(options: UsersOptions): Users {
     async confirm(viewer, text, client) {
       const [email, password] = [readEmail(viewer.email), readPassword(text)]
       if (typeof email === 'string' || password === null) return null
+      const who = { emailKey: email.key, clientAddress: client.address }
+      const attempt = throttle.reauthentication(who)
       const find = userOfId(toUserId(viewer.userId))
-      const credentials = { emailKey: email.key, password }
-      const { confirmed } = await confirmation.check(credentials, client, find)
+      const { confirmed } = await confirmation.check(password, find, { attempt, client })
       if (!confirmed || confirmed.user.disabledAt) return null
       // A login at the same time would replace an outdated hash, and what follows here find another than was checked.
-      return await confirmation.rehash(confirmed, credentials, client)
+      return await confirmation.rehash(confirmed, password, client)
     },
 
     async find(name) {
