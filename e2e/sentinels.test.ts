@@ -132,6 +132,8 @@ async function startServe(layout: Layout) {
     MUNJIGI_DRAIN_SECONDS: '0',
     MUNJIGI_TRUSTED_PEERS: '127.0.0.0/8',
     MUNJIGI_CLIENT_ADDRESS_HEADER: 'x-envoy-external-address',
+    // With as many as a large machine has cores, a crowd would be let in as a whole.
+    MUNJIGI_PASSWORD_HASH_CONCURRENCY: '2',
   })
   const started = () => linesOf(program).find((line) => line.includes('"server.started"'))
   await until(`it starts: ${program.output.stderr}`, () => started() !== undefined)
