@@ -411,24 +411,28 @@ describe('a server that is busy', () => {
 
   test('serves clients that wait as they were told', async () => {
     await using own = await startServer({ mode: 'serve', env: HASTY })
-    const connections = await connectAll(own)
-    const refused = async (connection: Connection) => {
+    const refusals = () => eventsIn(own, 'throttle.refused')
+    const served: Array<Promise<LoginResult>> = []
+    const beRefused = async (connection: Connection) => {
       const { name, folder, send, store, login, patiently, faultOf } = connection
+      // Apollo waits in its link; the others by the function that is there for all.
+      if (name === 'apollo') await import(join(folder, 'apollo-waiting.js'))
       const { email } = (await signupAs(connection)).user
       // Else the login would only be told that there is one.
       store.session.accessToken = undefined
       expect(faultOf(await failureOf(login(send, email, 'wrong horse battery')))?.['code']).toBe(
         'INVALID_CREDENTIALS',
       )
-      // Apollo waits in its link; the others by the function that is there for all.
-      if (name !== 'apollo') return await patiently(() => login(send, email, PASSWORD), faultOf)
-      await import(join(folder, 'apollo-waiting.js'))
-      return await login(send, email, PASSWORD)
+      const right = () => login(send, email, PASSWORD)
+      served.push(name === 'apollo' ? right() : patiently(right, faultOf))
+      await until('it is told to wait', () => refusals().length >= served.length)
     }
-    const all = await Promise.all(connections.map(refused))
+    // One after the other: a slow machine would tell some of them that it is busy, and they would wait for that.
+    for (const connection of await connectAll(own)) await beRefused(connection)
+    const all = await Promise.all(served)
     expect(all.map(({ __typename }) => __typename)).toEqual(CLIENTS.map(() => 'LoggedIn'))
     await own.stop()
-    expect(eventsIn(own, 'throttle.refused')).toHaveLength(CLIENTS.length)
+    expect(refusals()).toHaveLength(CLIENTS.length)
   })
 
   test('replaces the access tokens of all clients when the database takes writes again', async () => {
