@@ -338,9 +338,11 @@ describe('SIGTERM', () => {
     await server.stop()
   })
 
+  /** So many hashes at once, and so few in line, that on a slow machine too nobody waits in vain. */
+  const WIDE = { MUNJIGI_PASSWORD_HASH_CONCURRENCY: '8' }
+
   test('logins and signups that are running or in line are finished, though the port closes at once', async () => {
-    // So many at once, and so few in line, that on a slow machine too nobody waits in vain.
-    const server = await draining(0, { MUNJIGI_PASSWORD_HASH_CONCURRENCY: '8' })
+    const server = await draining(0, WIDE)
     await signup(server)
     // A login has read its row before its hash; a signup needs the database afterwards.
     const answers = Array.from({ length: 10 }, (_, i) =>
@@ -363,7 +365,7 @@ describe('SIGTERM', () => {
   })
 
   test('under load, every request that was begun is answered with 200, and then the port is closed', async () => {
-    const server = await draining(1)
+    const server = await draining(1, WIDE)
     const token = tokenOf(await signup(server))
     const answers: Answer[] = []
     const failures: unknown[] = []
