@@ -351,10 +351,11 @@ describe('SIGTERM', () => {
     let answered = 0
     for (const answer of answers) void answer.then(() => (answered += 1))
     await until('all have been at work or in line', async () => {
-      const [running, waiting] = await Promise.all(
-        ['running', 'waiting'].map((state) => metric(server, `munjigi_password_hash_${state}`)),
-      )
-      return (running ?? 0) + (waiting ?? 0) + answered >= answers.length
+      // From the last state to the first, so that nobody who moves on meanwhile counts twice.
+      const done = answered
+      const running = await metric(server, 'munjigi_password_hash_running')
+      const waiting = await metric(server, 'munjigi_password_hash_waiting')
+      return done + running + waiting >= answers.length
     })
     await signal(server)
     for (const { status, text } of await Promise.all(answers))
