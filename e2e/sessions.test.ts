@@ -181,7 +181,7 @@ describe('three replicas', () => {
     await Promise.all(three.map((replica) => replica.stop()))
     expect({ refusals, hidden }).toEqual({ refusals: 0, hidden: 0 })
     expect(kids.size).toBeGreaterThanOrEqual(8)
-  }, 90_000)
+  }, 240_000)
 
   test('forget a key that was dropped, with every token it signed', async () => {
     const { accessToken, refreshToken } = await signup(replicas[0], 'leak@example.com')
