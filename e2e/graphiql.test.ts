@@ -16,15 +16,15 @@ test.skipIf(!hasChromium)(
     await page.goto(`${server.url}/graphql`)
 
     expect(await page.title()).toBe('Munjigi — GraphiQL')
-    await run(page, 'Me', 'Not sent, for there is no access token yet')
-    await run(page, 'Signup', '"signup": {')
-    await run(page, 'Login', '"accessToken": "ey')
-    await run(page, 'Me', '"email": "kim@example.com",')
-    await run(page, 'LoginAgain', '"message": "이미 kim@example.com로 로그인 하였습니다."')
+    await run(page, heard, 'Me', 'Not sent, for there is no access token yet')
+    await run(page, heard, 'Signup', '"signup": {')
+    await run(page, heard, 'Login', '"accessToken": "ey')
+    await run(page, heard, 'Me', '"email": "kim@example.com",')
+    await run(page, heard, 'LoginAgain', '"message": "이미 kim@example.com로 로그인 하였습니다."')
 
     await noted(page, 'headers', 'accessToken')
     await page.reload()
-    await run(page, 'Me', 'Not sent, for there is no access token yet')
+    await run(page, heard, 'Me', 'Not sent, for there is no access token yet')
 
     const introspection = { name: 'IntrospectionQuery', sentToken: false }
     expect(heard.operations).toEqual([
@@ -54,20 +54,22 @@ test('under `munjigi serve`, there is no page for browsers', async () => {
 }, 30_000)
 
 /** Presses the tab and ▶, as a person would, and waits until the answer to be seen holds `text`. */
-async function run(page: Page, operation: string, text: string): Promise<void> {
+async function run(page: Page, heard: Heard, operation: string, text: string): Promise<void> {
   await page.locator('.graphiql-query-editor .view-line').first().waitFor()
   await page.getByRole('tab').getByRole('button', { name: operation, exact: true }).click()
   await noted(page, 'query', ` ${operation} {`)
+  const sentBefore = heard.operations.length
   const button = page.locator('.graphiql-execute-button')
   await button.click()
   const response = page.locator('.graphiql-response')
-  await response
-    .filter({ hasText: text })
-    .waitFor()
-    .catch(async () => {
-      const offered = await button.getAttribute('aria-label')
-      throw new Error(`${operation} without ${text}: ${await response.textContent()} (${offered})`)
-    })
+  const answered = response.filter({ hasText: text })
+  await answered.waitFor().catch(async () => {
+    const shown = `${await response.textContent()} (${await button.getAttribute('aria-label')})`
+    const sent = JSON.stringify(heard.operations.slice(sentBefore))
+    throw new Error(
+      `${operation} without ${text}: sent ${sent}, heard ${heard.complaints}: ${shown}`,
+    )
+  })
 }
 
 /** GraphiQL notices a moment later what another tab holds, and then notes it in the storage. */
