@@ -29,7 +29,8 @@ const NEXT = '9999_next'
 const hasSqld = canRunSqld()
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-versions-'))
 const next = join(folder, 'next')
-beforeAll(() => makeVersion(next, 'ALTER TABLE users ADD COLUMN nickname text'))
+// No name that a column of this version may have.
+beforeAll(() => makeVersion(next, 'ALTER TABLE users ADD COLUMN of_next text'))
 afterAll(() => rmSync(folder, { recursive: true }))
 let files = 0
 
@@ -79,7 +80,7 @@ test('N and N+1 serve side by side under load without one failure, and N starts 
   })
   await until('some have signed up', () => ledger.acknowledged.length >= 5)
   const four = await Promise.all(Array.from({ length: 4 }, () => start({ root: next })))
-  expect(columnsOf(path)).toContainEqual({ name: 'nickname' })
+  expect(columnsOf(path)).toContainEqual({ name: 'of_next' })
   urls.push(...four.map((server) => server.url))
   const enough = ledger.acknowledged.length + 15
   await until('all have served', () => ledger.acknowledged.length >= enough)
@@ -105,7 +106,7 @@ test('a migration that fails keeps the new version from starting, and the old on
   const broken = join(folder, 'broken')
   makeVersion(
     broken,
-    'ALTER TABLE users ADD COLUMN nickname text;--> statement-breakpoint\nALTER TABLE nowhere ADD COLUMN more text',
+    'ALTER TABLE users ADD COLUMN of_next text;--> statement-breakpoint\nALTER TABLE nowhere ADD COLUMN more text',
   )
   const { path, url } = newDatabase()
   await using old = await startServer({ mode: 'serve', database: url })

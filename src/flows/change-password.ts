@@ -5,7 +5,7 @@ import type { TokensValue } from '../tokens/graphql.ts'
 import { emailKeyOf } from '../users/email.ts'
 import { reauthenticate, reauthenticationFailed } from './reauthenticate.ts'
 import type { Services } from './services.ts'
-import { replacePassword, settleAttempt } from './store.ts'
+import { replacePassword, settling } from './store.ts'
 import { tokensOf } from './tokens.ts'
 
 /** Throws `WEAK_PASSWORD`, `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
@@ -25,11 +25,8 @@ export async function changePassword(
     await policy.requireUnbreached(chosen, { field })
     return await passwords.hash(chosen, { client })
   }
-  const to = await hashChosen().catch(async (error) => {
-    // The current password was right: it must not count as wrong because the new one is refused, or finds no room to be hashed.
-    await settleAttempt(database, success).catch(() => {})
-    throw error
-  })
+  // The new one may be refused, or find no room to be hashed.
+  const to = await hashChosen().catch(settling(database, success))
 
   const { row: session, opened } = sessions.prepare(user.id, client)
   const forget = throttle.forgetting(emailKeyOf(user), client.address)
@@ -40,7 +37,7 @@ export async function changePassword(
     session,
     now: clock.now(),
     also: (changed) => [...success(changed), ...forget(changed)],
-  })
+  }).catch(settling(database, success))
   // While we were hashing, the password was changed or the user disabled: the check no longer holds.
   if (ended === null) throw reauthenticationFailed(services, who, client)
   sessions.announceEnded(ended, 'password_changed')

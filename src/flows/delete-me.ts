@@ -4,7 +4,7 @@ import type { Client, Viewer } from '../graphql/context.ts'
 import { emailKeyOf } from '../users/email.ts'
 import { reauthenticate, reauthenticationFailed } from './reauthenticate.ts'
 import type { Services } from './services.ts'
-import { deleteUser } from './store.ts'
+import { deleteUser, settling } from './store.ts'
 
 /** Returns how many sessions ended. Throws `INVALID_CREDENTIALS`, `RATE_LIMITED`, `OVERLOADED`, `SERVICE_UNAVAILABLE`. */
 export async function deleteMe(
@@ -22,7 +22,7 @@ export async function deleteMe(
     passwordHash,
     now: clock.now(),
     also: (deleted) => [...success(deleted), ...forget(deleted)],
-  })
+  }).catch(settling(database, success))
   if (ended === null) throw reauthenticationFailed(services, who, client)
   return sessions.announceEnded(ended, 'user_deleted')
 }

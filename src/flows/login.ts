@@ -16,6 +16,7 @@ import type { Refused } from '../users/users.ts'
 import type { Thrown } from './result.ts'
 import { counted } from './result.ts'
 import type { Services } from './services.ts'
+import { settling } from './store.ts'
 import { tokensOf } from './tokens.ts'
 
 /** Logged in now. */
@@ -113,8 +114,10 @@ async function openSession(
   for (let attempt = 1; ; attempt += 1) {
     const outcome = await services.users.authenticate(who, client)
     if (outcome.kind === 'refused') return outcome
-    const { user } = outcome
-    const session = await services.sessions.open(outcome, client)
+    const { user, success } = outcome
+    const session = await services.sessions
+      .open(outcome, client)
+      .catch(settling(services.database, success))
     if (session) return { kind: 'opened', user, session }
     if (attempt === 2) return { kind: 'refused', reason: 'wrong_password', userId: user.id }
   }

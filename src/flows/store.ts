@@ -36,9 +36,18 @@ export async function addUser(
   await database.write(({ $client }) => $client.batch(statements, 'write'))
 }
 
-/** Writes that an attempt succeeded but led to nothing: its counts begin anew, and no address becomes known. */
-export async function settleAttempt(database: Commits, success: WrittenWith): Promise<void> {
-  await database.commit(success(sql`0`))
+/**
+ * For what fails after the right password was given, which must not count as wrong: its counts begin anew, and no address becomes
+ * known. Throws the failure again and waits for nothing: a slow database has made the client wait, and used up the time of the request.
+ */
+export function settling(
+  database: Pick<Database, 'commit' | 'forRequest'>,
+  success: WrittenWith,
+): (failure: unknown) => never {
+  return (failure) => {
+    void database.forRequest(() => database.commit(success(sql`0`))).catch(() => {})
+    throw failure
+  }
 }
 
 /** A change of password: from the hash that was checked to a new one, with the session that remains. */

@@ -1,6 +1,5 @@
-// The GraphiQL page of `munjigi dev`: one self-contained document with a walk in four tabs.
-// The renderer is a package of 18 MB: it is imported at the first visit, so that `munjigi serve`
-// never loads it. The page is the same for everyone and holds no secret.
+// The GraphiQL page: one self-contained document with a walk in four tabs. The renderer is a package of 18 MB: it is imported at
+// the first visit, so that a server without one never loads it. The page is the same for everyone and holds no secret.
 
 import type { Language } from '../errors.ts'
 import { alreadyLoggedInMessage } from '../flows/login.ts'

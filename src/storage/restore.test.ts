@@ -97,11 +97,10 @@ test('what operators and their tools have put into a database is in no backup, a
   const [manifest] = await Array.fromAsync(readSnapshot(from, moment))
   expect(await strangersIn(manifest as Manifest)).toEqual([])
   const { tables } = manifest as Manifest
-  expect(tables.find(({ name }) => name === 'users')).toEqual({
-    name: 'users',
-    columns: ['id', 'email', 'email_key', 'password_hash', 'created_at', 'disabled_at'],
-    rows: 1,
-  })
+  const users = tables.find(({ name }) => name === 'users')
+  expect(users?.rows).toBe(1)
+  expect(users?.columns).toContain('disabled_at')
+  expect(users?.columns).not.toContain('note')
 })
 
 test('what a backup holds of it all the same is left out by the restore, and named', async () => {
