@@ -172,7 +172,7 @@ async function allUp(count: number): Promise<readonly ReplicaStatus[]> {
   return await until(
     `the edge sees ${count} replicas up`,
     async () => {
-      const view = await readConsole(consoleUrl).catch(() => null)
+      const view = await readConsole(consoleUrl)
       const up = view?.replicas.filter(({ state }) => state === 'up') ?? []
       return up.length === count && view?.replicas.length === count && up
     },
@@ -183,8 +183,7 @@ async function allUp(count: number): Promise<readonly ReplicaStatus[]> {
 /** Resolves when the edge has a replica in one of these states, or does not know it any more. */
 async function seen({ addresses }: Container, ...states: ReplicaState[]): Promise<void> {
   await until(`the edge sees a replica ${states.join(' or ')}`, async () => {
-    // On a busy machine it may be late for once.
-    const view = await readConsole(consoleUrl).catch(() => null)
+    const view = await readConsole(consoleUrl)
     if (!view) return false
     const found = view.replicas.find(({ name }) => addresses.includes(name))
     return found ? states.includes(found.state) : !states.includes('up')

@@ -149,8 +149,7 @@ async function ready({ id, name, addresses }: Container, consoleUrl: string): Pr
   }
 
   async function isUp(): Promise<boolean | undefined> {
-    // On a busy machine it may be late for once.
-    const view = await readConsole(consoleUrl).catch(() => null)
+    const view = await readConsole(consoleUrl)
     return view?.replicas.some(
       ({ address, state }) => state === 'up' && addresses.includes(address.replace(/:\d+$/, '')),
     )

@@ -115,7 +115,7 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
       await until('it runs again', () => /replica-2 +runs again \(process \d+\)/.test(up.output()))
       const { replicas } = await until('all get requests', async () => {
         const url = `http://127.0.0.1:${env['EDGE_CONSOLE_PORT']}`
-        const view = await readConsole(url).catch(() => null)
+        const view = await readConsole(url)
         return view?.replicas.every(({ state }) => state === 'up') && view
       })
       expect(replicas).toHaveLength(3)

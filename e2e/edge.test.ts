@@ -61,7 +61,8 @@ function bearer(): Record<string, string> {
 
 /** What the edge counts for each replica. */
 async function counts(): Promise<number[]> {
-  return (await stack.console()).replicas.map(({ requests }) => requests)
+  const view = await until('the console answers', async () => (await stack.console()) ?? undefined)
+  return view.replicas.map(({ requests }) => requests)
 }
 
 /** What each replica counts by itself; health checks come from the edge, not from clients. */

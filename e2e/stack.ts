@@ -67,8 +67,8 @@ export interface Stack extends AsyncDisposable {
   readonly databaseMetricsUrl: string
   readonly edge: Part
   readonly parts: readonly Part[]
-  /** What the edge reports about the replicas. */
-  console(): Promise<ConsoleView>
+  /** What the edge reports about the replicas, if it answers. */
+  console(): Promise<ConsoleView | null>
   /** Resolves when the edge sees this replica in one of these states. Throws after the deadline. */
   seen(replica: Replica, ...states: readonly ReplicaState[]): Promise<ReplicaStatus>
   /** Makes a new certificate at once, by default for 90 days; the edge notices by itself. */
@@ -221,8 +221,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...states: readonly ReplicaState[]
   ): Promise<ReplicaStatus> {
     return await until(`the edge sees ${replica.name} ${states.join(' or ')}`, async () => {
-      // On a busy machine it may be late for once.
-      const view = await readConsole(consoleUrl).catch(() => null)
+      const view = await readConsole(consoleUrl)
       return view?.replicas.find(
         ({ name, state }) => name === replica.name && states.includes(state),
       )

@@ -199,7 +199,7 @@ function createLook(url: string, control: string | null): Look {
   const paint = painter(process.stdout.isTTY === true)
   return async () => {
     const now = new Date()
-    const [view, told] = await Promise.all([readConsole(url).catch(() => null), askUp(control)])
+    const [view, told] = await Promise.all([readConsole(url), askUp(control)])
     if (!view)
       return {
         found: false,

@@ -186,7 +186,7 @@ async function watchUntil(
   show: (view: ConsoleView | null) => void,
 ): Promise<string> {
   for (let looks = 0; ; looks += 1) {
-    const view = await stack.console().catch(() => null)
+    const view = await stack.console()
     if (view) memory.look(view, new Date())
     if (process.stdout.isTTY || looks === 0) show(view)
     const ended = await Promise.race([stopping, Bun.sleep(1_000).then(() => null)])
