@@ -29,6 +29,7 @@ import { users } from '../src/users/table.ts'
 import { ask } from './ask.ts'
 import { canRunSqld, openAlone, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
+import { outputOf } from './output.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import { startServer, TEST_SECRET, UNTHROTTLED } from './server.ts'
@@ -56,18 +57,10 @@ const [BACKUP = '', RESTORE = ''] = BLOCKS.map(([, text = '']) => text)
 async function runBlock(block: string, env: Record<string, string>): Promise<string> {
   const munjigi = `munjigi() { '${process.execPath}' --no-env-file src/main.ts "$@"; }`
   const text = block.replaceAll('/var/backups/munjigi', env['BACKUPS'] ?? '')
-  const shell = Bun.spawn(['bash', '-euc', `${munjigi}\n${text}\necho "FILE=$FILE"`], {
+  return await outputOf(['bash', '-euc', `${munjigi}\n${text}\necho "FILE=$FILE"`], {
     cwd: ROOT,
     env: { PATH: process.env['PATH'], MUNJIGI_SECRET: TEST_SECRET, ...env },
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
   })
-  const [stdout, stderr] = await Promise.all(
-    [shell.stdout, shell.stderr].map((stream) => new Response(stream).text()),
-  )
-  if ((await shell.exited) !== 0) throw new Error(`${stdout}\n${stderr}`)
-  return stdout ?? ''
 }
 
 /** A place for a database, and how all of it is lost. */
