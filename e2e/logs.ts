@@ -5,7 +5,7 @@ import { EdgeSettingFault } from '../envoy/render.ts'
 import { write } from '../src/cli/output.ts'
 import { systemCode } from '../src/platform/system-error.ts'
 import { findCompose } from './compose.ts'
-import { readLines } from './output.ts'
+import { fail, readLines } from './output.ts'
 import { findControl, readPorts } from './stack.ts'
 import type { Paint } from './status.ts'
 import { painter } from './status.ts'
@@ -121,9 +121,4 @@ async function findSource(): Promise<Source | null> {
     stderr: 'inherit',
   })
   return { lines: stdout, ended: exited }
-}
-
-function fail(message: string, exitCode: number): number {
-  console.error(message)
-  return exitCode
 }

@@ -1,4 +1,4 @@
-// What programs print: reading it, waiting for it, having it in a file.
+// What programs print: reading it, waiting for it, having it in a file. And how those of e2e/ say that they fail.
 
 import { closeSync, openSync } from 'node:fs'
 
@@ -27,6 +27,12 @@ export async function readLines(
     for (const line of lines) await onLine(line)
   }
   if (rest !== '') await onLine(rest)
+}
+
+/** Says why a command fails, and gives the exit code. */
+export function fail(message: string, exitCode: number): number {
+  console.error(message)
+  return exitCode
 }
 
 /** Runs a program and resolves to what it prints. Throws with what it says when it fails. */

@@ -6,6 +6,7 @@ import type { ConsoleView, ReplicaState } from '../envoy/console.ts'
 import { readConsole } from '../envoy/console.ts'
 import { EdgeSettingFault } from '../envoy/render.ts'
 import { consoleOf, createCompose, hasDocker } from './compose.ts'
+import { fail } from './output.ts'
 import { findControl, readPorts } from './stack.ts'
 
 /** Remembers since when each replica has been in its state, from one look to the next. */
@@ -160,11 +161,6 @@ async function main(given: readonly string[]): Promise<number> {
     if (!(error instanceof EdgeSettingFault)) throw error
     return fail(error.message, 78)
   }
-}
-
-function fail(message: string, exitCode: number): number {
-  console.error(message)
-  return exitCode
 }
 
 /** Where the console is: as was said; or where Compose, which reads `.env`, has published it; or at the default place. */
