@@ -20,8 +20,8 @@ import {
   imagesOfProject,
   rollOut,
 } from './compose.ts'
-import type { Answer, Load, Target } from './edge-client.ts'
-import { connect, graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
+import type { Answer, Load, Target } from './http-client.ts'
+import { connect, graphqlRequest, request, sendOnce, startLoad } from './http-client.ts'
 import { seen as printed } from './output.ts'
 import { freePorts } from './ports.ts'
 import { requires } from './requirement.ts'

@@ -2,8 +2,8 @@
 // those of the figures in docs/edge.md, and the figures are printed.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Answer, Load, LoadResult, Target } from './edge-client.ts'
-import { graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
+import type { Answer, Load, LoadResult, Target } from './http-client.ts'
+import { graphqlRequest, request, sendOnce, startLoad } from './http-client.ts'
 import { quantile } from './quantile.ts'
 import type { Replica, Stack } from './stack.ts'
 import { startStack } from './stack.ts'

@@ -9,6 +9,7 @@ import { createClient } from '@libsql/client'
 import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
+import { graphqlRequest } from './http-client.ts'
 import type { Server } from './server.ts'
 import { startServer, TEST_SECRET } from './server.ts'
 import { until } from './until.ts'
@@ -66,17 +67,8 @@ async function signup(replica: Server | undefined, email: string): Promise<Token
 async function askAndLeave(replica: Server | undefined, query: string, variables = {}) {
   const { hostname, port } = new URL(`${replica?.url}`)
   const socket = connect(Number(port), hostname)
-  const body = JSON.stringify({ query, variables })
-  const head = [
-    'POST /graphql HTTP/1.1',
-    `host: ${hostname}`,
-    'user-agent: leaves',
-    'content-type: application/json',
-    `content-length: ${body.length}`,
-  ]
-  await new Promise<void>((resolve) =>
-    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`, () => resolve()),
-  )
+  const bytes = graphqlRequest({ query, variables }, { 'user-agent': 'leaves' })
+  await new Promise<void>((resolve) => socket.write(bytes, () => resolve()))
   socket.destroy()
 }
 

@@ -1,5 +1,5 @@
-// A client for tests of the edge: HTTP/1.1 on sockets of its own, so that nothing is repeated, pooled or mended behind our
-// back, and every request has exactly one outcome. `fetch` would hide a failure by asking again.
+// A client for tests: HTTP/1.1 on sockets of its own, so that nothing is repeated, pooled or mended behind our back, and every
+// request has exactly one outcome. `fetch` would hide a failure by asking again.
 
 import type { Socket } from 'node:net'
 import { connect as connectPlain } from 'node:net'
