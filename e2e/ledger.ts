@@ -5,7 +5,7 @@ import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
 
 /** The password of all users of a drill. */
-export const PASSWORD = 'correct horse battery staple'
+const PASSWORD = 'correct horse battery staple'
 
 /** A ledger of signups. */
 export interface Ledger {
