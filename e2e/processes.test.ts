@@ -12,6 +12,7 @@ import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
 import { canRunSqld, lockFile, startSqld } from './database.ts'
 import { connect, request, sendOnce } from './http-client.ts'
+import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { freePort } from './ports.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
@@ -148,18 +149,9 @@ describe('several processes on one file', () => {
   test('what was acknowledged is there after a lock by another process, and a kill in the middle of everything', async () => {
     const { path, database } = newFile()
     const server = await startServer({ mode: 'serve', database, env: NO_SIGNUP_THROTTLE })
-    const acknowledged: string[] = []
-    let count = 0
-    const signUpOneByOne = async () => {
-      for (;;) {
-        count += 1
-        const email = `user-${count}@example.com`
-        const { data } = await signup(server, { ...KIM, email })
-        if (data?.signup) acknowledged.push(email)
-      }
-    }
-    // Each ends when its connection does.
-    const clients = Array.from({ length: 4 }, () => signUpOneByOne().catch(() => 'cut off'))
+    const ledger = createLedger('user')
+    const { acknowledged } = ledger
+    const load = keepSigningUp(ledger, 4, () => server.url)
     await until('ten have signed up', () => acknowledged.length >= 10)
     {
       await using _lock = await lockFile(path)
@@ -172,14 +164,12 @@ describe('several processes on one file', () => {
       expectStored(path, [...acknowledged])
     }
     server.process.kill('SIGKILL')
-    await Promise.all(clients)
+    await load.stop()
     await server.stop()
 
     await using again = await startServer({ mode: 'serve', database })
-    for (const email of acknowledged) {
-      const { data } = await login(again, { ...KIM, email })
-      expect([email, data?.login?.__typename]).toEqual([email, 'LoggedIn'])
-    }
+    for (const email of acknowledged)
+      expect([email, await loginOutcome(again.url, email)]).toEqual([email, 'LoggedIn'])
   })
 })
 
