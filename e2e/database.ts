@@ -116,7 +116,6 @@ export async function startSqld(options: SqldOptions = {}): Promise<Sqld> {
   })
   const start = () => Bun.spawn(command, { stdio: ['ignore', 'ignore', 'ignore'] })
   let child = start()
-  const isUp = () => accepts(port)
   await becomeReady()
   return {
     url: `http://127.0.0.1:${port}`,
@@ -138,7 +137,7 @@ export async function startSqld(options: SqldOptions = {}): Promise<Sqld> {
   }
 
   async function becomeReady(): Promise<void> {
-    await until('sqld answers', isUp)
+    await until('sqld answers', () => accepts(port))
     if (!options.durable) return
     const admin = options.adminPort ?? 0
     await until('sqld can be told', () => accepts(admin))

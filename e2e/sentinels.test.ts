@@ -132,14 +132,12 @@ async function startServe(layout: Layout) {
     MUNJIGI_TRUSTED_PEERS: '127.0.0.0/8',
     MUNJIGI_CLIENT_ADDRESS_HEADER: 'x-envoy-external-address',
   })
-  const started = () => linesOf(program).find((line) => line.includes('"server.started"'))
+  const started = () =>
+    program.output.stdout.split('\n').find((line) => line.includes('"server.started"'))
   await until(`it starts: ${program.output.stderr}`, () => started() !== undefined)
   const { url, metrics } = JSON.parse(started() ?? '{}')
   return { program, url: String(url), metricsUrl: String(metrics) }
 }
-
-const linesOf = ({ output }: Pick<Program, 'output'>): string[] =>
-  output.stdout.split('\n').filter((line) => line !== '')
 
 /** Sends things, and remembers every answer. */
 function createClient(url: string) {
