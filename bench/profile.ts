@@ -40,19 +40,17 @@ const PARTS: ReadonlyArray<readonly [RegExp, string]> = [
   [/^src\//, 'our other code'],
 ]
 
-const operation = process.argv[2] ?? 'me'
-if (!isOperation(operation)) throw new Error('one of: me, jwks, livez, login, signup')
+const OPERATIONS = ['me', 'jwks', 'livez', 'login', 'signup'] as const
+const wanted = process.argv[2] ?? 'me'
+const operation = OPERATIONS.find((name) => name === wanted)
+if (!operation) throw new Error(`one of: ${OPERATIONS.join(', ')}`)
 const profile = await record(operation)
 const samples = ownersOf(profile)
 print('By part', count(samples.map(({ owner }) => partOf(owner))))
 print('By file or package', count(samples.map(({ owner }) => owner)))
 print('By function, and who called it', count(samples.map((s) => `${s.leaf}  in  ${s.owner}`)))
 
-function isOperation(name: string): name is 'me' | 'jwks' | 'livez' | 'login' | 'signup' {
-  return ['me', 'jwks', 'livez', 'login', 'signup'].includes(name)
-}
-
-async function record(name: 'me' | 'jwks' | 'livez' | 'login' | 'signup'): Promise<Profile> {
+async function record(name: (typeof OPERATIONS)[number]): Promise<Profile> {
   await using stage = createStage()
   const folder = stage.path('profile')
   const cores = chooseCores()

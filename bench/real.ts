@@ -33,8 +33,6 @@ export interface Account {
   readonly refreshToken: string
 }
 
-export type Operation = 'me' | 'meNew' | 'jwks' | 'livez' | 'login' | 'signup'
-
 /** Starts the real server on a database of its own. `flags`: more arguments for Bun. */
 export async function startReal(
   stage: Stage,
@@ -73,7 +71,7 @@ export interface Plan {
 export function createLoads(
   stage: Stage,
   { server, accounts, visitors = accounts, cores, logins, prefix = '' }: Plan,
-): Record<Exclude<Operation, 'meNew'>, Load> {
+): Record<'me' | 'jwks' | 'livez' | 'login' | 'signup', Load> {
   const load = (name: string, requests: readonly RequestLine[], counted: Load['counted']) => ({
     server,
     cores: cores.load,

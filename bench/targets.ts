@@ -25,9 +25,8 @@ export function targets(figures: Figures): Table {
 }
 
 function light(figures: Figures): string[][] {
-  const echoes = (name: string, ceiling: string) => costRatio(figures, name, ceiling)
   const target = (name: string, most: number, ratio: [row: string, ceiling: string]) =>
-    row(name, { most }, echoes(...ratio), rowOf(figures, ratio[0]))
+    row(name, { most }, costRatio(figures, ...ratio), rowOf(figures, ratio[0]))
   return [
     target('CPU of `me` / of a dressed echo', 1.5, ['me', 'dressedEcho']),
     target('CPU of a bare `me` / of a bare echo', 2, ['bareMe', 'bareEcho']),
@@ -56,6 +55,7 @@ function login(figures: Figures, name: string, ceiling: string): string[][] {
 
 function others(figures: Figures): string[][] {
   const [refresh, edge] = [rowOf(figures, 'refresh'), rowOf(figures, 'edgeMe')]
+  const edgeRate = rateRatio(figures, 'edgeMe', 'edgeEcho')
   const { warmStart = [] } = figures.starts
   return [
     row('CPU ms of `refresh`', { most: 0.8 }, spread(refresh.map(({ cpu }) => cpu)), refresh),
@@ -64,14 +64,10 @@ function others(figures: Figures): string[][] {
       ...rowOf(figures, 'insert'),
     ]),
     row('p99 ms of `refresh`', { most: 30 }, spread(refresh.map(({ p99 }) => p99)), refresh),
-    row('`me` / echoes a second, through the edge', { least: 0.85 }, edgeRate(figures), edge),
+    row('`me` / echoes a second, through the edge', { least: 0.85 }, edgeRate, edge),
     row('ms to start', { most: 500 }, spread(warmStart.map(({ ms }) => ms)), warmStart),
     row('RSS at rest, MiB', { most: 100 }, spread(warmStart.map(({ memory }) => memory))),
   ]
-}
-
-function edgeRate(figures: Figures): Spread | undefined {
-  return rateRatio(figures, 'edgeMe', 'edgeEcho')
 }
 
 function underFlood({ floods: [ours] }: Figures): string[][] {

@@ -4,6 +4,7 @@
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EARLY_EXIT, spoil } from './careless.ts'
+import { operation, send } from './requests.ts'
 import type { Server, Stage } from './stage.ts'
 import { createStage, ROOT, SERVE, settings } from './stage.ts'
 import { mostByChance, shuffle, tellApart } from './statistics.ts'
@@ -71,12 +72,7 @@ async function timed(server: Server, kind: string, i: number): Promise<number> {
 
 async function post({ url }: Server, query: string, email: string): Promise<string> {
   const password = query === SIGNUP ? 'correct horse battery staple' : 'wrong horse battery staple'
-  const response = await fetch(`${url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query, variables: { email, password } }),
-  })
-  return await response.text()
+  return await (await send(url, operation(query, { variables: { email, password } }))).text()
 }
 
 /** Of one length, whoever it is. */

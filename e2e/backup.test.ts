@@ -29,6 +29,7 @@ import { users } from '../src/users/table.ts'
 import { ask } from './ask.ts'
 import { canRunSqld, openAlone, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
+import { outputOf } from './output.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import { startServer, TEST_SECRET, UNTHROTTLED } from './server.ts'
@@ -56,18 +57,10 @@ const [BACKUP = '', RESTORE = ''] = BLOCKS.map(([, text = '']) => text)
 async function runBlock(block: string, env: Record<string, string>): Promise<string> {
   const munjigi = `munjigi() { '${process.execPath}' --no-env-file src/main.ts "$@"; }`
   const text = block.replaceAll('/var/backups/munjigi', env['BACKUPS'] ?? '')
-  const shell = Bun.spawn(['bash', '-euc', `${munjigi}\n${text}\necho "FILE=$FILE"`], {
+  return await outputOf(['bash', '-euc', `${munjigi}\n${text}\necho "FILE=$FILE"`], {
     cwd: ROOT,
     env: { PATH: process.env['PATH'], MUNJIGI_SECRET: TEST_SECRET, ...env },
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
   })
-  const [stdout, stderr] = await Promise.all(
-    [shell.stdout, shell.stderr].map((stream) => new Response(stream).text()),
-  )
-  if ((await shell.exited) !== 0) throw new Error(`${stdout}\n${stderr}`)
-  return stdout ?? ''
 }
 
 /** A place for a database, and how all of it is lost. */
@@ -166,6 +159,10 @@ const MANY = 150_000
 const settings = (url: string) => ({ MUNJIGI_DATABASE_URL: url, MUNJIGI_SECRET: TEST_SECRET })
 const munjigi = (url: string, ...args: string[]) => startProgram(args, settings(url))
 
+async function usersIn(url: string): Promise<unknown> {
+  return JSON.parse((await munjigi(url, 'users', 'list', '--json').ended).stdout)
+}
+
 /** A database and a backup of it. */
 interface Saved {
   readonly url: string
@@ -239,15 +236,14 @@ describe('death in the middle', () => {
   test('of a restore leaves a file as it was', async () => {
     const { file } = await manyUsers()
     const old = await smallBackup()
-    const home = join(old.url.slice('file:'.length), '..')
+    const home = join(old.path, '..')
     await killWhen(munjigi(old.url, 'restore', '--replace', file), () =>
       readdirSync(home).some((name) => name.includes('restoring')),
     )
-    const { stdout } = await munjigi(old.url, 'users', 'list', '--json').ended
-    expect(JSON.parse(stdout)).toMatchObject([{ email: 'small-1@example.com' }])
+    expect(await usersIn(old.url)).toMatchObject([{ email: 'small-1@example.com' }])
     const again = await munjigi(old.url, 'restore', '--replace', '--json', file).ended
     expect(again.exitCode).toBe(0)
-    using database = new Database(old.url.slice('file:'.length), { readonly: true })
+    using database = new Database(old.path, { readonly: true })
     expect(database.query('SELECT count(*) AS users FROM users').get()).toEqual({ users: MANY })
   })
 
@@ -349,8 +345,8 @@ describe('a checkpoint in the middle of a backup of a server', () => {
 })
 
 /** How many rows the tables of a database hold that no backup may bring back. */
-function keysAndSessions(url: string): Record<string, number> {
-  using database = new Database(url.slice('file:'.length), { readonly: true })
+function keysAndSessions(path: string): Record<string, number> {
+  using database = new Database(path, { readonly: true })
   const count = (table: string) => database.query(`SELECT * FROM ${table}`).all().length
   return {
     keys: count('signing_keys'),
@@ -360,11 +356,11 @@ function keysAndSessions(url: string): Record<string, number> {
 }
 
 test('a leaked signing key or session does not come back; a user disabled since does, and the restore says so and since when', async () => {
-  const { url, file } = await smallBackup()
-  expect(keysAndSessions(url)).toEqual({ keys: 1, sessions: 1, ended: 0 })
+  const { url, path, file } = await smallBackup()
+  expect(keysAndSessions(path)).toEqual({ keys: 1, sessions: 1, ended: 0 })
   expect((await munjigi(url, 'users', 'disable', 'small-1@example.com').ended).exitCode).toBe(0)
   const { stdout } = await munjigi(url, 'restore', '--replace', file).ended
-  expect(keysAndSessions(url)).toEqual({ keys: 0, sessions: 0, ended: 0 })
+  expect(keysAndSessions(path)).toEqual({ keys: 0, sessions: 0, ended: 0 })
   const shown = (await munjigi(url, 'users', 'show', '--json', 'small-1@example.com').ended).stdout
   expect(JSON.parse(shown).disabledAt).toBeNull()
   const [, createdAt = 'no time'] = /^of (\S+), by Munjigi/m.exec(stdout) ?? []
@@ -373,14 +369,13 @@ test('a leaked signing key or session does not come back; a user disabled since 
 })
 
 test('the keys and sessions that an older backup holds are not restored', async () => {
-  const { url } = await smallBackup()
+  const { path } = await smallBackup()
   const file = join(newFolder(), 'older.backup')
-  await Bun.write(file, olderBackup(url))
-  const restored = `file:${join(newFolder(), 'munjigi.db')}`
-  expect((await munjigi(restored, 'restore', file).ended).exitCode).toBe(0)
+  await Bun.write(file, olderBackup(path))
+  const restored = join(newFolder(), 'munjigi.db')
+  expect((await munjigi(`file:${restored}`, 'restore', file).ended).exitCode).toBe(0)
   expect(keysAndSessions(restored)).toEqual({ keys: 0, sessions: 0, ended: 0 })
-  const { stdout } = await munjigi(restored, 'users', 'list', '--json').ended
-  expect(JSON.parse(stdout)).toHaveLength(1)
+  expect(await usersIn(`file:${restored}`)).toHaveLength(1)
 })
 
 test('whoever has lost the secret keeps the users: a backup under a new one needs no signing key', async () => {
@@ -428,8 +423,8 @@ test.skipIf(!hasSqld)('a backup of a file fills a server', async () => {
 })
 
 /** A backup of a file as it was once made, all of its tables in it. */
-function olderBackup(url: string): Uint8Array {
-  using database = new Database(url.slice('file:'.length), { readonly: true })
+function olderBackup(path: string): Uint8Array {
+  using database = new Database(path, { readonly: true })
   const all = (sql: string) => database.query<Record<string, string | number>, []>(sql).all()
   const tables = ['users', 'sessions', 'ended_sessions', 'signing_keys'].map((name) => {
     const columns = all(`SELECT name FROM pragma_table_info('${name}')`).map((row) => row['name'])
@@ -457,35 +452,31 @@ describe('a restore to', () => {
       const url = `file:${join(home, encodeURIComponent(name))}`
       expect((await munjigi(url, 'restore', file).ended).exitCode).toBe(0)
       expect(readdirSync(home)).toEqual([name])
-      const { stdout } = await munjigi(url, 'users', 'list', '--json').ended
-      expect(JSON.parse(stdout)).toHaveLength(1)
+      expect(await usersIn(url)).toHaveLength(1)
     },
   )
 
   test.each(['is there', 'is not there yet'])(
     'a link replaces what it points to, which %s',
     async (what) => {
-      const { url, file } = await smallBackup()
+      const { path: old, file } = await smallBackup()
       const [home, away] = [newFolder(), newFolder()]
       const [link, path] = [join(home, 'munjigi.db'), join(away, 'real.db')]
       symlinkSync(relative(home, path), link)
-      if (what === 'is there') copyFileSync(url.slice('file:'.length), path)
+      if (what === 'is there') copyFileSync(old, path)
       expect((await munjigi(`file:${link}`, 'restore', '--replace', file).ended).exitCode).toBe(0)
       expect(lstatSync(link).isSymbolicLink()).toBe(true)
       expect([readdirSync(home), readdirSync(away)]).toEqual([['munjigi.db'], ['real.db']])
-      const { stdout } = await munjigi(`file:${path}`, 'users', 'list', '--json').ended
-      expect(JSON.parse(stdout)).toHaveLength(1)
+      expect(await usersIn(`file:${path}`)).toHaveLength(1)
     },
   )
 
   test('a place whose database was closed and moved away is no problem: the files it left are empty', async () => {
-    const { url, file } = await smallBackup()
-    const path = url.slice('file:'.length)
+    const { url, path, file } = await smallBackup()
     renameSync(path, `${path}.old`)
     writeFileSync(`${path}-wal`, '')
     expect((await munjigi(url, 'restore', file).ended).exitCode).toBe(0)
-    const { stdout } = await munjigi(url, 'users', 'list', '--json').ended
-    expect(JSON.parse(stdout)).toHaveLength(1)
+    expect(await usersIn(url)).toHaveLength(1)
   })
 
   test('a link that leads to itself is refused', async () => {
@@ -502,10 +493,10 @@ const isRoot = process.getuid?.() === 0
 test.skipIf(!requires('root, who restores for others', isRoot)).each(['a file', 'a folder'])(
   'what root restores belongs to the owner of %s there',
   async (what) => {
-    const { url, file } = await smallBackup()
+    const { path: old, file } = await smallBackup()
     const home = newFolder()
     const path = join(home, 'munjigi.db')
-    if (what === 'a file') copyFileSync(url.slice('file:'.length), path)
+    if (what === 'a file') copyFileSync(old, path)
     chownSync(what === 'a file' ? path : home, 1_234, 1_235)
     expect((await munjigi(`file:${path}`, 'restore', '--replace', file).ended).exitCode).toBe(0)
     const { uid, gid, mode } = statSync(path)
@@ -526,8 +517,7 @@ describe('a restore refuses', () => {
     damage(damaged)
     const { exitCode } = await munjigi(url, 'restore', '--replace', damaged).ended
     expect(exitCode).toBe(65)
-    const { stdout } = await munjigi(url, 'users', 'list', '--json').ended
-    expect(JSON.parse(stdout)).toHaveLength(1)
+    expect(await usersIn(url)).toHaveLength(1)
   })
 
   test('another key', async () => {
@@ -608,8 +598,7 @@ describe('a restore refuses', () => {
     ['is no database', (path: string) => writeFileSync(path, 'SQLite format 4\0'.padEnd(8_192))],
     ['is damaged', (path: string) => flip(path, 100)],
   ])('a file that %s, with what to do about it', async (_, damage) => {
-    const { url, file } = await smallBackup()
-    const path = url.slice('file:'.length)
+    const { url, path, file } = await smallBackup()
     damage(path)
     const left = readFileSync(path)
     const { exitCode, stderr } = await munjigi(url, 'restore', '--replace', file).ended

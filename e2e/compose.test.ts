@@ -20,8 +20,8 @@ import {
   imagesOfProject,
   rollOut,
 } from './compose.ts'
-import type { Answer, Load, Target } from './edge-client.ts'
-import { connect, graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
+import type { Answer, Load, Target } from './http-client.ts'
+import { connect, graphqlRequest, holding, request, sendOnce, startLoad } from './http-client.ts'
 import { seen as printed } from './output.ts'
 import { freePorts } from './ports.ts'
 import { requires } from './requirement.ts'
@@ -135,9 +135,7 @@ function me(): string {
 
 /** So many at once at most: what is lost for want of time on a busy machine would count as lost by a fault. */
 function loadOfMe(atOnce = 30): Load {
-  const judge = ({ status, body }: Answer) =>
-    status === 200 && body.includes(EMAIL) ? null : `${status} ${body.slice(0, 120)}`
-  return startLoad({ target, rate: RATE, atOnce, next: me, judge })
+  return startLoad({ target, rate: RATE, atOnce, next: me, judge: holding(EMAIL) })
 }
 
 /** What failed, each with what the edge wrote of it: a test that finds one must be understood without being repeated. */
@@ -149,12 +147,6 @@ async function failuresOf(load: Load): Promise<string[]> {
     const id = /"requestId":"([^"]+)"/.exec(why)?.[1]
     return `${why}\n${lines.find((line) => id !== undefined && line.includes(id))}`
   })
-}
-
-/** Resolves when the load has sent so many more. */
-async function more(load: Load, count: number): Promise<void> {
-  const from = load.sent
-  await until(`${count} more are sent`, () => load.sent >= from + count, 60_000)
 }
 
 async function replicas(): Promise<Container[]> {
@@ -172,7 +164,7 @@ async function allUp(count: number): Promise<readonly ReplicaStatus[]> {
   return await until(
     `the edge sees ${count} replicas up`,
     async () => {
-      const view = await readConsole(consoleUrl).catch(() => null)
+      const view = await readConsole(consoleUrl)
       const up = view?.replicas.filter(({ state }) => state === 'up') ?? []
       return up.length === count && view?.replicas.length === count && up
     },
@@ -183,8 +175,7 @@ async function allUp(count: number): Promise<readonly ReplicaStatus[]> {
 /** Resolves when the edge has a replica in one of these states, or does not know it any more. */
 async function seen({ addresses }: Container, ...states: ReplicaState[]): Promise<void> {
   await until(`the edge sees a replica ${states.join(' or ')}`, async () => {
-    // On a busy machine it may be late for once.
-    const view = await readConsole(consoleUrl).catch(() => null)
+    const view = await readConsole(consoleUrl)
     if (!view) return false
     const found = view.replicas.find(({ name }) => addresses.includes(name))
     return found ? states.includes(found.state) : !states.includes('up')
@@ -545,7 +536,7 @@ describeCompose('under load', () => {
       const scale = ['--no-recreate', '--scale', `munjigi=${count}`]
       await compose.run('up', '-d', '--no-deps', ...scale, 'munjigi')
       await allUp(count)
-      await more(load, RATE)
+      await load.more(RATE)
     }
     await compose.run('up', '-d', '--no-deps', '--no-recreate', 'munjigi')
     await allUp(3)
@@ -554,12 +545,12 @@ describeCompose('under load', () => {
 
   test('a replica that is killed takes along what it was answering, and comes back when started', async () => {
     const [one, load] = [await oneReplica(), loadOfMe()]
-    await more(load, RATE)
+    await load.more(RATE)
     const lost = load.open + SLACK
     await docker('kill', one.id)
     await seen(one, 'down', 'ejected', 'silent')
     const failed = load.failed
-    await more(load, RATE)
+    await load.more(RATE)
     expect(load.failed).toBe(failed)
     await docker('start', one.id)
     await allUp(3)
@@ -577,7 +568,7 @@ describeCompose('under load', () => {
       ['timeout', '60', 'bash', '-c', watch.replace('docker events', since)],
       { stdout: 'pipe' },
     )
-    await more(load, RATE)
+    await load.more(RATE)
     const lost = load.open + SLACK
     process.kill(one.pid, 'SIGKILL')
     await printed(watching.stdout, `${one.name} 137\n`)
@@ -592,13 +583,13 @@ describeCompose('under load', () => {
   test('a replica that hangs is out as soon as it misses its checks', async () => {
     // What it is sent waits for ten seconds, and the others go on meanwhile.
     const [one, load] = [await oneReplica(), loadOfMe(1_000)]
-    await more(load, RATE)
+    await load.more(RATE)
     await docker('pause', one.id)
     await seen(one, 'silent', 'down', 'ejected')
-    await more(load, 5)
+    await load.more(5)
     // Those sent to it before wait until the edge gives them up; none comes after them.
     const waiting = load.open + load.failed
-    await more(load, RATE)
+    await load.more(RATE)
     await docker('unpause', one.id)
     await allUp(3)
     const { failures } = await load.stop()
@@ -609,9 +600,9 @@ describeCompose('under load', () => {
 
   test('a replica that is stopped finishes first: nothing fails', async () => {
     const [one, load] = [await oneReplica(), loadOfMe()]
-    await more(load, RATE)
+    await load.more(RATE)
     await docker('stop', '--time', '20', one.id)
-    await more(load, RATE)
+    await load.more(RATE)
     await docker('start', one.id)
     await allUp(3)
     expect(await failuresOf(load)).toEqual([])
@@ -844,20 +835,14 @@ describe('the files', () => {
   }
 
   test.each([
-    ...([
-      ['/', true],
-      ['/mnt/data', true],
-      ['/var/lib/docker', true],
-    ] as const),
-    ...([
-      ['/var/lib/docker/overlay2/1/merged', false],
-      ['/run/docker/netns/1', false],
-    ] as const),
-    ...([
-      ['/var/lib/containers/storage/overlay', false],
-      ['/proc', false],
-    ] as const),
-  ])('a file system at %s is watched: %p', (mountpoint, watched) => {
+    ['/', true],
+    ['/mnt/data', true],
+    ['/var/lib/docker', true],
+    ['/var/lib/docker/overlay2/1/merged', false],
+    ['/run/docker/netns/1', false],
+    ['/var/lib/containers/storage/overlay', false],
+    ['/proc', false],
+  ] as const)('a file system at %s is watched: %p', (mountpoint, watched) => {
     const flag = /^--collector\.filesystem\.mount-points-exclude=(.*)$/
     const [, excluded = '.'] =
       (file.services['node-exporter']?.command ?? [])

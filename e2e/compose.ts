@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readConsole } from '../envoy/console.ts'
+import { outputOf } from './output.ts'
 import { until } from './until.ts'
 
 const ROOT = join(import.meta.dir, '..')
@@ -47,12 +48,13 @@ export function hasDocker(): boolean {
 /** The project with this environment; with none of its own, that of the shell. */
 export function createCompose(environment = process.env): Compose {
   const command = findCompose() ?? ['docker', 'compose']
+  const options = { cwd: ROOT, env: environment }
   let all = ['--all']
   return {
-    run: (...args) => output([...command, ...args], environment),
+    run: (...args) => outputOf([...command, ...args], options),
     async containers(service) {
       const list = (which: string[]) =>
-        output([...command, 'ps', ...which, '--quiet', service], environment)
+        outputOf([...command, 'ps', ...which, '--quiet', service], options)
       const ids = await list(all).catch(async () => {
         // 1.29 shows all by itself, and does not know how to be asked.
         const found = await list([])
@@ -83,7 +85,7 @@ export async function consoleOf(compose: Compose): Promise<string> {
 
 /** Runs `docker …` and resolves to what it prints. Throws with what it says when it fails. */
 export async function docker(...args: string[]): Promise<string> {
-  return await output(['docker', ...args], process.env)
+  return await outputOf(['docker', ...args], { cwd: ROOT })
 }
 
 /**
@@ -149,8 +151,7 @@ async function ready({ id, name, addresses }: Container, consoleUrl: string): Pr
   }
 
   async function isUp(): Promise<boolean | undefined> {
-    // On a busy machine it may be late for once.
-    const view = await readConsole(consoleUrl).catch(() => null)
+    const view = await readConsole(consoleUrl)
     return view?.replicas.some(
       ({ address, state }) => state === 'up' && addresses.includes(address.replace(/:\d+$/, '')),
     )
@@ -159,7 +160,7 @@ async function ready({ id, name, addresses }: Container, consoleUrl: string): Pr
 
 /** Docker keeps what a container said on two streams. */
 async function lastWords(id: string): Promise<string> {
-  return (await output(['sh', '-c', `docker logs --tail 10 ${id} 2>&1`], process.env)).trim()
+  return (await outputOf(['sh', '-c', `docker logs --tail 10 ${id} 2>&1`], { cwd: ROOT })).trim()
 }
 
 /** What Docker's own description looks like, as far as it is read here. */
@@ -206,20 +207,4 @@ function succeeds(command: string[]): boolean {
   } catch {
     return false
   }
-}
-
-async function output(command: string[], environment: NodeJS.ProcessEnv): Promise<string> {
-  const child = Bun.spawn(command, {
-    cwd: ROOT,
-    env: environment,
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ])
-  if ((await child.exited) === 0) return out
-  throw new Error(`${command.join(' ')}: ${err.trim() || out.trim()}`)
 }

@@ -33,6 +33,12 @@ const folder = mkdtempSync(join(tmpdir(), 'munjigi-faults-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const hasStack = await canRunStack()
 
+/** A stack on a database of ours. */
+function startOn(url: string): Promise<Stack> {
+  const own = { MUNJIGI_DATABASE_URL: url, MUNJIGI_DATABASE_AUTH_TOKEN_FILE: undefined }
+  return startStack({ floodLimit: 50_000, env: { ...UNTHROTTLED, ...own } })
+}
+
 /** One operation through the edge, by a client that gives up after what is promised. */
 function ask({ url, ca }: Stack, query: string, variables = {}, token?: string): Promise<Answer> {
   const signal = AbortSignal.timeout(IN_TIME_MS)
@@ -98,14 +104,7 @@ describe.skipIf(!hasStack)('a libSQL server', () => {
     if (!hasStack) return
     sqld = await startSqld()
     link = await startSlowLink(sqld.url)
-    stack = await startStack({
-      floodLimit: 50_000,
-      env: {
-        ...UNTHROTTLED,
-        MUNJIGI_DATABASE_URL: link.url,
-        MUNJIGI_DATABASE_AUTH_TOKEN_FILE: undefined,
-      },
-    })
+    stack = await startOn(link.url)
     token = await signUpKim(stack)
   })
   afterAll(async () => {
@@ -161,14 +160,7 @@ describe.skipIf(!hasStack)('a file', () => {
     if (!hasStack) return
     disk = mayMount ? mountSmallDisk(join(folder, 'disk')) : null
     path = join(disk?.folder ?? folder, 'munjigi.db')
-    stack = await startStack({
-      floodLimit: 50_000,
-      env: {
-        ...UNTHROTTLED,
-        MUNJIGI_DATABASE_URL: `file:${path}`,
-        MUNJIGI_DATABASE_AUTH_TOKEN_FILE: undefined,
-      },
-    })
+    stack = await startOn(`file:${path}`)
     token = await signUpKim(stack)
   })
   afterAll(async () => {

@@ -109,9 +109,13 @@ export interface SqldOptions {
 export async function startSqld(options: SqldOptions = {}): Promise<Sqld> {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'munjigi-sqld-'))
   const port = freePort()
-  const start = () => spawnSqld(folder, port, options)
+  const command = sqldCommand(findSqld() ?? 'sqld', {
+    ...options,
+    data: join(folder, 'data'),
+    port,
+  })
+  const start = () => Bun.spawn(command, { stdio: ['ignore', 'ignore', 'ignore'] })
   let child = start()
-  const isUp = () => accepts(port)
   await becomeReady()
   return {
     url: `http://127.0.0.1:${port}`,
@@ -133,7 +137,7 @@ export async function startSqld(options: SqldOptions = {}): Promise<Sqld> {
   }
 
   async function becomeReady(): Promise<void> {
-    await until('sqld answers', isUp)
+    await until('sqld answers', () => accepts(port))
     if (!options.durable) return
     const admin = options.adminPort ?? 0
     await until('sqld can be told', () => accepts(admin))
@@ -146,22 +150,22 @@ export async function startSqld(options: SqldOptions = {}): Promise<Sqld> {
   }
 }
 
-function spawnSqld(folder: string, port: number, options: SqldOptions) {
+/** How sqld is started, wherever. */
+export function sqldCommand(
+  sqld: string,
+  { data, port, ...options }: SqldOptions & { readonly data: string; readonly port: number },
+): string[] {
   const { checkpointSeconds = 60, grpcPort, primaryGrpcPort, adminPort, namespaces } = options
-  const address = ['--http-listen-addr', `127.0.0.1:${port}`]
-  if (grpcPort) address.push('--grpc-listen-addr', `127.0.0.1:${grpcPort}`)
-  if (adminPort) address.push('--admin-listen-addr', `127.0.0.1:${adminPort}`)
+  const command = [...dyingWithUs(), sqld, '--no-welcome', '--db-path', data]
+  command.push('--http-listen-addr', `127.0.0.1:${port}`)
+  if (grpcPort) command.push('--grpc-listen-addr', `127.0.0.1:${grpcPort}`)
+  if (adminPort) command.push('--admin-listen-addr', `127.0.0.1:${adminPort}`)
   // A database that the server closed to make room can be missing for a moment when it is asked again.
-  if (namespaces) address.push('--enable-namespaces', '--max-active-namespaces', '10000')
-  if (primaryGrpcPort) address.push('--primary-grpc-url', `http://127.0.0.1:${primaryGrpcPort}`)
-  // Without timed checkpoints this version can stop taking writes when several come at a time.
-  const checkpoints = ['--checkpoint-interval-s', String(checkpointSeconds)]
-  const program = [findSqld() ?? 'sqld', '--no-welcome', '-d', join(folder, 'data')]
-  return Bun.spawn([...dyingWithUs(), ...program, ...address, ...checkpoints], {
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'ignore',
-  })
+  if (namespaces) command.push('--enable-namespaces', '--max-active-namespaces', '10000')
+  if (primaryGrpcPort) command.push('--primary-grpc-url', `http://127.0.0.1:${primaryGrpcPort}`)
+  // Without timed checkpoints sqld 0.24 can stop taking writes for ever once several come at a time.
+  command.push('--checkpoint-interval-s', String(checkpointSeconds))
+  return command
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -2,8 +2,8 @@
 // those of the figures in docs/edge.md, and the figures are printed.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Answer, Load, LoadResult, Target } from './edge-client.ts'
-import { graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
+import type { Load, LoadResult, Target } from './http-client.ts'
+import { graphqlRequest, holding, request, sendOnce, startLoad } from './http-client.ts'
 import { quantile } from './quantile.ts'
 import type { Replica, Stack } from './stack.ts'
 import { startStack } from './stack.ts'
@@ -73,23 +73,13 @@ function me(): string {
 
 /** `me`, as fast as the plan says, or as a busy machine can: lost for want of time, a request would count as lost by a fault. */
 function loadOfMe(rate = RATES.me, atOnce = AT_ONCE): Load {
-  const judge = ({ status, body }: Answer) =>
-    status === 200 && body.includes(EMAIL) ? null : `${status} ${body.slice(0, 120)}`
-  return startLoad({ target, rate, atOnce, next: me, judge })
+  return startLoad({ target, rate, atOnce, next: me, judge: holding(EMAIL) })
 }
 
 /** One after the other: a busy machine can take half a second for a hash, and then refuses those that would have to wait. */
 function loadOfLogins(): Load {
-  const judge = ({ status, body }: Answer) =>
-    status === 200 && body.includes('LoggedIn') ? null : `${status} ${body.slice(0, 120)}`
   const next = () => graphqlRequest(LOGIN)
-  return startLoad({ target, rate: RATES.login, atOnce: 1, next, judge })
-}
-
-/** Resolves when the load has sent so many more. */
-async function more(load: Load, count: number): Promise<void> {
-  const from = load.sent
-  await until(`${count} more are sent`, () => load.sent >= from + count, 200_000)
+  return startLoad({ target, rate: RATES.login, atOnce: 1, next, judge: holding('LoggedIn') })
 }
 
 /** For docs/edge.md; tests say nothing about milliseconds. */
@@ -137,7 +127,7 @@ describeStack('behind the edge', () => {
     const before = stack.replicas.map(({ pid }) => pid)
     const [loads, logins] = [loadOfMe(), loadOfLogins()]
     for (const one of stack.replicas) await stack.replace(one)
-    if (loads.sent < LEAST) await more(loads, LEAST - loads.sent)
+    if (loads.sent < LEAST) await loads.more(LEAST - loads.sent)
     const [result, loginResult] = await Promise.all([loads.stop(), logins.stop()])
     figure('rolling restart, me', result)
     figure('rolling restart, login', loginResult)
@@ -148,18 +138,18 @@ describeStack('behind the edge', () => {
 
   test('a replica that is killed takes only the requests in flight with it, and comes back by itself', async () => {
     const load = loadOfMe()
-    await more(load, 200)
+    await load.more(200)
     const [killedAt, inFlight] = [load.now, load.open]
     replica(0).kill('SIGKILL')
     await excluded(replica(0))
     const excludedAt = load.now
-    await more(load, 200)
+    await load.more(200)
     await until('the process is gone', () => replica(0).state === 'ended')
     await replica(0).start()
     const started = performance.now()
     await stack.seen(replica(0), 'up')
     note('SIGKILL, back after its start', started)
-    await more(load, 200)
+    await load.more(200)
     const result = await load.stop()
     figure('SIGKILL', result, excludedAt - killedAt)
     expect(result.failures.length).toBeLessThanOrEqual(inFlight + SLACK)
@@ -169,7 +159,7 @@ describeStack('behind the edge', () => {
   test('a replica that hangs loses what was sent to it until it is excluded, and nothing after', async () => {
     // What it is sent waits for ten seconds, and the others go on meanwhile.
     const load = loadOfMe(LONG ? RATES.me : 60, 1_000)
-    await more(load, 60)
+    await load.more(60)
     const stoppedAt = load.now
     replica(1).kill('SIGSTOP')
     await excluded(replica(1))
@@ -179,7 +169,7 @@ describeStack('behind the edge', () => {
     if (LONG) await until('it gives up all of it', () => load.now > excludedAt + 11_000)
     replica(1).kill('SIGCONT')
     await stack.seen(replica(1), 'up')
-    await more(load, 60)
+    await load.more(60)
     const result = await load.stop()
     figure('SIGSTOP', result, excludedAt - stoppedAt)
     expect(told(result.failures.filter(({ sentAt }) => sentAt > excludedAt))).toEqual([])

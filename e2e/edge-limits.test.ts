@@ -5,8 +5,8 @@ import type { ClientHttp2Session } from 'node:http2'
 import { connect as connectHttp2 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { connect as connectTls } from 'node:tls'
-import type { Answer, Connection, Target } from './edge-client.ts'
-import { connect, graphqlRequest, request, sendOnce } from './edge-client.ts'
+import type { Answer, Connection, Target } from './http-client.ts'
+import { connect, graphqlRequest, request, sendOnce } from './http-client.ts'
 import { LOOPBACK } from './ports.ts'
 import { quantile } from './quantile.ts'
 import type { Stack } from './stack.ts'
@@ -31,7 +31,7 @@ let untaken: Promise<number>
 beforeAll(async () => {
   if (!hasStack) return
   stack = await startStack({ floodLimit: 50_000, keepLines: Number.POSITIVE_INFINITY })
-  target = { port: stack.ports.https, ca: stack.ca.text }
+  target = edgeOf(stack)
   const head = request('POST', '/graphql', { headers: { 'content-type': 'application/json' } })
   slowBody = drip(head.replace('\r\n\r\n', '\r\ncontent-length: 1000\r\n\r\n'), ' ')
   slowHead = drip('POST /graphql HTTP/1.1\r\n', 'x: y\r\n')
@@ -41,6 +41,10 @@ beforeAll(async () => {
 afterAll(async () => {
   if (hasStack) await stack.stop()
 })
+
+function edgeOf({ ports, ca }: Stack): Target {
+  return { port: ports.https, ca: ca.text }
+}
 
 /** Sends the beginning, and then the same bytes again and again, far apart. */
 async function drip(beginning: string, more: string): Promise<Answer | null> {
@@ -301,7 +305,7 @@ describeStack('patience', () => {
       heapBytes: 48 * MIB,
       floodLimit: 50_000,
     })
-    const good = await connect({ port: small.ports.https, ca: small.ca.text })
+    const good = await connect(edgeOf(small))
     const clients: ClientHttp2Session[] = []
     const statuses: number[] = []
     let [dropped, pressure] = [0, 0]
@@ -311,8 +315,7 @@ describeStack('patience', () => {
       for (const client of clients.slice(-1))
         for (let at = 0; at < together; at += 1) void dawdle(client).then(() => (dropped += 1))
       statuses.push((await good.send(graphqlRequest(QUERY))).status)
-      const text = await (await fetch(`${small.consoleUrl}/stats?filter=heap.pressure`)).text()
-      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      pressure = Math.max(pressure, await heapPressure(small))
       await Bun.sleep(50)
     }
     expect(new Set(statuses)).toEqual(new Set([200]))
@@ -327,7 +330,7 @@ describeStack('patience', () => {
   test('bodies that come slowly over HTTP/1.1, as from many addresses, are cut before nobody is let in', async () => {
     // An eighth of the heap that is shipped, and one address may send what is shipped for many.
     await using small = await startStack({ replicas: 1, heapBytes: 48 * MIB, floodLimit: 50_000 })
-    const to = { port: small.ports.https, ca: small.ca.text }
+    const to = edgeOf(small)
     const { promise: over, resolve: end } = Promise.withResolvers<void>()
     const slow: Promise<Answer | null>[] = []
     const answers: (Answer | null)[] = []
@@ -340,8 +343,7 @@ describeStack('patience', () => {
       while (slow.length < due) slow.push(sendInPieces(to, LENGTHS.declared, over))
       answers.push(await once(graphqlRequest(QUERY), to))
       statuses.push(await statusOverHttp2(small))
-      const text = await (await fetch(`${small.consoleUrl}/stats?filter=heap.pressure`)).text()
-      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      pressure = Math.max(pressure, await heapPressure(small))
       await Bun.sleep(25)
     }
     end()
@@ -360,7 +362,7 @@ describeStack('patience', () => {
 
   test('answers that nobody takes leave others their connections to the replicas', async () => {
     await using shipped = await startStack({ replicas: 1, floodLimit: 50_000 })
-    const good = await connect({ port: shipped.ports.https, ca: shipped.ca.text })
+    const good = await connect(edgeOf(shipped))
     const authorization = await withSessions(good)
     const query = `{ sessions { ${Array.from({ length: 15 }, (_, i) => `a${i}: client`).join(' ')} } }`
     const clients: ClientHttp2Session[] = []
@@ -392,7 +394,7 @@ describeStack('patience', () => {
     // An eighth of the heap that is shipped, and some 40 KiB for each of 90 a second: full after ten seconds, if all stay.
     const heapBytes = 48 * MIB
     await using small = await startStack({ replicas: 1, heapBytes })
-    const to = { port: small.ports.https, ca: small.ca.text }
+    const to = edgeOf(small)
     const crowd: TLSSocket[] = []
     const began = performance.now()
     const statuses: number[] = []
@@ -404,8 +406,7 @@ describeStack('patience', () => {
       const answer = await good?.send(request('GET', '/.well-known/jwks.json')).catch(() => null)
       good?.close()
       statuses.push(answer?.status ?? 0)
-      const text = await (await fetch(`${small.consoleUrl}/stats?filter=heap.pressure`)).text()
-      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      pressure = Math.max(pressure, await heapPressure(small))
       await Bun.sleep(50)
     }
     for (const socket of crowd) socket.destroy()
@@ -415,6 +416,12 @@ describeStack('patience', () => {
     expect(pressure).toBeLessThan(95)
   })
 })
+
+/** How full the heap of the edge is, in percent. */
+async function heapPressure({ consoleUrl }: Stack): Promise<number> {
+  const text = await (await fetch(`${consoleUrl}/stats?filter=heap.pressure`)).text()
+  return Number(/pressure: (\d+)/.exec(text)?.[1])
+}
 
 /** The status of the answer to a good request over HTTP/2; 0 if there was none. */
 async function statusOverHttp2({ url, ca }: Stack): Promise<number> {
@@ -544,7 +551,7 @@ describeStack('a flood from one address', () => {
   test('is told to come back, and another address does not notice', async () => {
     // The limits as they are shipped.
     await using shipped = await startStack({ replicas: 1 })
-    const from = { port: shipped.ports.https, ca: shipped.ca.text }
+    const from = edgeOf(shipped)
     const flooding = flood(from, 1_500)
     const neighbour = await connect({ ...from, ...elsewhere })
     for (let sent = 0; sent < 50; sent += 1)
@@ -563,7 +570,7 @@ describeStack('a flood from one address', () => {
 
   test('is refused over plain HTTP as well, and few lines of what is refused are in the log', async () => {
     await using shipped = await startStack({ replicas: 1, keepLines: Number.POSITIVE_INFINITY })
-    const secure = { port: shipped.ports.https, ca: shipped.ca.text }
+    const secure = edgeOf(shipped)
     const answers: Answer[] = []
     for (const to of [secure, { port: shipped.ports.http }]) {
       // Over plain HTTP a connection is good for ten.
@@ -590,7 +597,7 @@ describeStack('a flood from one address', () => {
 
   test('is bounded in bytes too: bodies in small pieces do not fill the memory for others', async () => {
     await using shipped = await startStack({ replicas: 1 })
-    const from = { port: shipped.ports.https, ca: shipped.ca.text }
+    const from = edgeOf(shipped)
     const { promise: over, resolve: end } = Promise.withResolvers<void>()
     const sent: Promise<{ kind: string; status: number | undefined }>[] = []
     const statuses: number[] = []
@@ -605,8 +612,7 @@ describeStack('a flood from one address', () => {
         () => null,
       )
       statuses.push(answer?.status ?? 0)
-      const text = await (await fetch(`${shipped.consoleUrl}/stats?filter=heap.pressure`)).text()
-      pressure = Math.max(pressure, Number(/pressure: (\d+)/.exec(text)?.[1]))
+      pressure = Math.max(pressure, await heapPressure(shipped))
       await Bun.sleep(75)
     }
     end()
@@ -618,7 +624,7 @@ describeStack('a flood from one address', () => {
 
   test('is not what a client makes that sends as many requests as it may, with bodies as they are', async () => {
     await using shipped = await startStack({ replicas: 1 })
-    const from = { port: shipped.ports.https, ca: shipped.ca.text }
+    const from = edgeOf(shipped)
     const body = { ...QUERY, variables: { text: 'x'.repeat(1_000) } }
     const answers = await Promise.all(
       Array.from({ length: 190 }, () => sendOnce(from, graphqlRequest(body))),

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { readConsole } from '../envoy/console.ts'
 import { hasPrometheus } from './monitoring.ts'
 import { seen } from './output.ts'
-import { freePorts, isFree } from './ports.ts'
+import { freeEdgePorts, isFree } from './ports.ts'
 import { controlSocket } from './stack.ts'
 import { columns, lasting } from './status.ts'
 import { canRunStack } from './tools.ts'
@@ -46,16 +46,8 @@ function run(script: string, args: readonly string[], env: Record<string, string
   return { process: child, output: () => text, ended }
 }
 
-/** Settings for ports that nobody uses. */
 async function ports(): Promise<Record<string, string>> {
-  const [https, http, console_, metrics] = await freePorts(4)
-  return {
-    EDGE_HTTPS_PORT: String(https),
-    EDGE_HTTP_PORT: String(http),
-    EDGE_CONSOLE_PORT: String(console_),
-    EDGE_METRICS_PORT: String(metrics),
-    MUNJIGI_DRAIN_SECONDS: '1',
-  }
+  return { ...(await freeEdgePorts()), MUNJIGI_DRAIN_SECONDS: '1' }
 }
 
 /** Whether a process with this id exists. */
@@ -115,7 +107,7 @@ describe.skipIf(!(await canRunStack()))('npm run up', () => {
       await until('it runs again', () => /replica-2 +runs again \(process \d+\)/.test(up.output()))
       const { replicas } = await until('all get requests', async () => {
         const url = `http://127.0.0.1:${env['EDGE_CONSOLE_PORT']}`
-        const view = await readConsole(url).catch(() => null)
+        const view = await readConsole(url)
         return view?.replicas.every(({ state }) => state === 'up') && view
       })
       expect(replicas).toHaveLength(3)

@@ -6,8 +6,8 @@ import { X509Certificate } from 'node:crypto'
 import { connect as connectHttp2 } from 'node:http2'
 import { createConnection } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import type { Answer, Target } from './edge-client.ts'
-import { connect, graphqlRequest, request, sendOnce, startLoad } from './edge-client.ts'
+import type { Answer, Target } from './http-client.ts'
+import { connect, graphqlRequest, holding, request, sendOnce, startLoad } from './http-client.ts'
 import { LOOPBACK } from './ports.ts'
 import type { Stack } from './stack.ts'
 import { startStack } from './stack.ts'
@@ -61,7 +61,8 @@ function bearer(): Record<string, string> {
 
 /** What the edge counts for each replica. */
 async function counts(): Promise<number[]> {
-  return (await stack.console()).replicas.map(({ requests }) => requests)
+  const view = await until('the console answers', async () => (await stack.console()) ?? undefined)
+  return view.replicas.map(({ requests }) => requests)
 }
 
 /** What each replica counts by itself; health checks come from the edge, not from clients. */
@@ -334,14 +335,13 @@ describeStack('the certificate', () => {
       // Making one holds us up; on a busy machine hundreds would be due after it.
       atOnce: 30,
       next: () => graphqlRequest(ME, bearer()),
-      judge: ({ status, body }) => (status === 200 && body.includes(EMAIL) ? null : `${status}`),
+      judge: holding(EMAIL),
     })
-    await until('the load runs', () => load.sent > 50)
+    await load.more(50)
     const before = await servedSerial()
     stack.renewCertificate()
     await until('the new one is served', async () => (await servedSerial()) !== before)
-    const renewed = load.sent
-    await until('the load goes on', () => load.sent > renewed + 100)
+    await load.more(100)
     const { failures } = await load.stop()
     expect(failures.slice(0, 5)).toEqual([])
   })

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KIM, LOGIN, SIGNUP } from '../src/testing/app.ts'
 import { ask } from './ask.ts'
-import { startProgram } from './program.ts'
 import type { Server } from './server.ts'
 import { startServer } from './server.ts'
 
@@ -47,17 +46,4 @@ test('native and bun log in each other’s users, and the log says which one run
   }
   await using server = await start({ MUNJIGI_PASSWORD_ENGINE: 'native' })
   expect(await login(server, 'bun@example.com')).toBe('LoggedIn')
-})
-
-test('settings that are too cheap, or unknown, end the start with all faults', async () => {
-  const { exitCode, stderr } = await startProgram(['dev'], {
-    MUNJIGI_DATABASE_URL: database,
-    MUNJIGI_PASSWORD_ENGINE: 'node',
-    MUNJIGI_PASSWORD_HASH_MEMORY: '12',
-    MUNJIGI_PASSWORD_HASH_PASSES: '2',
-    MUNJIGI_PASSWORD_BREACH_URL: 'ftp://example.com',
-  }).ended
-  expect(exitCode).toBe(78)
-  for (const name of ['PASSWORD_ENGINE', 'PASSWORD_HASH_PASSES', 'PASSWORD_BREACH_URL'])
-    expect(stderr).toContain(`MUNJIGI_${name}: `)
 })

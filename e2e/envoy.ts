@@ -120,24 +120,21 @@ async function run(command: readonly string[]): Promise<{ exitCode: number; outp
   return { exitCode: await child.exited, output: out + err }
 }
 
-/** A running Envoy. Disposing of it stops it. */
-export interface Envoy extends AsyncDisposable {
+/** A running Envoy. */
+export interface Envoy {
   /** Address and port of the listener with this name, as in `127.0.0.1:41234`. */
   address(listener: string): string
   /** Every line of both outputs so far; it goes on growing. */
   readonly lines: readonly string[]
-  readonly process: Bun.Subprocess<'ignore', 'pipe', 'pipe'>
-  /** Asks the admin interface, as in `/clusters?format=json`. */
-  admin(path: string): Promise<Response>
-  /** Sends SIGTERM and gives the exit code. Harmless when it has ended already. */
-  stop(): Promise<number>
+  /** Sends SIGTERM and waits for the end. */
+  stop(): Promise<void>
 }
 
 /**
  * Starts Envoy with a configuration in YAML and resolves when all its listeners answer. Listeners should have port 0; the
  * admin interface is moved to a socket of its own. Throws with all its output if it ends before.
  */
-export async function startEnvoy(config: string, ...more: readonly string[]): Promise<Envoy> {
+export async function startEnvoy(config: string): Promise<Envoy> {
   const path = await envoyBinary()
   const folder = mkdtempSync(join(tmpdir(), 'munjigi-envoy-'))
   const file = join(folder, 'envoy.yaml')
@@ -150,7 +147,6 @@ export async function startEnvoy(config: string, ...more: readonly string[]): Pr
     // Else a second Envoy on this machine, of another run, could not start.
     '--use-dynamic-base-id',
     ...['--concurrency', '1'],
-    ...more,
   ]
   const child = Bun.spawn([path, ...options], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
   const lines: string[] = []
@@ -163,12 +159,12 @@ export async function startEnvoy(config: string, ...more: readonly string[]): Pr
       }),
     ),
   ).then(() => resolve(false))
-  const admin = (url: string) => fetch(`http://localhost${url}`, { unix })
   if (!(await ready)) {
     await stop()
     throw new Error(`Envoy ended before it was ready:\n${lines.join('\n')}`)
   }
-  const addresses = await readAddresses(await admin('/listeners?format=json'))
+  const url = 'http://localhost/listeners?format=json'
+  const addresses = await readAddresses(await fetch(url, { unix }))
   return {
     address(listener) {
       const address = addresses.get(listener)
@@ -176,20 +172,13 @@ export async function startEnvoy(config: string, ...more: readonly string[]): Pr
       return address
     },
     lines,
-    process: child,
-    admin,
     stop,
-    async [Symbol.asyncDispose]() {
-      await stop()
-    },
   }
 
-  async function stop(): Promise<number> {
+  async function stop(): Promise<void> {
     child.kill('SIGTERM')
-    const exitCode = await child.exited
-    await reading
+    await Promise.all([child.exited, reading])
     rmSync(folder, { recursive: true, force: true })
-    return exitCode
   }
 }
 

@@ -11,9 +11,9 @@ import { LOGIN, SIGNUP } from '../src/testing/app.ts'
 import { ask } from './ask.ts'
 import { openAlone } from './database.ts'
 import type { Ended } from './program.ts'
-import { startProgram } from './program.ts'
+import { operate } from './program.ts'
 import type { Server } from './server.ts'
-import { startServer, TEST_SECRET } from './server.ts'
+import { startServer } from './server.ts'
 
 // On a busy machine.
 setDefaultTimeout(60_000)
@@ -51,10 +51,7 @@ async function runImport(
 ): Promise<Ended> {
   const source = join(folder, 'users.ndjson')
   writeFileSync(source, `${lines.join('\n')}\n`)
-  return await startProgram(['users', 'import', source, ...options], {
-    MUNJIGI_DATABASE_URL: `file:${into}`,
-    MUNJIGI_SECRET: TEST_SECRET,
-  }).ended
+  return await operate(`file:${into}`, 'users', 'import', source, ...options)
 }
 
 async function login(email: string, password: string): Promise<string> {
@@ -109,21 +106,10 @@ describe('munjigi users import', () => {
   test.each([
     ['nothing at all', '/dev/null', 0, '0 imported'],
     ['a folder', tmpdir(), 69, 'cannot read (EISDIR)'],
+    ['a file that is not there', join(folder, 'none'), 69, 'ENOENT'],
   ])('reads %s as what it is', async (_, source, code, words) => {
-    const { exitCode, stdout, stderr } = await startProgram(['users', 'import', source], {
-      MUNJIGI_DATABASE_URL: `file:${file}`,
-      MUNJIGI_SECRET: TEST_SECRET,
-    }).ended
+    const { exitCode, stdout, stderr } = await operate(`file:${file}`, 'users', 'import', source)
     expect([exitCode, stdout + stderr]).toEqual([code, expect.stringContaining(words)])
-  })
-
-  test('says when the file is not there', async () => {
-    const { exitCode, stderr } = await startProgram(['users', 'import', join(folder, 'none')], {
-      MUNJIGI_DATABASE_URL: `file:${file}`,
-      MUNJIGI_SECRET: TEST_SECRET,
-    }).ended
-    expect(exitCode).toBe(69)
-    expect(stderr).toContain('ENOENT')
   })
 })
 

@@ -388,8 +388,7 @@ function installed() {
 
 async function createMachine(...programs: readonly string[]): Promise<Machine> {
   const place = mkdtempSync(join(folder, 'machine-'))
-  const [checkout, path, home] = ['checkout', 'bin', 'home'].map((name) => join(place, name))
-  if (!checkout || !path || !home) throw new Error('unreachable')
+  const [checkout, path, home] = [join(place, 'checkout'), join(place, 'bin'), join(place, 'home')]
   await copyProject(checkout)
   // npm and Bun start scripts by sh, and npm itself is one that asks env for node.
   linkPrograms(path, ['sh', 'env', ...programs])

@@ -1,11 +1,8 @@
 // What clients were told: every user whose signup was acknowledged, and those of whom nobody knows. Every drill is judged by it.
 
-import { LOGIN, SIGNUP } from '../src/testing/app.ts'
+import { KIM, LOGIN, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
-
-/** The password of all users of a drill. */
-export const PASSWORD = 'correct horse battery staple'
 
 /** A ledger of signups. */
 export interface Ledger {
@@ -31,9 +28,7 @@ export function createLedger(name: string): Ledger {
     async signUp(url) {
       count += 1
       const email = `${name}-${count}@example.com`
-      const answer = await ask(url, SIGNUP, { variables: { email, password: PASSWORD } }).catch(
-        () => null,
-      )
+      const answer = await ask(url, SIGNUP, { variables: { ...KIM, email } }).catch(() => null)
       if (answer?.data?.signup) acknowledged.push(email)
       else {
         unknown.push(email)
@@ -47,7 +42,7 @@ export function createLedger(name: string): Ledger {
 
 /** What a login with the password of all says: `LoggedIn`, or the code. */
 export async function loginOutcome(url: string, email: string): Promise<string> {
-  const { data, code } = await ask(url, LOGIN, { variables: { email, password: PASSWORD } })
+  const { data, code } = await ask(url, LOGIN, { variables: { ...KIM, email } })
   return data?.login?.__typename ?? String(code)
 }
 

@@ -1,11 +1,10 @@
 // `npm run logs`: which lines it shows, and how.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { readable } from './logs.ts'
 import { seen } from './output.ts'
-import { freePorts } from './ports.ts'
+import { freeEdgePorts } from './ports.ts'
 import { painter } from './status.ts'
 import { canRunStack } from './tools.ts'
 
@@ -59,16 +58,9 @@ describe('a line', () => {
 })
 
 test.skipIf(!(await canRunStack()))('npm run up is followed to its end', async () => {
-  const [https, http, console_, metrics] = await freePorts(4)
-  const env = {
-    PATH: process.env['PATH'],
-    HOME: process.env['HOME'],
-    EDGE_HTTPS_PORT: String(https),
-    EDGE_HTTP_PORT: String(http),
-    EDGE_CONSOLE_PORT: String(console_),
-    EDGE_METRICS_PORT: String(metrics),
-    MUNJIGI_DRAIN_SECONDS: '0',
-  }
+  const ports = await freeEdgePorts()
+  const { PATH, HOME } = process.env
+  const env = { PATH, HOME, ...ports, MUNJIGI_DRAIN_SECONDS: '0' }
   const start = (script: string, ...args: string[]) =>
     Bun.spawn([process.execPath, '--no-orphans', join('e2e', script), ...args], {
       cwd: join(import.meta.dir, '..'),
@@ -82,7 +74,7 @@ test.skipIf(!(await canRunStack()))('npm run up is followed to its end', async (
   const logs = start('logs.ts', '--event', 'http.request')
   try {
     expect(upText).toContain('GraphQL')
-    await fetch(`https://localhost:${https}/graphql`, {
+    await fetch(`https://localhost:${ports['EDGE_HTTPS_PORT']}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: '{"query":"{__typename}"}',
@@ -101,6 +93,5 @@ test.skipIf(!(await canRunStack()))('npm run up is followed to its end', async (
     logs.kill('SIGTERM')
     up.kill('SIGTERM')
     await Promise.all([logs.exited, up.exited])
-    rmSync(join(import.meta.dir, '..', '.cache', `up-${https}.sock`), { force: true })
   }
 })

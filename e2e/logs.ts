@@ -2,9 +2,10 @@
 // `--request`, `--user` and `--event` show only the lines of one request, one user or one event (its beginning is enough).
 
 import { EdgeSettingFault } from '../envoy/render.ts'
+import { write } from '../src/cli/output.ts'
 import { systemCode } from '../src/platform/system-error.ts'
 import { findCompose } from './compose.ts'
-import { readLines } from './output.ts'
+import { fail, readLines } from './output.ts'
 import { findControl, readPorts } from './stack.ts'
 import type { Paint } from './status.ts'
 import { painter } from './status.ts'
@@ -75,27 +76,14 @@ async function run(given: readonly string[]): Promise<number> {
     if (!source) return fail('No logs: neither npm run up nor docker compose is here.', 69)
     await readLines(source.lines, async (line) => {
       const shown = readable(line, wanted, paint)
-      if (shown !== null) await write(`${shown}\n`)
+      // What Compose would still say is for nobody.
+      if (shown !== null && !(await write(`${shown}\n`))) process.exit(0)
     })
     return await source.ended
   } catch (error) {
     if (error instanceof EdgeSettingFault) return fail(error.message, 78)
-    // The reader has seen enough, such as `head`; what Compose would still say is for nobody.
-    if (systemCode(error) === 'EPIPE') process.exit(0)
     if (systemCode(error) === 'ECONNRESET') return fail('npm run up has ended.', 0)
     throw error
-  }
-}
-
-/** Writes, and waits for the reader. Throws the system's error if it has gone; `console` would not. */
-async function write(text: string): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  process.stdout.on('error', reject)
-  process.stdout.write(text, (error) => (error ? reject(error) : resolve()))
-  try {
-    await promise
-  } finally {
-    process.stdout.off('error', reject)
   }
 }
 
@@ -133,9 +121,4 @@ async function findSource(): Promise<Source | null> {
     stderr: 'inherit',
   })
   return { lines: stdout, ended: exited }
-}
-
-function fail(message: string, exitCode: number): number {
-  console.error(message)
-  return exitCode
 }

@@ -27,7 +27,7 @@ const SIGNUP =
   'mutation($e:String!,$p:String!){signup(email:$e,password:$p){tokens{accessToken refreshToken}}}'
 const REFRESH = 'mutation($t:String!){refresh(refreshToken:$t){accessToken refreshToken}}'
 
-/** Empty after a traffic like this one; each has a case in monitoring/prometheus/tests or belongs to a part to come. */
+/** Empty after a traffic like this one; each has a case in monitoring/prometheus/tests, or data in compose.test.ts. */
 const EMPTY: readonly string[] = [
   // Only where sqld has replicas: "a replica of sqld is stuck".
   'libsql_server_current_frame_no{role="replica"}',
@@ -143,8 +143,7 @@ describe('the files', () => {
       { ...DATASOURCES.logs, url: 'http://victorialogs:9428', editable: false },
     ])
     const compose = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8')
-    if (compose.includes('grafana/grafana:'))
-      expect(compose).toContain('./monitoring/grafana/dashboards:/etc/munjigi/dashboards:ro')
+    expect(compose).toContain('./monitoring/grafana/dashboards:/etc/munjigi/dashboards:ro')
   })
 
   test('how many replicas are expected stands in one rule, as docker-compose.yml has them', () => {
@@ -316,25 +315,16 @@ describe.skipIf(!canRun || !canStack)('live', () => {
     expect(after - before).toBeLessThan(60)
   })
 
-  /** Resolves when the expression of this alert is true. */
-  const alerting = (name: string) => {
+  /** Whether the expression of this alert is true. */
+  const isTrue = async (name: string) => {
     const rule = rules().find(({ alert }) => alert === name)
     if (!rule) throw new Error(`no alert ${name}`)
-    return until(
-      `${name} is true`,
-      async () => (await monitoring.query(shorten(rule.expr))).length > 0,
-      60_000,
-    )
+    return (await monitoring.query(shorten(rule.expr))).length > 0
   }
-  /** Resolves when it is not, or not any more: of what went before, or because one scrape was late. */
-  const quiet = (name: string) => {
-    const rule = rules().find(({ alert }) => alert === name)
-    return until(
-      `${name} is not true`,
-      async () => (await monitoring.query(shorten(rule?.expr ?? ''))).length === 0,
-      60_000,
-    )
-  }
+  const alerting = (name: string) => until(`${name} is true`, () => isTrue(name), 60_000)
+  /** Not, or not any more: of what went before, or because one scrape was late. */
+  const quiet = (name: string) =>
+    until(`${name} is not true`, async () => !(await isTrue(name)), 60_000)
 
   test('wrong passwords by the dozen', async () => {
     await quiet('LoginBruteForceSpike')

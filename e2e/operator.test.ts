@@ -18,7 +18,7 @@ import { createClient } from '@libsql/client'
 import { KIM } from '../src/testing/app.ts'
 import { canRunSqld, lockFile, startSqld } from './database.ts'
 import { freePorts } from './ports.ts'
-import { startProgram } from './program.ts'
+import { operate, startProgram } from './program.ts'
 import { requires } from './requirement.ts'
 import { TEST_SECRET } from './server.ts'
 import { until } from './until.ts'
@@ -31,8 +31,7 @@ const folder = mkdtempSync(join(tmpdir(), 'munjigi-operator-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 const newFolder = () => mkdtempSync(join(folder, 'place-'))
 
-const munjigi = (path: string, ...args: string[]) =>
-  startProgram(args, { MUNJIGI_DATABASE_URL: `file:${path}`, MUNJIGI_SECRET: TEST_SECRET }).ended
+const munjigi = (path: string, ...args: string[]) => operate(`file:${path}`, ...args)
 
 /** A file with one user to be imported. */
 function oneUser(): string {
@@ -60,19 +59,17 @@ describe('where there is no database', () => {
 
   test.skipIf(!hasSqld)('on a server they say so as well, and leave it empty', async () => {
     await using sqld = await startSqld()
-    const onServer = (...args: string[]) =>
-      startProgram(args, { MUNJIGI_DATABASE_URL: sqld.url, MUNJIGI_SECRET: TEST_SECRET }).ended
     const file = join(newFolder(), 'none.backup')
     for (const args of [
       ['users', 'list'],
       ['keys', 'list'],
       ['backup', file],
     ]) {
-      const { exitCode, stdout, stderr } = await onServer(...args)
+      const { exitCode, stdout, stderr } = await operate(sqld.url, ...args)
       expect([exitCode, stdout]).toEqual([1, ''])
       expect(stderr).toStartWith(`munjigi: there is no database at ${sqld.url}: check`)
     }
-    const { stdout } = await onServer('migrate', '--check', '--json')
+    const { stdout } = await operate(sqld.url, 'migrate', '--check', '--json')
     expect(JSON.parse(stdout).missing).not.toEqual([])
   })
 
@@ -190,16 +187,14 @@ describe('a list', () => {
 
 test.skipIf(!hasSqld)('a list may be longer than what a server puts into one answer', async () => {
   await using sqld = await startSqld()
-  const onServer = (...args: string[]) =>
-    startProgram(args, { MUNJIGI_DATABASE_URL: sqld.url, MUNJIGI_SECRET: TEST_SECRET }).ended
-  await onServer('migrate')
+  await operate(sqld.url, 'migrate')
   const client = createClient({ url: sqld.url })
   await client.execute(`WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < 49999)
     INSERT INTO users (id, email, email_key, password_hash, created_at)
     SELECT 'usr_' || i, i || '@example.com', i || '@example.com', printf('%300s', 'no hash'), i FROM n`)
   client.close()
   const list = async (...args: string[]) => {
-    const { stdout, stderr } = await onServer('users', 'list', '--json', ...args)
+    const { stdout, stderr } = await operate(sqld.url, 'users', 'list', '--json', ...args)
     expect(stderr).toBe('')
     return (JSON.parse(stdout) as { id: string }[]).map(({ id }) => id)
   }

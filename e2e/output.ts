@@ -1,4 +1,4 @@
-// Reading what a program prints, and waiting for it, or having it in a file.
+// What programs print: reading it, waiting for it, having it in a file. And how those of e2e/ say that they fail.
 
 import { closeSync, openSync } from 'node:fs'
 
@@ -27,6 +27,26 @@ export async function readLines(
     for (const line of lines) await onLine(line)
   }
   if (rest !== '') await onLine(rest)
+}
+
+/** Says why a command fails, and gives the exit code. */
+export function fail(message: string, exitCode: number): number {
+  console.error(message)
+  return exitCode
+}
+
+/** Runs a program and resolves to what it prints. Throws with what it says when it fails. */
+export async function outputOf(
+  command: readonly string[],
+  { cwd, env = process.env }: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv },
+): Promise<string> {
+  const child = Bun.spawn([...command], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [out, err] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ])
+  if ((await child.exited) === 0) return out
+  throw new Error(`${command.join(' ')}: ${err.trim() || out.trim()}`)
 }
 
 /** Opens a file for what a program prints, for as long as starting it takes; what is in it stays, before the new lines. */

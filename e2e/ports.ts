@@ -21,6 +21,13 @@ export async function freePorts(count: number): Promise<number[]> {
   return found
 }
 
+/** Settings of `npm run up` for such ports. */
+export async function freeEdgePorts(): Promise<Record<string, string>> {
+  const names = ['HTTPS', 'HTTP', 'CONSOLE', 'METRICS'].map((name) => `EDGE_${name}_PORT`)
+  const ports = await freePorts(names.length)
+  return Object.fromEntries(names.map((name, at) => [name, String(ports[at])]))
+}
+
 /** Such a port on 127.0.0.1, without waiting. */
 export function freePort(): number {
   for (;;) {

@@ -4,7 +4,6 @@
 import { Database } from 'bun:sqlite'
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { POOL_NICER } from '../src/platform/pool-priority.ts'
@@ -12,6 +11,8 @@ import { KIM, LOGIN, ME, SIGNUP } from '../src/testing/app.ts'
 import type { Answer } from './ask.ts'
 import { ask } from './ask.ts'
 import { canRunSqld, lockFile, startSqld } from './database.ts'
+import { connect, request, sendOnce } from './http-client.ts'
+import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
 import { freePort } from './ports.ts'
 import { startProgram } from './program.ts'
 import { requires } from './requirement.ts'
@@ -39,6 +40,7 @@ const signup = (server: Server, variables: Record<string, unknown> = KIM) =>
 const login = (server: Server, variables: Record<string, unknown> = KIM) =>
   ask(server.url, LOGIN, { variables })
 const me = (server: Server, token: string) => ask(server.url, ME, { token })
+const targetOf = ({ url }: Server) => ({ port: Number(new URL(url).port) })
 const jwks = async (server: Server) =>
   await (await fetch(`${server.url}/.well-known/jwks.json`)).text()
 
@@ -147,18 +149,9 @@ describe('several processes on one file', () => {
   test('what was acknowledged is there after a lock by another process, and a kill in the middle of everything', async () => {
     const { path, database } = newFile()
     const server = await startServer({ mode: 'serve', database, env: NO_SIGNUP_THROTTLE })
-    const acknowledged: string[] = []
-    let count = 0
-    const signUpOneByOne = async () => {
-      for (;;) {
-        count += 1
-        const email = `user-${count}@example.com`
-        const { data } = await signup(server, { ...KIM, email })
-        if (data?.signup) acknowledged.push(email)
-      }
-    }
-    // Each ends when its connection does.
-    const clients = Array.from({ length: 4 }, () => signUpOneByOne().catch(() => 'cut off'))
+    const ledger = createLedger('user')
+    const { acknowledged } = ledger
+    const load = keepSigningUp(ledger, 4, () => server.url)
     await until('ten have signed up', () => acknowledged.length >= 10)
     {
       await using _lock = await lockFile(path)
@@ -171,14 +164,12 @@ describe('several processes on one file', () => {
       expectStored(path, [...acknowledged])
     }
     server.process.kill('SIGKILL')
-    await Promise.all(clients)
+    await load.stop()
     await server.stop()
 
     await using again = await startServer({ mode: 'serve', database })
-    for (const email of acknowledged) {
-      const { data } = await login(again, { ...KIM, email })
-      expect([email, data?.login?.__typename]).toEqual([email, 'LoggedIn'])
-    }
+    for (const email of acknowledged)
+      expect([email, await loginOutcome(again.url, email)]).toEqual([email, 'LoggedIn'])
   })
 })
 
@@ -413,19 +404,15 @@ describe('SIGTERM', () => {
 
   test('connections are closed after their answer, and idle ones do not hold the process', async () => {
     await using server = await draining(1)
-    const [idle, used] = [rawConnection(server), rawConnection(server)]
+    const [idle, used] = [await connect(targetOf(server)), await connect(targetOf(server))]
     for (const connection of [idle, used]) {
-      connection.send('GET /livez HTTP/1.1\r\nhost: munjigi\r\n\r\n')
-      await until('it is answered', () => connection.heard().endsWith('}'))
-      expect(connection.heard()).not.toMatch(/connection: close/i)
+      const { status, headers } = await connection.send(request('GET', '/livez'))
+      expect([status, headers['connection']]).toEqual([200, undefined])
     }
     await signal(server)
-    used.send('GET /livez HTTP/1.1\r\nhost: munjigi\r\n\r\n')
-    await used.closed
-    expect(used.heard()).toMatch(
-      /HTTP\/1.1 200 [\s\S]*HTTP\/1.1 200 [\s\S]*\r\nconnection: close\r\n/i,
-    )
-    await idle.closed
+    const { status, headers } = await used.send(request('GET', '/livez'))
+    expect([status, headers['connection']]).toEqual([200, 'close'])
+    await Promise.all([used.closed, idle.closed])
     expect(await server.process.exited).toBe(0)
   })
 
@@ -437,12 +424,7 @@ describe('SIGTERM', () => {
       head,
       `${head}content-type: application/json\r\ncontent-length: 1000\r\n\r\n{"query":`,
     ]
-    const connections = halves.map((half) => {
-      const connection = rawConnection(server)
-      connection.send(half)
-      return connection
-    })
-    await Promise.all(connections.map(({ open }) => open))
+    for (const half of halves) (await connect(targetOf(server))).write(half)
     // Known to have been read, as what was sent before on another connection.
     await readiness(server)
     const started = performance.now()
@@ -452,24 +434,6 @@ describe('SIGTERM', () => {
     expect((performance.now() - started) / 1_000).toBeLessThan(15)
   })
 })
-
-/** A connection that sends exactly what it is told to. */
-function rawConnection({ url }: Server) {
-  const { hostname, port } = new URL(url)
-  const socket = connect(Number(port), hostname)
-  let heard = ''
-  socket.on('data', (chunk) => {
-    heard += chunk
-  })
-  // A reset is an end like another; `closed` follows.
-  socket.on('error', () => {})
-  return {
-    send: (text: string) => void socket.write(text),
-    heard: () => heard,
-    open: new Promise<void>((resolve) => void socket.once('connect', () => resolve())),
-    closed: new Promise<void>((resolve) => void socket.once('close', () => resolve())),
-  }
-}
 
 describe('a proxy that the environment names', () => {
   test.skipIf(!canRunSqld())('is not shown what goes to a server unencrypted', async () => {
@@ -630,7 +594,7 @@ describe('a start that fails', () => {
     ['a Host that is none', 'GET /readyz HTTP/1.1\r\nHost: [\r\nConnection: close\r\n\r\n'],
   ])('a probe with %s is answered', async (_, head) => {
     await using server = await startServer({ mode: 'serve' })
-    expect(await rawAnswer(new URL(server.url).port, head)).toStartWith('HTTP/1.1 200')
+    expect((await sendOnce(targetOf(server), head)).status).toBe(200)
     expect(server.lines.join()).not.toContain('request.failed')
   })
 
@@ -677,25 +641,6 @@ function garbage(): string {
   const path = join(folder, 'garbage.db')
   writeFileSync(path, 'no database at all. '.repeat(1_000))
   return path
-}
-
-/** What comes back for bytes that no client library would send. */
-function rawAnswer(port: string, head: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  let text = ''
-  Bun.connect({
-    hostname: '127.0.0.1',
-    port: Number(port),
-    socket: {
-      open: (socket) => void socket.write(head),
-      data(socket, bytes) {
-        text += bytes.toString()
-        if (text.includes('\r\n\r\n')) socket.end()
-      },
-      close: () => resolve(text),
-    },
-  }).catch(reject)
-  return promise
 }
 
 function takePort() {

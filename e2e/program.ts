@@ -2,6 +2,7 @@
 // standard error too; server.ts is for servers that run.
 
 import { join } from 'node:path'
+import { TEST_SECRET } from './server.ts'
 
 /** A run of the program. */
 export interface Program {
@@ -17,6 +18,12 @@ export interface Ended {
   readonly exitCode: number
   readonly stdout: string
   readonly stderr: string
+}
+
+/** Runs a command on this database to its end, with the secret of the tests. */
+export function operate(database: string, ...args: string[]): Promise<Ended> {
+  const env = { MUNJIGI_DATABASE_URL: database, MUNJIGI_SECRET: TEST_SECRET }
+  return startProgram(args, env).ended
 }
 
 /** Starts `munjigi` with these arguments and this environment. */

@@ -9,11 +9,9 @@ import { startServer } from './server.ts'
 
 const READMES = ['README.md', 'README.ko.md']
 const ROOT = new URL('../', import.meta.url)
-const PAGES = [
-  ...['*.md', 'bench/*.md', 'docs/**/*.md', 'envoy/*.md', 'monitoring/*.md'].flatMap((pages) => [
-    ...new Bun.Glob(pages).scanSync(fileURLToPath(ROOT)),
-  ]),
-]
+const PAGES = ['*.md', 'bench/*.md', 'docs/**/*.md', 'envoy/*.md', 'monitoring/*.md'].flatMap(
+  (pages) => [...new Bun.Glob(pages).scanSync(fileURLToPath(ROOT))],
+)
 
 /** The shell blocks of a README's walk: from the URL to the last command, in order. */
 function walkOf(readme: string): string[] {

@@ -4,6 +4,7 @@
 
 import { EdgeSettingFault } from '../envoy/render.ts'
 import { consoleOf, createCompose, hasDocker, rollOut } from './compose.ts'
+import { fail } from './output.ts'
 import { findControl, readPorts } from './stack.ts'
 
 if (import.meta.main) process.exitCode = await run()
@@ -45,9 +46,4 @@ async function rollOutInCompose(): Promise<number> {
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error), 1)
   }
-}
-
-function fail(message: string, exitCode: number): number {
-  console.error(message)
-  return exitCode
 }

@@ -135,14 +135,12 @@ async function startServe(layout: Layout) {
     // With as many as a large machine has cores, a crowd would be let in as a whole.
     MUNJIGI_PASSWORD_HASH_CONCURRENCY: '2',
   })
-  const started = () => linesOf(program).find((line) => line.includes('"server.started"'))
+  const started = () =>
+    program.output.stdout.split('\n').find((line) => line.includes('"server.started"'))
   await until(`it starts: ${program.output.stderr}`, () => started() !== undefined)
   const { url, metrics } = JSON.parse(started() ?? '{}')
   return { program, url: String(url), metricsUrl: String(metrics) }
 }
-
-const linesOf = ({ output }: Pick<Program, 'output'>): string[] =>
-  output.stdout.split('\n').filter((line) => line !== '')
 
 /** Sends things, and remembers every answer. */
 function createClient(url: string) {

@@ -11,8 +11,7 @@ import { DEFAULTS, EDGE_YAML, readPort, render } from '../envoy/render.ts'
 import type { SecretFiles } from '../src/cli/secrets.ts'
 import { makeSecrets } from '../src/cli/secrets.ts'
 import { systemRandom } from '../src/platform/random.ts'
-import { makeDurable } from './database.ts'
-import { dyingWithUs } from './orphans.ts'
+import { makeDurable, sqldCommand } from './database.ts'
 import { readLines, withOutputTo } from './output.ts'
 import { freePorts, LOOPBACK } from './ports.ts'
 import type { Tools } from './tools.ts'
@@ -67,8 +66,8 @@ export interface Stack extends AsyncDisposable {
   readonly databaseMetricsUrl: string
   readonly edge: Part
   readonly parts: readonly Part[]
-  /** What the edge reports about the replicas. */
-  console(): Promise<ConsoleView>
+  /** What the edge reports about the replicas, if it answers. */
+  console(): Promise<ConsoleView | null>
   /** Resolves when the edge sees this replica in one of these states. Throws after the deadline. */
   seen(replica: Replica, ...states: readonly ReplicaState[]): Promise<ReplicaStatus>
   /** Makes a new certificate at once, by default for 90 days; the edge notices by itself. */
@@ -147,7 +146,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const database = createPart(watch, {
     name: 'database',
     address: `127.0.0.1:${databasePort}`,
-    command: databaseCommand(tools, files, databasePort, adminPort),
+    command: [
+      ...sqldCommand(tools.sqld, { data: files.database, port: databasePort, adminPort }),
+      ...['--auth-jwt-key-file', files.databaseKey],
+    ],
     ready: async () =>
       (await answers(`http://127.0.0.1:${databasePort}/health`)) &&
       // Done here, because sqld has to be told at each of its starts.
@@ -221,8 +223,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...states: readonly ReplicaState[]
   ): Promise<ReplicaStatus> {
     return await until(`the edge sees ${replica.name} ${states.join(' or ')}`, async () => {
-      // On a busy machine it may be late for once.
-      const view = await readConsole(consoleUrl).catch(() => null)
+      const view = await readConsole(consoleUrl)
       return view?.replicas.find(
         ({ name, state }) => name === replica.name && states.includes(state),
       )
@@ -301,17 +302,6 @@ function makeCertificate(files: Files, hosts: readonly string[], more = {}): voi
 
 /** Nothing of the developer's own environment reaches a part. */
 const BASE_ENV = { PATH: process.env['PATH'], HOME: process.env['HOME'] }
-
-function databaseCommand(tools: Tools, files: Files, port: number, adminPort: number): string[] {
-  return [
-    ...dyingWithUs(),
-    ...[tools.sqld, '--no-welcome', '--db-path', files.database],
-    ...['--http-listen-addr', `127.0.0.1:${port}`, '--admin-listen-addr', `127.0.0.1:${adminPort}`],
-    ...['--auth-jwt-key-file', files.databaseKey],
-    // Without it sqld 0.24 can stop taking writes for ever once several come at a time.
-    ...['--checkpoint-interval-s', '60'],
-  ]
-}
 
 function replicaSettings(
   files: Files,

@@ -6,6 +6,7 @@ import type { ConsoleView, ReplicaState } from '../envoy/console.ts'
 import { readConsole } from '../envoy/console.ts'
 import { EdgeSettingFault } from '../envoy/render.ts'
 import { consoleOf, createCompose, hasDocker } from './compose.ts'
+import { fail } from './output.ts'
 import { findControl, readPorts } from './stack.ts'
 
 /** Remembers since when each replica has been in its state, from one look to the next. */
@@ -162,11 +163,6 @@ async function main(given: readonly string[]): Promise<number> {
   }
 }
 
-function fail(message: string, exitCode: number): number {
-  console.error(message)
-  return exitCode
-}
-
 /** Where the console is: as was said; or where Compose, which reads `.env`, has published it; or at the default place. */
 async function findConsole(control: string | null): Promise<string> {
   const url = `http://127.0.0.1:${readPorts(process.env).console}`
@@ -199,7 +195,7 @@ function createLook(url: string, control: string | null): Look {
   const paint = painter(process.stdout.isTTY === true)
   return async () => {
     const now = new Date()
-    const [view, told] = await Promise.all([readConsole(url).catch(() => null), askUp(control)])
+    const [view, told] = await Promise.all([readConsole(url), askUp(control)])
     if (!view)
       return {
         found: false,

@@ -52,7 +52,7 @@ export async function canRunStack(): Promise<boolean> {
 }
 
 /** What a program says of its version. */
-export function versionOf(path: string): string {
+function versionOf(path: string): string {
   const { stdout, stderr } = Bun.spawnSync([
     path,
     path.endsWith('openssl') ? 'version' : '--version',

@@ -9,6 +9,7 @@ import { EdgeSettingFault, readEdgeSettings, readPort } from '../envoy/render.ts
 import { walk } from '../src/cli/welcome.ts'
 import { askDirectly } from './direct.ts'
 import { hasPrometheus, startMonitoring } from './monitoring.ts'
+import { fail } from './output.ts'
 import { isFree } from './ports.ts'
 import type { Part, Stack, StackEvent } from './stack.ts'
 import { controlSocket, readPorts, startStack } from './stack.ts'
@@ -45,8 +46,7 @@ if (import.meta.main) {
     await up()
   } catch (error) {
     const { message, exitCode } = explain(error)
-    console.error(message)
-    process.exitCode = exitCode
+    process.exitCode = fail(message, exitCode)
   }
 }
 
@@ -186,7 +186,7 @@ async function watchUntil(
   show: (view: ConsoleView | null) => void,
 ): Promise<string> {
   for (let looks = 0; ; looks += 1) {
-    const view = await stack.console().catch(() => null)
+    const view = await stack.console()
     if (view) memory.look(view, new Date())
     if (process.stdout.isTTY || looks === 0) show(view)
     const ended = await Promise.race([stopping, Bun.sleep(1_000).then(() => null)])

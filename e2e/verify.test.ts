@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { calculateJwkThumbprint, createRemoteJWKSet, jwtVerify } from 'jose'
 import { ask as askMunjigi } from './ask.ts'
 import { ENVOY_VERSION, envoyBinary, startEnvoy } from './envoy.ts'
+import { outputOf } from './output.ts'
 import { requires } from './requirement.ts'
 import type { Server } from './server.ts'
 import { startServer } from './server.ts'
@@ -440,7 +441,8 @@ async function attempt(work: () => Promise<string>): Promise<string | null> {
 }
 
 async function checkNode(): Promise<string> {
-  await run(['node', '--eval', 'process.exit(Number.parseInt(process.versions.node) < 20 ? 1 : 0)'])
+  const check = 'process.exit(Number.parseInt(process.versions.node) < 20 ? 1 : 0)'
+  await outputOf(['node', '--eval', check], { cwd: ROOT })
   return 'node'
 }
 
@@ -452,31 +454,25 @@ async function installPython(): Promise<string> {
   const interpreter = join(home, 'bin', 'python')
   const finished = join(home, 'finished')
   if (existsSync(finished)) return interpreter
-  await run(['python3', '-m', 'venv', '--clear', home])
+  await outputOf(['python3', '-m', 'venv', '--clear', home], { cwd: ROOT })
   const pip = [interpreter, '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet']
-  await run([...pip, '--requirement', requirements])
+  await outputOf([...pip, '--requirement', requirements], { cwd: ROOT })
   writeFileSync(finished, '')
   return interpreter
 }
 
 async function downloadModules(): Promise<string> {
   const folder = join(EXAMPLES, 'go')
-  await run(['go', 'mod', 'download'], folder)
+  await outputOf(['go', 'mod', 'download'], { cwd: folder })
   return folder
 }
 
 async function buildGo(): Promise<string> {
   const program = join(CACHE, 'verify-go')
   mkdirSync(CACHE, { recursive: true })
-  await run(['go', 'build', '-buildvcs=false', '-o', program, '.'], join(EXAMPLES, 'go'))
+  const cwd = join(EXAMPLES, 'go')
+  await outputOf(['go', 'build', '-buildvcs=false', '-o', program, '.'], { cwd })
   return program
-}
-
-async function run(command: readonly string[], cwd = ROOT): Promise<void> {
-  if (!Bun.which(command[0] ?? '')) throw new Error(`not found: ${command[0]}`)
-  const child = Bun.spawn([...command], { cwd, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
-  const texts = await Promise.all([child.stdout, child.stderr].map((s) => new Response(s).text()))
-  if ((await child.exited) !== 0) throw new Error(`${command.join(' ')}:\n${texts.join('')}`)
 }
 
 async function startProcess(

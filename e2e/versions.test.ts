@@ -18,8 +18,8 @@ import { createClient } from '@libsql/client'
 import { migrate } from '../src/storage/migrate.ts'
 import { canRunSqld, startSqld } from './database.ts'
 import { createLedger, keepSigningUp, loginOutcome } from './ledger.ts'
-import { startProgram } from './program.ts'
-import { startServer, TEST_SECRET, UNTHROTTLED } from './server.ts'
+import { operate } from './program.ts'
+import { startServer, UNTHROTTLED } from './server.ts'
 import { until } from './until.ts'
 
 setDefaultTimeout(120_000)
@@ -53,9 +53,6 @@ function makeVersion(root: string, migration: string): void {
   writeFileSync(file, JSON.stringify(journal))
   writeFileSync(join(migrations, `${NEXT}.sql`), migration)
 }
-
-const munjigi = (url: string, ...args: string[]) =>
-  startProgram(args, { MUNJIGI_DATABASE_URL: url, MUNJIGI_SECRET: TEST_SECRET }).ended
 
 function columnsOf(path: string): unknown[] {
   using database = new Database(path, { readonly: true })
@@ -96,8 +93,8 @@ test('after going back, a backup is refused for what its database is, not for th
   const { path, url } = newDatabase()
   const newer = await startServer({ mode: 'serve', database: url, root: next })
   await newer.stop()
-  const made = await munjigi(url, 'backup', `${path}.backup`)
-  const read = await munjigi(url, 'restore', '--dry-run', `${path}.backup`)
+  const made = await operate(url, 'backup', `${path}.backup`)
+  const read = await operate(url, 'restore', '--dry-run', `${path}.backup`)
   expect([made.exitCode, read.exitCode]).toEqual([0, 65])
   expect(read.stderr).toContain('had been migrated by a newer Munjigi: restore it with that one')
 })
@@ -143,7 +140,7 @@ test.skipIf(!hasSqld)(
 describe('munjigi migrate', () => {
   test('--check says what would run, changes nothing, and its exit code tells', async () => {
     const { path, url } = newDatabase()
-    const { exitCode, stdout } = await munjigi(url, 'migrate', '--check')
+    const { exitCode, stdout } = await operate(url, 'migrate', '--check')
     expect([exitCode, stdout]).toEqual([1, expect.stringContaining('would apply 0000_initial')])
     expect(existsSync(path)).toBe(false)
   })
@@ -156,7 +153,7 @@ describe('munjigi migrate', () => {
       const other = await client.transaction('write')
       // Not begun before.
       await other.execute('CREATE TABLE others (id)')
-      const migrated = munjigi(sqld.url, 'migrate', '--json')
+      const migrated = operate(sqld.url, 'migrate', '--json')
       await Bun.sleep(3_000)
       other.close()
       expect(await migrated).toMatchObject({ exitCode: 0, stderr: '' })
@@ -167,9 +164,9 @@ describe('munjigi migrate', () => {
   test('applies it once', async () => {
     const { url } = newDatabase()
     const outputs = [
-      await munjigi(url, 'migrate', '--json'),
-      await munjigi(url, 'migrate', '--json'),
-      await munjigi(url, 'migrate', '--check', '--json'),
+      await operate(url, 'migrate', '--json'),
+      await operate(url, 'migrate', '--json'),
+      await operate(url, 'migrate', '--check', '--json'),
     ]
     expect(outputs.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0])
     const [first, second, check] = outputs.map(({ stdout }) => JSON.parse(stdout))

@@ -27,8 +27,12 @@ export interface ConsoleView {
   readonly edgeSeconds: number
 }
 
-/** Looks once. Throws when the console does not answer within two seconds. */
-export async function readConsole(url: string): Promise<ConsoleView> {
+/** Looks once. Null when no console answers within two seconds: on a busy machine it may be late for once. */
+export async function readConsole(url: string): Promise<ConsoleView | null> {
+  return await look(url).catch(() => null)
+}
+
+async function look(url: string): Promise<ConsoleView> {
   const ask = async (path: string): Promise<unknown> => {
     // On this machine: no proxy that the environment names leads there.
     const signal = AbortSignal.timeout(2_000)

@@ -191,6 +191,9 @@ describe('values', () => {
     ['SECRET', 'a'.repeat(64), /must be random/],
     ['SECRET', 'letmein'.repeat(8), /must be random/],
     ['CLIENT_ADDRESS_HEADER', 'x-real-ip', /needs MUNJIGI_TRUSTED_PEERS/],
+    ['PASSWORD_ENGINE', 'node', /one of bun, native/],
+    ['PASSWORD_HASH_PASSES', '1', /2 with 19 MiB/],
+    ['PASSWORD_BREACH_URL', 'ftp://example.com', /http\(s\) URL/],
     ['THROTTLE_USER_LIMIT', '54', /a fifth of it/],
     ['THROTTLE_USER_ATTEMPTS', '20', /whole number from 0 to 19/],
   ])('MUNJIGI_%s=%s is refused', (name, text, expected) => {

@@ -3,7 +3,7 @@
 
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { LOGIN, ME, SIGNUP } from '../../src/testing/app.ts'
+import { KIM, LOGIN, ME, SIGNUP } from '../../src/testing/app.ts'
 import { ask } from '../ask.ts'
 import type { Outcome, Send } from '../load.ts'
 import { closedLoop, ended, openLoop, quantile, timed } from '../load.ts'
@@ -23,7 +23,6 @@ const CALIBRATION_SECONDS = 10
 const RECOVERY_SECONDS = 5
 /** No user is tried more often at a time than any user may be. */
 const USERS = 40
-const PASSWORD = 'correct horse battery staple'
 /** MiB that one hash takes, and that everything else may grow by. */
 const [HASH_MIB, SPARE_MIB] = [19, 100]
 
@@ -46,7 +45,7 @@ const address = () => {
 }
 const as = (query: string, user: number) =>
   ask(url, query, {
-    variables: { email: `user-${user}@example.com`, password: PASSWORD },
+    variables: { ...KIM, email: `user-${user}@example.com` },
     headers: address(),
   })
 let user = 0

@@ -45,7 +45,7 @@ export async function printList<Row>(
  * Writes to standard output; false: the reader has seen enough, such as `head`. Not by `Bun.write`, which leaves NULs where a
  * long text is added to a shorter file.
  */
-async function write(text: string): Promise<boolean> {
+export async function write(text: string): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>()
   process.stdout.on('error', reject)
   process.stdout.write(text, (error) => (error ? reject(error) : resolve(true)))

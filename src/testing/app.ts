@@ -157,5 +157,5 @@ export const LOGIN =
   'mutation Login($email: String!, $password: String!) { login(email: $email, password: $password) { __typename ... on LoggedIn { user { id email } tokens { accessToken expiresIn refreshToken refreshExpiresIn } } ... on AlreadyLoggedIn { email message } } }'
 export const ME = '{ me { id email } }'
 
-/** A user who has just signed up, and a token of theirs. */
+/** Somebody who signs up. */
 export const KIM = { email: 'kim@example.com', password: 'correct horse battery staple' } as const

@@ -1,9 +1,10 @@
-// A client for tests of the edge: HTTP/1.1 on sockets of its own, so that nothing is repeated, pooled or mended behind our
-// back, and every request has exactly one outcome. `fetch` would hide a failure by asking again.
+// A client for tests: HTTP/1.1 on sockets of its own, so that nothing is repeated, pooled or mended behind our back, and every
+// request has exactly one outcome. `fetch` would hide a failure by asking again.
 
 import type { Socket } from 'node:net'
 import { connect as connectPlain } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { until } from './until.ts'
 
 /** Where a connection goes. */
 export interface Target {
@@ -206,6 +207,12 @@ export interface LoadPlan {
   readonly judge: (answer: Answer) => string | null
 }
 
+/** For `judge`: the answer is 200 and holds this text. */
+export function holding(wanted: string): LoadPlan['judge'] {
+  return ({ status, body }) =>
+    status === 200 && body.includes(wanted) ? null : `${status} ${body.slice(0, 120)}`
+}
+
 /** A load that runs until it is stopped. */
 export interface Load {
   /** How many requests were sent so far. */
@@ -216,6 +223,8 @@ export interface Load {
   readonly failed: number
   /** Milliseconds since it began. */
   readonly now: number
+  /** Resolves when so many more were sent. Throws if that takes minutes. */
+  more(count: number): Promise<void>
   /** Sends no more, waits for what is open and tells. */
   stop(): Promise<LoadResult>
 }
@@ -246,6 +255,10 @@ export function startLoad(plan: LoadPlan): Load {
     },
     get now() {
       return performance.now() - began
+    },
+    async more(count) {
+      const enough = sent + count
+      await until(`${count} more are sent`, () => sent >= enough, 200_000)
     },
     async stop() {
       clearInterval(timer)
