@@ -433,6 +433,32 @@ describe('a lock held by somebody else', () => {
     await database.close()
   })
 
+  test('begins nothing of a request whose time has ended in line', async () => {
+    const clock = createTestClock()
+    const { database } = await open({ clock })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const begun = counter(1)
+    const writer = database.write(() => {
+      begun.add()
+      return promise
+    })
+    await begun.reached
+    const waiting = counter(1)
+    const refused = database.forRequest(async () => {
+      await database.read(async () => clock.advance('1s'))
+      const write = database.write((db) => beat(db, 1))
+      waiting.add()
+      return await failure(write)
+    })
+    await waiting.reached
+    clock.advance('1s')
+    resolve()
+    expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(0)
+    await writer
+    await database.close()
+  })
+
   test('is waited for when the database is opened, even before it is in write-ahead mode', async () => {
     files += 1
     const url = `file:${join(folder, `${files}.db`)}`
@@ -533,6 +559,7 @@ describe('a file that was moved away takes no more writes, which would be lost,'
       expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
     const fault = { event: 'database.fault', fault: 'unreachable', detail: 'FILE_REPLACED' }
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([fault, fault])
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(1)
     putBack()
     expect([await write(database, 4), await commit(database, 5)]).toEqual([DONE, DONE])
     expect(await database.read((db) => db.$count(heartbeats))).toBe(3)
