@@ -1134,17 +1134,22 @@ test('a round of sweeping that the database refuses is no failure', async () => 
   expect(await app.sweep()).toBeUndefined()
 })
 
-test('of a session that ended the database keeps when and why, but not whose it was', async () => {
-  const app = await createTestApp()
-  const { accessToken } = await signup(app)
-  app.clock.advance('1m')
-  await app.run('mutation { logoutAll { sessions } }', {}, accessToken)
-  const rows = await app.database.read((db) => db.select().from(endedSessions))
-  const endedAt = app.clock.now()
-  expect(rows).toEqual([
-    { sequence: 1, sessionId: toSessionId('ses_1'), reason: 'logout_all', endedAt },
-  ])
-})
+test.each([
+  ['logout_all', 'mutation { logoutAll { sessions } }', {}],
+  ['password_changed', CHANGE, { a: KIM.password, b: NEW_PASSWORD }],
+  ['user_deleted', DELETE, { p: KIM.password }],
+] as const)(
+  'of a session that ended the database keeps when and why, but not whose it was: %s',
+  async (reason, text, input) => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    app.clock.advance('1m')
+    await app.run(text, input, accessToken)
+    const rows = await app.database.read((db) => db.select().from(endedSessions))
+    const endedAt = app.clock.now()
+    expect(rows).toEqual([{ sequence: 1, sessionId: toSessionId('ses_1'), reason, endedAt }])
+  },
+)
 
 test('neither refresh tokens nor their secrets are in the database', async () => {
   const app = await createTestApp()
