@@ -432,6 +432,16 @@ describe('what operators see', () => {
       expect(text).toContain(`${series} ${Number.MAX_SAFE_INTEGER}\n`)
   })
 
+  test('the age of what was done lately is in seconds', async () => {
+    const app = await createTestApp()
+    await app.start()
+    app.stop()
+    app.clock.advance('2s')
+    const text = await app.metrics.print()
+    expect(text).toContain('munjigi_database_write_age_seconds 2\n')
+    expect(text).toContain('munjigi_ended_sessions_lag_seconds 2\n')
+  })
+
   test('each story is counted once, by its result', async () => {
     const app = await createTestApp()
     const { data } = await app.run(SIGNUP, KIM)

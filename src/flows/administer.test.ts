@@ -50,6 +50,13 @@ test.each([
   },
 )
 
+test('an operator is shown the sessions of a user that have not expired', async () => {
+  const { app, core, user } = await setUp()
+  expect(await core.sessions.list(user.id)).toHaveLength(1)
+  app.clock.advance('30d')
+  expect(await core.sessions.list(user.id)).toEqual([])
+})
+
 test('a user who has no session is deleted all the same', async () => {
   const { core, user } = await setUp()
   await core.sessions.endAll(user.id, 'ended')

@@ -728,6 +728,11 @@ test.each([401, 500])('a server that answers %d is told of by that number', asyn
   expect(error).toMatchObject({ code: 'unreachable', detail: `HTTP_${status}` })
 })
 
+test('a code that is no word in capitals could be anything, and is not told', () => {
+  const fault = toFault(Object.assign(new Error(), { code: SENTINEL.toLowerCase() }))
+  expect(fault.message).toBe('other (unknown)')
+})
+
 test('an error that is its own cause is a failure like others', () => {
   const error = new Error('round and round')
   error.cause = error
