@@ -59,7 +59,7 @@ async function open({
   const metrics = createMetrics('')
   const options = { url, clock, random: createTestRandom(), log, metrics }
   const database = await openDatabase(options)
-  return { database, url, lines }
+  return { database, url, lines, metrics }
 }
 
 const beat = (db: Db, id: number) => db.insert(heartbeats).values({ id, at: 0 })
@@ -393,7 +393,7 @@ describe('a lock held by somebody else', () => {
 
   test('costs a request its time once, however many statements it has', async () => {
     const clock = createTestClock()
-    const { database, url } = await open({ clock })
+    const { database, url, metrics } = await open({ clock })
     const elsewhere = (await open({ url })).database
     const taking = (time: '1s') => (db: Db) => {
       clock.advance(time)
@@ -407,6 +407,9 @@ describe('a lock held by somebody else', () => {
     ])
     const refused = expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })
     expect(outcomes).toEqual([DONE, DONE, refused, refused])
+    expect(await metrics.print()).toContain(
+      'munjigi_database_statement_seconds_sum{kind="read"} 2\n',
+    )
     // What was refused was not begun, and another request has a time of its own.
     expect(await database.forRequest(() => elsewhere.read((db) => db.$count(heartbeats)))).toBe(0)
     expect(await failure(database.forRequest(() => database.write((db) => beat(db, 1))))).toBe(DONE)
