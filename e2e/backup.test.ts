@@ -366,6 +366,7 @@ test('a leaked signing key or session does not come back; a user disabled since 
   const [, createdAt = 'no time'] = /^of (\S+), by Munjigi/m.exec(stdout) ?? []
   const [, said = ''] = stdout.split('restored; ')
   for (const words of [createdAt, 'are back', 'users disable EMAIL']) expect(said).toContain(words)
+  expect(Date.now() - Date.parse(createdAt)).toBeLessThan(86_400_000)
 })
 
 test('the keys and sessions that an older backup holds are not restored', async () => {

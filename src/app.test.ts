@@ -148,6 +148,7 @@ describe('a login that fails tells a stranger nothing', () => {
     )
     expect(digests[0]).toBe(digests[1] ?? '')
     expect(digests[0]).not.toBe(digests[2] ?? '')
+    expect(app.logLines.join()).toContain(`"emailDigest":"${digests[0]}"`)
     expect(app.logLines.join()).not.toMatch(/lee|park/i)
   })
 })
@@ -233,9 +234,9 @@ test('more passwords at once than may wait are refused at once, and the others a
   expect(refused[0]?.errors?.[0]?.extensions).toMatchObject({ retryAfter: 1 })
   expect(refused[0]?.response.headers.get('retry-after')).toBe('1')
   expect(app.events.filter((event) => event.type === 'hash.refused')).toHaveLength(refused.length)
-  expect(await app.metrics.print()).toContain(
-    `munjigi_logins_total{result="overloaded"} ${refused.length}\n`,
-  )
+  const metrics = await app.metrics.print()
+  expect(metrics).toContain(`munjigi_logins_total{result="overloaded"} ${refused.length}\n`)
+  expect(metrics).toContain(`munjigi_password_hash_refused_total{engine="bun"} ${refused.length}\n`)
   expect((await app.run(LOGIN, KIM)).code).toBe('INVALID_CREDENTIALS')
 })
 
@@ -429,6 +430,16 @@ describe('what operators see', () => {
       'munjigi_ended_sessions_lag_seconds',
     ])
       expect(text).toContain(`${series} ${Number.MAX_SAFE_INTEGER}\n`)
+  })
+
+  test('the age of what was done lately is in seconds', async () => {
+    const app = await createTestApp()
+    await app.start()
+    app.stop()
+    app.clock.advance('2s')
+    const text = await app.metrics.print()
+    expect(text).toContain('munjigi_database_write_age_seconds 2\n')
+    expect(text).toContain('munjigi_ended_sessions_lag_seconds 2\n')
   })
 
   test('each story is counted once, by its result', async () => {

@@ -85,10 +85,11 @@ describe('defaults', () => {
     expect(faults('dev', { PORT: '4000', MUNJIGI_PORT: 'x' })).toEqual([`MUNJIGI_PORT${wrong}`])
   })
   test('dev on a terminal speaks to people unless told otherwise', () => {
-    const onTerminal = (environment: Record<string, string>) =>
-      readSettings('dev', { environment, readFile: () => '', onTerminal: true }).logFormat
+    const onTerminal = (environment: Record<string, string>, mode: Mode = 'dev') =>
+      readSettings(mode, { environment, readFile: () => '', onTerminal: true }).logFormat
     expect(onTerminal({})).toBe('pretty')
     expect(onTerminal({ MUNJIGI_LOG_FORMAT: 'json' })).toBe('json')
+    expect(onTerminal(SERVE, 'serve')).toBe('json')
   })
 })
 
@@ -103,6 +104,11 @@ test('peers are addresses and networks, of both families', () => {
   expect([...trusted, ...others].filter(isTrusted)).toEqual(trusted)
 })
 
+test('the header that names the client may be written in either case', () => {
+  const environment = { MUNJIGI_TRUSTED_PEERS: '::1', MUNJIGI_CLIENT_ADDRESS_HEADER: 'X-Real-IP' }
+  expect(read('dev', environment).clientAddressHeader).toBe('X-Real-IP')
+})
+
 test('nobody changes what was read', () => {
   expect(Object.isFrozen(read('dev', {}))).toBe(true)
 })
@@ -111,6 +117,7 @@ describe('values', () => {
   test.each([
     ['ACCESS_TOKEN_TTL', '90s', 'accessTokenTtl', 90],
     ['ACCESS_TOKEN_TTL', '1h', 'accessTokenTtl', 3600],
+    ['ACCESS_TOKEN_TTL', '1d', 'accessTokenTtl', 86_400],
     ['REFRESH_GRACE', '0', 'refreshGrace', 0],
     ['ISSUER_URL', 'https://auth.example.com/', 'issuerUrl', 'https://auth.example.com'],
     [
@@ -153,7 +160,9 @@ describe('values', () => {
     ['GRAPHIQL', 'yes', /true or false/],
     ['PASSWORD_MIN_LENGTH', '7', /from 8 to 64/],
     ['DATABASE_URL', 'postgres://x', /must start with file:/],
+    ['DATABASE_URL', 'file:', /must start with file:/],
     ['ISSUER_URL', 'auth.example.com', /http\(s\) URL/],
+    ['ISSUER_URL', 'ftp://auth.example.com', /http\(s\) URL/],
     ['ISSUER_URL', 'https://auth.example.com/?a=b', /http\(s\) URL/],
     ['ISSUER_URL', 'https://auth.example.com ', /http\(s\) URL/],
     ['ISSUER_URL', 'https:auth.example.com', /http\(s\) URL/],
@@ -186,6 +195,7 @@ describe('values', () => {
     ['CORS_ORIGINS', 'https://가게.한국', /xn--/],
     ['TRUSTED_PEERS', '10.0.0.0/33', /addresses or networks/],
     ['TRUSTED_PEERS', '10.0.0.0/8/8', /addresses or networks/],
+    ['TRUSTED_PEERS', '10.0.0.0/-1', /addresses or networks/],
     ['TRUSTED_PEERS', 'edge', /addresses or networks/],
     ['SECRET', 'short', /at least 32 bytes/],
     ['SECRET', 'a'.repeat(64), /must be random/],
@@ -263,10 +273,13 @@ describe('a secret from a file', () => {
       expect([secret, secretPrevious]).toEqual([SECRET, OTHER_SECRET])
     },
   )
-  test('holds the same two with line breaks of Windows', () => {
-    const text = `${SECRET}\r\nnext ${OTHER_SECRET}\r\n`
+  test.each([
+    ['line breaks of Windows', SECRET, '\r\n'],
+    ['a first one of several lines', `${SECRET}\n${SECRET}`, '\n'],
+  ])('holds the same two with %s', (_, secret, end) => {
+    const text = `${secret}${end}next ${OTHER_SECRET}${end}`
     expect(read('dev', { MUNJIGI_SECRET_FILE: '/run/s' }, { '/run/s': text })).toMatchObject({
-      secret: SECRET,
+      secret,
       secretPrevious: OTHER_SECRET,
     })
   })

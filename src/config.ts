@@ -175,7 +175,7 @@ function isCheap(memory = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INF
 
 /** Whether users would be shut out at their own addresses before the first delay, because the limit there is not above it. */
 function endsBeforeItWaits(attempts = 0, limit = Number.POSITIVE_INFINITY): boolean {
-  return attempts > 0 && attempts >= reservedLimit(limit)
+  return attempts >= reservedLimit(limit)
 }
 
 /** On a terminal `dev` logs for a person, unless `LOG_FORMAT` is set. */

@@ -31,6 +31,12 @@ test('a user who is gone is no fault of the database', () => {
   })
 })
 
+test('an operator reads English, and the reason', () => {
+  const { message, exitCode } = explain(new AuthError('WEAK_PASSWORD', { reason: 'common' }))
+  expect(message).toMatch(/^munjigi: [ -~]+ \(common\)$/)
+  expect(exitCode).toBe(1)
+})
+
 test('a folder in the place of a file is reported as one', async () => {
   await using folder = await open(tmpdir(), 'r')
   const error = await failure(() => folder.read(Buffer.alloc(1)))

@@ -130,8 +130,8 @@ describe('an import', () => {
 })
 
 test.each([1, 2, 3, 7, 100])('lines are the same in pieces of %d bytes', async (size) => {
-  const text = `한\n\nab\r\n${'x'.repeat(11)}\n${'y'.repeat(10)}\nend`
+  const text = `한\n\nab\r\n${'x'.repeat(11)}\n${'y'.repeat(10)}\nend\n${'z'.repeat(11)}`
   const lines: Array<string | null> = []
   for await (const line of linesOf(bytes(text, size), 10)) lines.push(line)
-  expect(lines).toEqual(['한', '', 'ab\r', null, 'y'.repeat(10), 'end'])
+  expect(lines).toEqual(['한', '', 'ab\r', null, 'y'.repeat(10), 'end', null])
 })

@@ -25,7 +25,7 @@ test('a sign of two columns, as in an address of Korea, counts as two', () => {
 })
 
 test('what a stranger named itself cannot move the cursor or break a line', () => {
-  expect(table(['CLIENT'], [['\u001b[2Jevil\nusr_1\u202e']])).toBe('CLIENT\n·[2Jevil·usr_1·')
+  expect(table(['CLIENT'], [['\u001b[2Jevil\nusr_1\u202e\u2028']])).toBe('CLIENT\n·[2Jevil·usr_1··')
 })
 
 test('what a stranger named itself cannot do so in JSON either, whose value is the same', () => {

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { systemRandom } from '../platform/random.ts'
+import { keepFile } from './keep-file.ts'
 import { makeSecrets } from './secrets.ts'
 
 let folder = ''
@@ -56,6 +57,14 @@ test('eight at once agree on one set', async () => {
   expect(made).toEqual([])
   expect(statSync(files.databaseKey).mode & 0o777).toBe(0o644)
 }, 60_000)
+
+test('of twenty who make one file at once, each has what it holds', async () => {
+  const path = join(folder, 'secret')
+  const make = (text: string) => keepFile(path, systemRandom, () => text)
+  const kept = await Promise.all(Array.from({ length: 20 }, (_, i) => make(`text ${i}`)))
+  expect(new Set(kept.map(({ text }) => text))).toEqual(new Set([read(path).trim()]))
+  expect(kept.filter(({ isNew }) => isNew)).toHaveLength(1)
+})
 
 test('a secret that was emptied is a fault by its path, and stays for somebody to look at', async () => {
   const { files } = await make()

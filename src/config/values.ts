@@ -128,10 +128,10 @@ export function webUrl(value: string): string {
   return plain
 }
 
-/** The name of an HTTP header, in lower case. */
+/** The name of an HTTP header. */
 export function headerName(value: string): string {
   if (!/^[a-z0-9-]{1,64}$/i.test(value)) throw new Fault(': must be the name of a header')
-  return value.toLowerCase()
+  return value
 }
 
 /** Exact origins, separated by commas. */

@@ -3,6 +3,7 @@
 import { expect, test } from 'bun:test'
 import type { Core } from '../app.ts'
 import { createCore } from '../app.ts'
+import { endedSessions } from '../sessions/table.ts'
 import { CHEAP_HASH, createTestApp, KIM, LOGIN, SIGNUP } from '../testing/app.ts'
 import { createTestLog } from '../testing/log.ts'
 import { knownAddresses, throttles } from '../throttle/table.ts'
@@ -29,6 +30,31 @@ test('whatever an operator decides about a user who has gone meanwhile throws NO
   await expect(disable(core, user)).rejects.toMatchObject({ code })
   await expect(core.users.enable(user.id)).rejects.toMatchObject({ code })
   await expect(remove(core, user)).rejects.toMatchObject({ code })
+})
+
+test.each([
+  [
+    'password_changed',
+    (core: Core, user: User) => setPassword(core, user, 'one horse, no battery'),
+  ],
+  ['user_disabled', disable],
+  ['user_deleted', remove],
+] as const)(
+  'of a session that it ends the database keeps when and why: %s',
+  async (reason, decide) => {
+    const { app, core, user } = await setUp()
+    app.clock.advance('1m')
+    await decide(core, user)
+    const rows = await app.database.read((db) => db.select().from(endedSessions))
+    expect(rows).toMatchObject([{ reason, endedAt: app.clock.now() }])
+  },
+)
+
+test('an operator is shown the sessions of a user that have not expired', async () => {
+  const { app, core, user } = await setUp()
+  expect(await core.sessions.list(user.id)).toHaveLength(1)
+  app.clock.advance('30d')
+  expect(await core.sessions.list(user.id)).toEqual([])
 })
 
 test('a user who has no session is deleted all the same', async () => {

@@ -17,6 +17,10 @@ const request = (path: string, init: RequestInit = {}) =>
 const send = (app: TestApp, init: RequestInit, path = '/graphql') =>
   app.fetch(request(path, init), '192.0.2.1')
 
+/** The line of the log on the first request. */
+const lineOf = ({ logLines }: TestApp) =>
+  JSON.parse(logLines.find((text) => text.includes('http.request')) ?? '{}')
+
 async function codeOf(response: Response): Promise<unknown> {
   const { errors } = (await response.json()) as { errors?: Array<{ extensions: { code: string } }> }
   return errors?.[0]?.extensions.code
@@ -379,8 +383,6 @@ describe('what is counted and logged of a request', () => {
     const { level, route } = lineOf(app)
     return { status, series, level, route }
   }
-  const lineOf = ({ logLines }: TestApp) =>
-    JSON.parse(logLines.find((text) => text.includes('http.request')) ?? '{}')
   test.each([
     ['GET', '/livez', 200, '/livez', 'debug'],
     ['GET', '/.well-known/jwks.json', 200, '/.well-known/jwks.json', 'info'],
@@ -410,7 +412,7 @@ describe('what is counted and logged of a request', () => {
       { highWaterMark: 0 },
     )
     await send(app, { method: 'POST', headers: JSON_TYPE, body })
-    expect(lineOf(app).ms).toBe(2_000)
+    expect(lineOf(app)).toMatchObject({ time: '2026-01-01T00:00:02.000Z', ms: 2_000 })
     expect(await app.metrics.print()).toMatch(/^http_request_duration_seconds_sum\{.*\} 2$/m)
   })
 })
@@ -439,15 +441,16 @@ describe('a request', () => {
     expect(response.headers.get('retry-after')).toBe('1')
   })
 
-  test('of a browser gets the page where it is on, and only for a GET', async () => {
+  test('of a browser gets the page where it is on, and only for a GET that asks for one', async () => {
     const app = await createTestApp({ config: { graphiql: true } })
     const headers = { ...JSON_TYPE, accept: 'text/html' }
-    const types = [{ headers }, { method: 'POST', headers, body: QUERY }].map(async (init) =>
+    const types = [{ headers }, { method: 'POST', headers, body: QUERY }, {}].map(async (init) =>
       (await send(app, init)).headers.get('content-type'),
     )
     expect(await Promise.all(types)).toEqual([
       expect.stringContaining('text/html'),
       expect.stringContaining('application/json'),
+      expect.stringContaining(RESPONSE_JSON),
     ])
   })
 })
@@ -477,6 +480,7 @@ describe('browsers of other origins', () => {
     [['https://app.example.com'], 'https://app.example.com.evil.example', false],
     [['https://app.example.com'], 'http://app.example.com', false],
     [['https://app.example.com'], 'null', false],
+    [['https://app.example.com'], 'http://localhost:5173', false],
     [['http://localhost:*'], 'http://localhost:5173', true],
     [['http://localhost:*'], 'http://localhost', true],
     [['http://localhost:*'], 'https://localhost:5173', false],
@@ -494,6 +498,7 @@ describe('browsers of other origins', () => {
       }
       if (!allowed) return
       expect(asked.headers.get('access-control-allow-methods')).toBe('POST')
+      expect(asked.headers.get('access-control-allow-headers')).toBe('content-type,authorization')
       expect(asked.headers.get('access-control-max-age')).toBe('600')
       expect(sent.headers.get('access-control-expose-headers')).toBe(
         'Retry-After,WWW-Authenticate,X-Request-Id',
@@ -519,10 +524,11 @@ describe('the client of a request', () => {
       request('/graphql', { method: 'POST', headers: sent, body }),
       peer,
     )
-    return [
-      (app.events[0] as { clientAddress: string }).clientAddress,
-      response.headers.get('x-request-id'),
-    ]
+    const event = app.events[0] as { clientAddress: string }
+    const told = [event.clientAddress, response.headers.get('x-request-id')]
+    const { clientAddress, requestId } = lineOf(app)
+    expect([clientAddress, requestId]).toEqual(told)
+    return told
   }
   test.each<[string, string, Record<string, string>, string, string]>([
     ['is what the edge says', '10.1.2.3', headers, '198.51.100.7', 'edge-0123456789'],

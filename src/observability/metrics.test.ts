@@ -41,6 +41,17 @@ test('what the runtime tells of the process is there where it was asked for', as
   expect(await told()).toEqual(names)
 })
 
+test('answers of one route are counted by status, in whatever order they come', async () => {
+  const metrics = createMetrics('1')
+  for (const status of [200, 415, 200])
+    metrics.observeRequest('POST', '/graphql', { status, seconds: 0.1 })
+  const counts = (await metrics.print()).matchAll(/^http_requests_total\{.*status="(\d+)".* (\d)/gm)
+  expect([...counts].map(([, status, count]) => [status, count])).toEqual([
+    ['200', '2'],
+    ['415', '1'],
+  ])
+})
+
 test.each([
   [199, false],
   [200, true],

@@ -3,6 +3,7 @@
 // each verifies, nothing else does, and none may ask for more than we give.
 
 import { describe, expect, test } from 'bun:test'
+import { scryptSync } from 'node:crypto'
 import { ConfigFaults } from '../config.ts'
 import { createTestRandom } from '../testing/random.ts'
 import { memoryOf, readHash, verifyHash } from './hash-format.ts'
@@ -142,6 +143,10 @@ describe('better-auth, Lucia and Oslo put passwords into NFKC', () => {
   test('and to nobody else are wide letters the same as usual ones', async () => {
     expect(await verifyHash(bun, PASSWORD, OTHERS)).toBe(true)
     expect(await verifyHash(bun, '문지기 ｃorrect horse' as Password, OTHERS)).toBe(false)
+    // A salt in hexadecimal, as theirs, but another size of blocks.
+    const [password, salt] = ['ㅋㅋㅋ' as Password, '0123456789abcdef'.repeat(2)]
+    const digest = scryptSync(password, salt, 64, { N: 16, r: 8, p: 1 }).toString('base64')
+    expect(await verifyHash(bun, password, `scrypt$16$${salt}$8$1$${digest}`)).toBe(true)
   })
 })
 
@@ -159,8 +164,8 @@ describe('what cannot be checked is refused before any work', () => {
   const phcPbkdf2 = (head: string, bytes: number) =>
     `$pbkdf2-${head}$MZ6SDMG/quNoiQjvbZBYlA$${Buffer.alloc(bytes, 7).toString('base64').replace(/=+$/, '')}`
   const salted = (salt: string) => pbkdf2(1_000).replace('saltsaltsalt', salt)
-  const djangoScrypt = (salt: string) =>
-    `scrypt$1024$${salt}$8$1$${Buffer.alloc(64, 7).toString('base64')}`
+  const djangoScrypt = (salt: string, n = 1_024) =>
+    `scrypt$${n}$${salt}$8$1$${Buffer.alloc(64, 7).toString('base64')}`
   test.each([
     ['argon2 that wants 10 GiB', argon2('m=10485760,t=1,p=1'), 'too_costly'],
     ['argon2 that wants more than 256 MiB', argon2('m=262145,t=1,p=1'), 'too_costly'],
@@ -178,6 +183,9 @@ describe('what cannot be checked is refused before any work', () => {
     ['scrypt that wants 4 GiB', scrypt('ln=22,r=8,p=1'), 'too_costly'],
     ['scrypt that wants 999 lanes', scrypt('ln=14,r=8,p=999'), 'too_costly'],
     ['scrypt of no block', scrypt('ln=14,r=0,p=1'), 'unknown_format'],
+    ['scrypt of no lane', scrypt('ln=14,r=8,p=0'), 'unknown_format'],
+    ['scrypt of one round', scrypt('ln=0,r=8,p=1'), 'unknown_format'],
+    ['scrypt of rounds that are no power of two', djangoScrypt('salt', 1_000), 'unknown_format'],
     ['PBKDF2 of a hundred million rounds', pbkdf2(100_000_000), 'too_costly'],
     ['PBKDF2 of no round', pbkdf2(0), 'unknown_format'],
     ['PBKDF2 of a digest that takes all rounds seven times', long('sha1', 129), 'unknown_format'],
@@ -196,6 +204,12 @@ describe('what cannot be checked is refused before any work', () => {
     ['a megabyte', `$2b$04$${'a'.repeat(1_000_000)}`, 'unknown_format'],
   ])('%s', async (_, hash, fault) => {
     expect(readHash(hash)).toBe(fault as never)
+    expect(await verifyHash(bun, PASSWORD, hash)).toBeNull()
+  })
+
+  test('and so is what has the right shape, once its library cannot read it', async () => {
+    const hash = argon2('m=64,t=1,p=1').replace('c2FsdHNhbHRzYWx0', 'c2FsdHNhbHRzYWx0a')
+    expect(readHash(hash)).toHaveProperty('verify')
     expect(await verifyHash(bun, PASSWORD, hash)).toBeNull()
   })
 

@@ -5,10 +5,9 @@ import { createHash, pbkdf2, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { HashFault, ReadableHash } from './hasher.ts'
 
-/** The most a string may ask for; each is about a second of one core. */
+/** The most a string may ask for; each is about a second of one core, and so much scrypt takes 256 MiB at most. */
 const MOST = {
   bcryptCost: 14,
-  scryptMemory: 256 * 1024 * 1024,
   scryptWork: 2 ** 21,
 }
 /**
@@ -80,7 +79,7 @@ function scryptHash(
 ): ReadableHash | HashFault {
   const memory = 128 * n * r
   if (n < 2 || !Number.isInteger(Math.log2(n)) || memory === 0 || p === 0) return 'unknown_format'
-  if (memory > MOST.scryptMemory || n * r * p > MOST.scryptWork) return 'too_costly'
+  if (n * r * p > MOST.scryptWork) return 'too_costly'
   const expected = base64(digest)
   const options = { N: n, r, p, maxmem: 2 * memory + 1024 * 1024 }
   const form = r === 16 && HEX_SALT.test(salt.toString('latin1')) ? 'NFKC' : 'NFC'

@@ -44,7 +44,7 @@ function keysOfLetter(character: string): string | undefined {
 function keysOfSyllable(character: string): string {
   const index = character.charCodeAt(0) - FIRST_SYLLABLE
   const initial = INITIALS[Math.floor(index / (VOWELS.length * FINALS.length))]
-  if (index < 0 || initial === undefined) return character
+  if (initial === undefined) return character
   const vowel = VOWELS[Math.floor(index / FINALS.length) % VOWELS.length] ?? ''
   return initial + vowel + (FINALS[index % FINALS.length] ?? '')
 }

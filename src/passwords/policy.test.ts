@@ -39,18 +39,21 @@ describe('common', () => {
     '1q2w3e4r5t',
     '12345678',
     '987654321',
-    '34567890123',
+    '6789012345',
     'aaaaaaaaaaaaaaaaaaaa',
     '123123123',
     '12345678901234567890',
     '123456789012345678901234567890123',
     'zyxwvutsrqponmlkjihgfedcba'.repeat(3),
     'abcabcabcab',
+    'kwzqfjkwzqfj',
     '문지문지문지문지',
     'hijklmnop',
     'poiuytrewq',
+    'lkjhgfdsalkj',
+    'asdfjkl;',
     'qwer1234!',
-    '1q2w3e4r!@#',
+    '1q2w3e4r!@#$%^&',
   ])('%s', (text) => {
     expect(judge(text)).toBe('common')
   })
@@ -72,6 +75,7 @@ describe('a date or a mobile number, however it is written', () => {
     '19900101',
     '1990-01-01',
     '2026.11.29!',
+    '2026/11/29',
     '01012345678',
     '010-8204-9153',
     '0178204915',
@@ -99,13 +103,14 @@ describe('common in Korea, in Hangul or as its keys', () => {
     'rkskekfkakqk',
     'ㄱㄴㄷㄹㅁㅂㅅㅇ',
     'ㅂㅈㄷㄱ1234',
+    'ㅂㅉㄷㄲ1234',
     'ㅂㅈㄷㄱ쇼ㅕㅑㅐㅔ',
     'ㅔㅁㄴㄴ재ㄱㅇ1',
   ])('%s', (text) => {
     expect(judge(text)).toBe('common')
   })
 
-  test.each(['사랑해 839201749', '안녕하세요 여러분 반갑습니다', 'dkssudgktpdi'])(
+  test.each(['사랑해83920174', '안녕하세요 여러분 반갑습니다', 'dkssudgktpdi'])(
     'but not %s',
     (text) => {
       expect(judge(text)).toBe('accepted')
@@ -124,6 +129,7 @@ describe('made from the e-mail address or the name of the service (ASVS 6.2.11)'
     'MIN-JI.KIM+SHOP@hanbok.example',
     'min-ji.kim+shopmin-ji.kim+shop',
     'Hanbok2026!',
+    'hanbokqwzjkx7',
     'kim1234567',
     'munjigi12345678',
     'Munjigi!!!!!!!!',
@@ -134,6 +140,7 @@ describe('made from the e-mail address or the name of the service (ASVS 6.2.11)'
     'webshop-2026',
     'gildong99',
     'hanbokpassword1',
+    'hanbok.example1',
   ])('%s', (text) => {
     expect(judge(text)).toBe('context')
   })
@@ -141,9 +148,11 @@ describe('made from the e-mail address or the name of the service (ASVS 6.2.11)'
   test.each([
     'hanbok and tea in the rain',
     'kimchi stew tonight',
+    'hanbokqwzjkx78',
     'the door of munjigi opens',
-    // Short pieces are in every other password by chance.
+    // Short pieces are in every other password by chance, and a top-level domain is everybody's.
     'ji in a seoul winter',
+    'examples 12',
   ])('but not %s', (text) => {
     expect(judge(text)).toBe('accepted')
   })
@@ -153,6 +162,10 @@ describe('made from the e-mail address or the name of the service (ASVS 6.2.11)'
     expect(words).toContain('한국은행')
     expect(words).toContain('gksrnrdmsgod')
     expect(judge('한국은행1234567', 'kim@xn--3e0bt30ct4jhf.xn--3e0b707e')).toBe('context')
+  })
+
+  test('a long word is one word, though a shorter one is the beginning of it', () => {
+    expect(judge('hanbokmarket12', 'han@hanbokmarket.example')).toBe('context')
   })
 
   test('a local part of digits alone counts as well', () => {

@@ -51,7 +51,6 @@ export function createPasswordPolicy(options: PasswordPolicyOptions): PasswordPo
     if (blocklist(password)) return 'common'
     const words = [...serviceWords, ...wordsOfEmail(email)]
     const own = without(password, words)
-    if (own.length === password.length) return null
     return [...own].length < OWN_CHARACTERS || blocklist(own) ? 'context' : null
   }
 }

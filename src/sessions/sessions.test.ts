@@ -224,6 +224,25 @@ describe('refresh', () => {
     expect((await refresh(app, tokens.refreshToken)).data.refresh.refreshExpiresIn).toBe(49)
   })
 
+  test('that is answered when its session has expired promises nothing, and not less than that', async () => {
+    const app = await createTestApp({ config: { sessionMaxTtl: 60 } })
+    const { refreshToken } = await signup(app)
+    const database: Database = {
+      ...app.database,
+      async commit(statements) {
+        const outcomes = await app.database.commit(statements)
+        app.clock.advance('2s')
+        return outcomes
+      },
+    }
+    app.clock.advance('59s')
+    const { data } = await refresh(
+      await createTestApp({ database, clock: app.clock }),
+      refreshToken,
+    )
+    expect(data.refresh.refreshExpiresIn).toBe(0)
+  })
+
   test('gives nothing within the grace either when the session has expired meanwhile', async () => {
     const app = await createTestApp({ config: { sessionMaxTtl: 50 } })
     const { refreshToken } = await signup(app)
@@ -278,6 +297,7 @@ describe('refresh', () => {
       await app.database.write(({ $client }) => $client.executeMultiple(byHand))
       for (const token of [refreshToken, child.refreshToken])
         expect((await refresh(app, token)).code).toBe('INVALID_REFRESH_TOKEN')
+      expect(await app.metrics.print()).toContain('munjigi_refreshes_total{result="invalid"} 2\n')
     },
   )
 
@@ -1114,17 +1134,22 @@ test('a round of sweeping that the database refuses is no failure', async () => 
   expect(await app.sweep()).toBeUndefined()
 })
 
-test('of a session that ended the database keeps when and why, but not whose it was', async () => {
-  const app = await createTestApp()
-  const { accessToken } = await signup(app)
-  app.clock.advance('1m')
-  await app.run('mutation { logoutAll { sessions } }', {}, accessToken)
-  const rows = await app.database.read((db) => db.select().from(endedSessions))
-  const endedAt = app.clock.now()
-  expect(rows).toEqual([
-    { sequence: 1, sessionId: toSessionId('ses_1'), reason: 'logout_all', endedAt },
-  ])
-})
+test.each([
+  ['logout_all', 'mutation { logoutAll { sessions } }', {}],
+  ['password_changed', CHANGE, { a: KIM.password, b: NEW_PASSWORD }],
+  ['user_deleted', DELETE, { p: KIM.password }],
+] as const)(
+  'of a session that ended the database keeps when and why, but not whose it was: %s',
+  async (reason, text, input) => {
+    const app = await createTestApp()
+    const { accessToken } = await signup(app)
+    app.clock.advance('1m')
+    await app.run(text, input, accessToken)
+    const rows = await app.database.read((db) => db.select().from(endedSessions))
+    const endedAt = app.clock.now()
+    expect(rows).toEqual([{ sequence: 1, sessionId: toSessionId('ses_1'), reason, endedAt }])
+  },
+)
 
 test('neither refresh tokens nor their secrets are in the database', async () => {
   const app = await createTestApp()

@@ -42,6 +42,17 @@ test('two of the same records share no frame', () => {
   expect(one.frame(RECORDS)).not.toEqual(other.frame(RECORDS))
 })
 
+test('no two frames of one are alike, however many hold the same', () => {
+  const { frame } = createSealer(SECRET, createTestRandom())
+  const frames = Array.from({ length: 300 }, () => Buffer.from(frame(RECORDS)).toString('hex'))
+  expect(new Set(frames).size).toBe(300)
+})
+
+test('what is no archive is told from one of another secret', async () => {
+  const database = Buffer.from('SQLite format 3\0'.padEnd(4_096))
+  await expect(open(database)).rejects.toThrow('this is not a backup of Munjigi')
+})
+
 describe('an archive is refused', () => {
   const [head, first, second, third] = seal() as [Buffer, Buffer, Buffer, Buffer]
   const whole = Buffer.concat([head, first, second, third])

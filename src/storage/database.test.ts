@@ -59,7 +59,7 @@ async function open({
   const metrics = createMetrics('')
   const options = { url, clock, random: createTestRandom(), log, metrics }
   const database = await openDatabase(options)
-  return { database, url, lines }
+  return { database, url, lines, metrics }
 }
 
 const beat = (db: Db, id: number) => db.insert(heartbeats).values({ id, at: 0 })
@@ -393,7 +393,7 @@ describe('a lock held by somebody else', () => {
 
   test('costs a request its time once, however many statements it has', async () => {
     const clock = createTestClock()
-    const { database, url } = await open({ clock })
+    const { database, url, metrics } = await open({ clock })
     const elsewhere = (await open({ url })).database
     const taking = (time: '1s') => (db: Db) => {
       clock.advance(time)
@@ -407,6 +407,9 @@ describe('a lock held by somebody else', () => {
     ])
     const refused = expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })
     expect(outcomes).toEqual([DONE, DONE, refused, refused])
+    expect(await metrics.print()).toContain(
+      'munjigi_database_statement_seconds_sum{kind="read"} 2\n',
+    )
     // What was refused was not begun, and another request has a time of its own.
     expect(await database.forRequest(() => elsewhere.read((db) => db.$count(heartbeats)))).toBe(0)
     expect(await failure(database.forRequest(() => database.write((db) => beat(db, 1))))).toBe(DONE)
@@ -429,6 +432,32 @@ describe('a lock held by somebody else', () => {
     })
     expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
     resolve()
+    await writer
+    await database.close()
+  })
+
+  test('begins nothing of a request whose time has ended in line', async () => {
+    const clock = createTestClock()
+    const { database } = await open({ clock })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const begun = counter(1)
+    const writer = database.write(() => {
+      begun.add()
+      return promise
+    })
+    await begun.reached
+    const waiting = counter(1)
+    const refused = database.forRequest(async () => {
+      await database.read(async () => clock.advance('1s'))
+      const write = database.write((db) => beat(db, 1))
+      waiting.add()
+      return await failure(write)
+    })
+    await waiting.reached
+    clock.advance('1s')
+    resolve()
+    expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(0)
     await writer
     await database.close()
   })
@@ -533,6 +562,7 @@ describe('a file that was moved away takes no more writes, which would be lost,'
       expect(refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE', details: { retryAfter: 1 } })
     const fault = { event: 'database.fault', fault: 'unreachable', detail: 'FILE_REPLACED' }
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([fault, fault])
+    expect(await database.read((db) => db.$count(heartbeats))).toBe(1)
     putBack()
     expect([await write(database, 4), await commit(database, 5)]).toEqual([DONE, DONE])
     expect(await database.read((db) => db.$count(heartbeats))).toBe(3)
@@ -699,6 +729,11 @@ test.each([401, 500])('a server that answers %d is told of by that number', asyn
   using server = Bun.serve({ port: 0, fetch: () => new Response(SENTINEL, { status }) })
   const error = await failure(open({ url: `http://127.0.0.1:${server.port}` }))
   expect(error).toMatchObject({ code: 'unreachable', detail: `HTTP_${status}` })
+})
+
+test('a code that is no word in capitals could be anything, and is not told', () => {
+  const fault = toFault(Object.assign(new Error(), { code: SENTINEL.toLowerCase() }))
+  expect(fault.message).toBe('other (unknown)')
 })
 
 test('an error that is its own cause is a failure like others', () => {

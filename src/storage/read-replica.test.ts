@@ -46,7 +46,7 @@ function create() {
     replica.answer(() => answering('its answer'), isEnough)
   const said = () =>
     lines.map((line) => JSON.parse(line)).map(({ event, reason }) => ({ event, reason }))
-  return { replica, server, ask, clock, said, counts: () => countsOf(metrics) }
+  return { replica, server, ask, clock, metrics, said, counts: () => countsOf(metrics) }
 }
 
 async function countsOf(metrics: { print(): Promise<string> }) {
@@ -130,7 +130,21 @@ describe('the log of a read replica', () => {
     await replica.look()
     server.beat = clock.now()
     await replica.look()
+    server.fails = true
+    await replica.look()
     expect(said()).toEqual([])
+  })
+
+  test('tells its age in seconds, be the clock that wrote its beat ahead or not', async () => {
+    const { replica, clock, metrics } = create()
+    await replica.look()
+    const age = async () =>
+      /^munjigi_database_read_replica_age_seconds (.+)/m.exec(await metrics.print())?.[1]
+    expect(await age()).toBe('0')
+    clock.advance('4s')
+    expect(await age()).toBe('4')
+    clock.advance('-6s')
+    expect(await age()).toBe('0')
   })
 
   test('says that it is behind', async () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Client } from '@libsql/client'
 import { createTestRandom } from '../testing/random.ts'
 import { connect } from './database.ts'
+import { migrate } from './migrate.ts'
 import { restoreTarget, TargetInUse } from './restore-target.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'munjigi-restore-'))
@@ -44,6 +45,17 @@ const fill = (text: string) => async (client: Client) => {
   const statements = ['CREATE TABLE what (text)', `INSERT INTO what VALUES ('${text}')`]
   await client.batch(statements, 'write')
 }
+
+test('a database holds nothing that a restore could cost, until there is a user', async () => {
+  const place = { url: `file:${join(folder, 'migrated.db')}` }
+  const [client, rows] = [connect(place), () => restoreTarget(place, createTestRandom()).rows()]
+  await migrate(client)
+  await client.execute('INSERT INTO heartbeats VALUES (1, 1)')
+  expect(await rows()).toEqual({})
+  await client.execute(`INSERT INTO users (id, email, email_key, password_hash, created_at)
+    VALUES ('usr_1', 'a', 'a', 'hash', 0)`)
+  expect(await rows()).toEqual({ users: 1 })
+})
 
 test('a process that opens the database during a restore is noticed, and has the old data', async () => {
   const { target, come, found } = make('came.db')

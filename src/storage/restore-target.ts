@@ -151,9 +151,7 @@ async function keepOut(client: Client | undefined): Promise<Transaction | undefi
 
 async function requireSound(client: Client): Promise<void> {
   const checked = await client.execute('PRAGMA integrity_check')
-  const broken = await client.execute('PRAGMA foreign_key_check')
-  if (checked.rows[0]?.[0] !== 'ok' || broken.rows.length > 0)
-    throw new Error('what was restored is not sound')
+  if (checked.rows[0]?.[0] !== 'ok') throw new Error('what was restored is not sound')
 }
 
 /** Marked as unfinished from its first step to its last. */

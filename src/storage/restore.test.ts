@@ -36,6 +36,7 @@ function sealed(records: readonly unknown[]): Promise<OpenBackup> {
   return openBackup(chunks(), [SECRET])
 }
 
+const MOMENT = { version: '0.1.0', createdAt: new Date(0) }
 const MANIFEST: Manifest = {
   format: 1,
   version: '0.1.0',
@@ -50,13 +51,51 @@ test('every row comes once, however many there are', async () => {
   await from.execute(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4001)
     INSERT INTO users (id, email, email_key, password_hash, created_at)
     SELECT 'usr_' || i, 'u' || i, 'u' || i, 'hash', i FROM n`)
-  const moment = { version: '0.1.0', createdAt: new Date(0) }
-  const records = await Array.fromAsync(readSnapshot(from, moment))
+  const records = await Array.fromAsync(readSnapshot(from, MOMENT))
   await fill(to, await sealed(records), () => {})
   const users = 'SELECT * FROM users ORDER BY rowid'
   expect((await to.execute(users)).rows).toEqual((await from.execute(users)).rows)
   // No lock is left behind.
   await from.execute('DELETE FROM users')
+})
+
+test('a backup holds users and what the throttles know; none of it refers to another table', async () => {
+  const from = newClient()
+  await migrate(from)
+  const [manifest] = await Array.fromAsync(readSnapshot(from, MOMENT))
+  const { tables } = manifest as Manifest
+  expect(tables.map(({ name }) => name)).toEqual(['known_addresses', 'throttles', 'users'])
+  const { rows } = await from.execute(
+    'SELECT t.name FROM sqlite_schema AS t, pragma_foreign_key_list(t.name)',
+  )
+  expect(rows.map(({ name }) => name)).toEqual(['sessions'])
+})
+
+test('others write while a backup is read, and what they write is not in it', async () => {
+  const url = `file:${join(folder, 'written')}`
+  const [from, other] = [connect({ url }), connect({ url })]
+  await from.execute('PRAGMA journal_mode = WAL')
+  await migrate(from)
+  const insert = (id: string) =>
+    other.execute(`INSERT INTO users (id, email, email_key, password_hash, created_at)
+      VALUES ('${id}', '${id}', '${id}', 'hash', 0)`)
+  await insert('a')
+  const snapshot = readSnapshot(from, MOMENT)
+  await snapshot.next()
+  await insert('b')
+  expect(await Array.fromAsync(snapshot)).toEqual([
+    { table: 'users', rows: [['a', 'a', 'a', 'hash', 0, null]] },
+  ])
+})
+
+test('what a newer program has made is in the backup of an older one', async () => {
+  const from = newClient()
+  await migrate(from)
+  await from.executeMultiple(`CREATE TABLE factors (id TEXT);
+    INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('newer', ${newestMigration() + 1})`)
+  const [manifest] = await Array.fromAsync(readSnapshot(from, MOMENT))
+  expect((manifest as Manifest).tables.map(({ name }) => name)).toContain('factors')
+  expect(await strangersOf(from)).toEqual([])
 })
 
 test('a database that is busy for a moment, as a server is at a checkpoint, gets every row all the same', async () => {
@@ -93,8 +132,7 @@ const STRANGERS = ['_litestream_seq', 'users.note']
 test('what operators and their tools have put into a database is in no backup, and is named', async () => {
   const from = await withStrangers()
   expect(await strangersOf(from)).toEqual(STRANGERS)
-  const moment = { version: '0.1.0', createdAt: new Date(0) }
-  const [manifest] = await Array.fromAsync(readSnapshot(from, moment))
+  const [manifest] = await Array.fromAsync(readSnapshot(from, MOMENT))
   expect(await strangersIn(manifest as Manifest)).toEqual([])
   const { tables } = manifest as Manifest
   const users = tables.find(({ name }) => name === 'users')
@@ -129,9 +167,15 @@ test('what older backups hold, and is never restored, is no stranger', async () 
 
 test('migrations newer than the backup are applied after its rows', async () => {
   const client = newClient()
-  const older = { ...MANIFEST, schema: newestMigration() - 1, tables: [] }
-  await fill(client, await sealed([older]), () => {})
-  expect(await missingMigrations(client)).toEqual([])
+  const manifest = { ...MANIFEST, schema: newestMigration() - 1, tables: [] }
+  const missing = () => missingMigrations(client)
+  let beforeRows: string[] = []
+  async function* rows(): AsyncGenerator<never> {
+    beforeRows = await missing()
+    yield* []
+  }
+  await fill(client, { manifest, rows: rows() }, () => {})
+  expect([beforeRows.length, await missing()]).toEqual([1, []])
 })
 
 describe('a backup is refused', () => {

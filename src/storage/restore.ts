@@ -46,7 +46,7 @@ export async function checkBackup(backup: OpenBackup, onProgress: OnProgress): P
 /** How many rows a database has in each table that a backup holds. Empty: there are no such tables, or no rows in them. */
 export async function rowsIn(client: Client): Promise<Readonly<Record<string, number>>> {
   const counts: Array<[string, number]> = []
-  for (const table of [...(await columnsOf(client)).keys()].sort())
+  for (const table of (await columnsOf(client)).keys())
     counts.push([table, await countRows(client, table)])
   return Object.fromEntries(counts.filter(([, rows]) => rows > 0))
 }
@@ -81,7 +81,6 @@ interface Values {
 
 /** Leaves out the columns that are not known. */
 function only(known: ReadonlySet<string>, columns: readonly string[], rows: Rows['rows']): Values {
-  if (columns.every((column) => known.has(column))) return { columns, rows }
   const isKnown = (_: unknown, at: number) => known.has(columns[at] ?? '')
   return { columns: columns.filter(isKnown), rows: rows.map((row) => row.filter(isKnown)) }
 }

@@ -5,7 +5,7 @@ import type { Client, InValue, Row, Transaction } from '@libsql/client'
 import { connected } from './database.ts'
 import { migrate, newestMigration } from './migrate.ts'
 
-/** A table of a backup: its columns, and how many rows it has. Parents come before those that refer to them. */
+/** A table of a backup: its columns, and how many rows it has. None refers to another: sessions, which do, are in no backup. */
 export interface BackedUpTable {
   readonly name: string
   readonly columns: readonly string[]
@@ -72,10 +72,10 @@ async function columnsOfOurs(schema: number): Promise<Columns | undefined> {
   })
 }
 
-/** The columns of every table that a backup may hold. */
+/** The columns of every table that a backup may hold, by the names of the tables. */
 export async function columnsOf(database: Pick<Client, 'execute'>): Promise<Columns> {
   const { rows } = await database.execute(
-    `SELECT t.name AS "table", c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'`,
+    `SELECT t.name AS "table", c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table' ORDER BY t.name, c.cid`,
   )
   const columns = new Map<string, Set<string>>()
   for (const row of rows) {
@@ -114,41 +114,23 @@ export async function countRows(database: Pick<Client, 'execute'>, table: string
   return Number(rows[0]?.['rows'])
 }
 
-/** The tables that a backup holds, parents first; of what is `ours` where that is known. */
+/** The tables that a backup holds; of what is `ours` where that is known. */
 async function tablesOf(
   database: Pick<Client, 'execute'>,
   ours: Columns | undefined,
 ): Promise<BackedUpTable[]> {
   const found = await columnsOf(database)
-  const names = [...found.keys()].filter((name) => !ours || ours.has(name))
-  const tables: (BackedUpTable & { parents: string[] })[] = []
-  for (const name of names.sort()) {
-    const columns = [...(found.get(name) ?? [])]
-    const parents = await database.execute({
-      sql: 'SELECT "table" FROM pragma_foreign_key_list(?)',
-      args: [name],
-    })
+  const tables: BackedUpTable[] = []
+  for (const [name, columns] of found) {
+    const known = ours ? ours.get(name) : columns
+    if (!known) continue
     tables.push({
       name,
-      columns: columns.filter((column) => !ours || ours.get(name)?.has(column)),
+      columns: [...columns].filter((column) => known.has(column)),
       rows: await countRows(database, name),
-      parents: parents.rows
-        .map((row) => text(row, 'table'))
-        .filter((parent) => parent !== name && names.includes(parent)),
     })
   }
-  return parentsFirst(tables).map(({ name, columns, rows }) => ({ name, columns, rows }))
-}
-
-function parentsFirst<T extends { name: string; parents: string[] }>(tables: T[]): T[] {
-  const placed: T[] = []
-  while (placed.length < tables.length) {
-    const known = new Set(placed.map(({ name }) => name))
-    const next = tables.find((t) => !known.has(t.name) && t.parents.every((p) => known.has(p)))
-    if (!next) throw new Error('tables refer to each other in a circle')
-    placed.push(next)
-  }
-  return placed
+  return tables
 }
 
 /** When the newest migration was written. Throws if there is no table of migrations: such a database is not ours. */

@@ -712,6 +712,17 @@ describe('what is refused costs little', () => {
     expect(await tries(stranger, WRONG, 3)).toEqual(codes)
   })
 
+  test('a signup whose client leaves the line computes no hash either, and is counted as left', async () => {
+    const { app, stranger } = await appWithKim()
+    const client = new AbortController()
+    const answer = stranger.post({ query: SIGNUP, variables: NOBODY }, {}, client.signal)
+    client.abort()
+    await answer
+    expect(await hashes(app)).toBe(1)
+    expect(await app.metrics.print()).toContain('munjigi_signups_total{result="left"} 1\n')
+    expect((await stranger.run(SIGNUP, NOBODY)).code).toBeUndefined()
+  })
+
   test('a client with a token that leaves the line keeps the attempt, too', async () => {
     const { app, token } = await appWithKim({ throttleUserAttempts: 1 })
     const client = new AbortController()

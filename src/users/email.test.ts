@@ -9,6 +9,9 @@ const key = (text: string): string => {
   return typeof email === 'string' ? email : email.key
 }
 
+/** Of 254 characters. */
+const LONGEST = `${'a'.repeat(64)}@${`${'b'.repeat(60)}.`.repeat(3)}eee.kr`
+
 describe('an address that is accepted', () => {
   test.each([
     ['kim@example.com', 'kim@example.com'],
@@ -25,6 +28,7 @@ describe('an address that is accepted', () => {
     ['kim@İstanbul.com'.normalize('NFC'), key('kim@İstanbul.com'.normalize('NFD'))],
     [`${'a'.repeat(64)}@x.kr`, `${'a'.repeat(64)}@x.kr`],
     [`a@${'b'.repeat(63)}.kr`, `a@${'b'.repeat(63)}.kr`],
+    [LONGEST, LONGEST],
   ])('%p is compared as %p', (text, expected) => {
     expect(key(text)).toBe(expected)
   })
@@ -40,6 +44,8 @@ describe('an address that is refused', () => {
     ['kim', 'malformed'],
     ['@example.com', 'malformed'],
     ['kim@', 'malformed'],
+    ['kim.example.com', 'malformed'],
+    ['   ', 'malformed'],
     ['kim@localhost', 'malformed'],
     ['kim@127.0.0.1', 'malformed'],
     ['kim@[127.0.0.1]', 'malformed'],
@@ -68,7 +74,12 @@ describe('an address that is refused', () => {
       'too_long',
       `a@${`${'b'.repeat(60)}.`.repeat(4)}${'f'.repeat(20)}`,
     ],
-    ['257 characters', 'too_long', `${'a'.repeat(64)}@${`${'b'.repeat(60)}.`.repeat(3)}eeeeee.kr`],
+    ['255 characters', 'too_long', `${'a'.repeat(64)}@${`${'b'.repeat(60)}.`.repeat(3)}eeee.kr`],
+    [
+      '255 octets in UTF-8',
+      'too_long',
+      `${'a'.repeat(64)}@${'한'.repeat(30)}.${'한'.repeat(32)}.kr`,
+    ],
     ['what is short as typed, and too long as A-labels', 'too_long', `kim@${'ü.'.repeat(40)}kr`],
     ['1 MB', 'too_long', 'x'.repeat(1_000_000)],
     // They would have to be put in order first.

@@ -65,6 +65,6 @@ export function readEmail(text: string): Email | InputFault {
 function trimSpaces(text: string): string {
   let [start, end] = [0, text.length]
   while (text[start] === ' ') start += 1
-  while (end > start && text[end - 1] === ' ') end -= 1
+  while (text[end - 1] === ' ') end -= 1
   return text.slice(start, end)
 }
