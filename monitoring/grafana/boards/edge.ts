@@ -48,7 +48,7 @@ export const EDGE: Board = {
       kind: 'number',
       title: 'Heap of its limit',
       description:
-        'From 92 % on it closes connections after an answer; from 95 % on it refuses requests.',
+        'From 85 % on it may end requests that come in pieces (HTTP/1.1); from 92 % on it closes connections after an answer; from 95 % on it refuses requests.',
       unit: 'percent',
       max: 100,
       limit: { at: 60, bad: 'above' },
