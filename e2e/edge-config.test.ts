@@ -149,17 +149,24 @@ describe('a heap that fills', () => {
     'docs/runbooks.md',
     'monitoring/prometheus/rules/alerts.yml',
     'monitoring/grafana/boards/edge.ts',
-  ])('refuses requests from where %s says', (path) => {
-    const [, told] =
-      /from (\d+) % on it refuses requests/.exec(readFileSync(join(ROOT, path), 'utf8')) ?? []
+  ])('ends and refuses requests from where %s says', (path) => {
+    const page = readFileSync(join(ROOT, path), 'utf8')
+    const told = (pattern: RegExp) => Number(pattern.exec(page)?.[1]) / 100
     const { overload_manager } = Bun.YAML.parse(yaml) as {
       overload_manager: {
         actions: { name: string; triggers: { threshold: { value: number } }[] }[]
+        loadshed_points: { triggers: { scaled: { scaling_threshold: number } }[] }[]
       }
     }
+    const { actions, loadshed_points } = overload_manager
     const refuse = 'envoy.overload_actions.stop_accepting_requests'
-    const action = overload_manager.actions.find(({ name }) => name === refuse)
-    expect(Number(told) / 100).toBe(action?.triggers[0]?.threshold.value ?? Number.NaN)
+    const action = actions.find(({ name }) => name === refuse)
+    expect(told(/from (\d+) % on it refuses requests/)).toBe(
+      action?.triggers[0]?.threshold.value ?? Number.NaN,
+    )
+    expect(told(/from (\d+) % on[^.;]*HTTP\/1\.1/i)).toBe(
+      loadshed_points[0]?.triggers[0]?.scaled.scaling_threshold ?? Number.NaN,
+    )
   })
 })
 
