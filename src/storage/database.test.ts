@@ -83,6 +83,22 @@ async function lock(url: string) {
   }
 }
 
+/** A write that has begun, and keeps all others in line until it is told to end. */
+async function busyWriter(database: Database) {
+  const [begun, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const write = database.write(() => {
+    begun.resolve()
+    return over.promise
+  })
+  await begun.promise
+  return {
+    end() {
+      over.resolve()
+      return write
+    },
+  }
+}
+
 /** Counts up to `enough`, and tells when it is there. */
 function counter(enough = Number.POSITIVE_INFINITY) {
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -419,33 +435,20 @@ describe('a lock held by somebody else', () => {
   test('keeps no request in line whose time is over', async () => {
     const clock = createTestClock()
     const { database } = await open({ clock })
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const begun = counter(1)
-    const writer = database.write(() => {
-      begun.add()
-      return promise
-    })
-    await begun.reached
+    const writer = await busyWriter(database)
     const refused = database.forRequest(async () => {
       await database.read(async () => clock.advance('2s'))
       return await failure(database.commit([{ sql: 'DELETE FROM heartbeats', args: [] }]))
     })
     expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
-    resolve()
-    await writer
+    await writer.end()
     await database.close()
   })
 
   test('begins nothing of a request whose time has ended in line', async () => {
     const clock = createTestClock()
     const { database } = await open({ clock })
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const begun = counter(1)
-    const writer = database.write(() => {
-      begun.add()
-      return promise
-    })
-    await begun.reached
+    const writer = await busyWriter(database)
     const waiting = counter(1)
     const refused = database.forRequest(async () => {
       await database.read(async () => clock.advance('1s'))
@@ -455,10 +458,9 @@ describe('a lock held by somebody else', () => {
     })
     await waiting.reached
     clock.advance('1s')
-    resolve()
+    await writer.end()
     expect(await refused).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
     expect(await database.read((db) => db.$count(heartbeats))).toBe(0)
-    await writer
     await database.close()
   })
 
