@@ -173,7 +173,9 @@ describe('a token that was issued', () => {
     const { accessToken } = await tokens.issue(SUBJECT)
     expect(await tokens.verify(accessToken)).not.toBeNull()
     expect(await tokens.verify(accessToken)).not.toBeNull()
-    expect(await tokens.verify(`${accessToken.slice(0, -2)}AA`)).toBeNull()
+    // One signature in 256 ends like this by itself.
+    const ending = accessToken.endsWith('AA') ? 'AQ' : 'AA'
+    expect(await tokens.verify(`${accessToken.slice(0, -2)}${ending}`)).toBeNull()
     expect(await tokens.verify(accessToken.replace('.', '.A'))).toBeNull()
     clock.advance('605s')
     expect(await tokens.verify(accessToken)).toBeNull()
